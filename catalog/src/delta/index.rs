@@ -1,0 +1,354 @@
+//! The live files of one version, column by column.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StructArray, UInt64Array,
+    new_empty_array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, ScalarValue};
+use object_store::path::Path;
+use percent_encoding::percent_decode_str;
+use std::collections::HashSet;
+use url::Url;
+
+use super::deletion_vector::DeletionVector;
+use super::layout::TableLayout;
+use crate::{CatalogError, Result};
+
+/// The live files of one version: entry `i` of every member is about file `i`.
+#[derive(Debug)]
+pub(super) struct FileIndex {
+    pub(super) paths: Vec<Path>,
+    pub(super) size_bytes: Vec<u64>,
+    pub(super) modified_ms: Vec<i64>,
+    /// Rows stored in the file, deleted ones included.
+    pub(super) stored_rows: Vec<Option<u64>>,
+    pub(super) deletion_vectors: Vec<Option<DeletionVector>>,
+    /// The bounds are those of rows that exist: no deletion vector, and the writer says so.
+    pub(super) is_tight: Vec<bool>,
+    /// Statistics of the file columns in the order of the scan's schema.
+    pub(super) columns: Vec<ColumnBounds>,
+    /// Values of the partition columns in the order of the scan's schema.
+    pub(super) partitions: Vec<ArrayRef>,
+}
+
+/// What the log says about one column, an entry per file; absent where it says nothing.
+#[derive(Debug, Default)]
+pub(super) struct ColumnBounds {
+    pub(super) min: Option<ArrayRef>,
+    pub(super) max: Option<ArrayRef>,
+    pub(super) null_count: Option<Int64Array>,
+}
+
+impl FileIndex {
+    pub(super) fn try_new(
+        table: &str,
+        table_url: &Url,
+        layout: &TableLayout,
+        batch: &RecordBatch,
+    ) -> Result<Self> {
+        let damaged = |what: &str| CatalogError::Corrupt {
+            table: table.to_owned(),
+            what: what.to_owned(),
+            source: None,
+        };
+        let n_files = batch.num_rows();
+        let column = |name: &str| batch.column_by_name(name);
+        let mut paths = Vec::with_capacity(n_files);
+        let mut size_bytes = Vec::with_capacity(n_files);
+        let mut modified_ms = Vec::with_capacity(n_files);
+        if n_files > 0 {
+            let path = column("path")
+                .and_then(|c| c.as_string_opt::<i32>())
+                .ok_or_else(|| damaged("no paths"))?;
+            for entry in path {
+                let entry = entry.ok_or_else(|| damaged("a file without a path"))?;
+                paths.push(object_path(table, table_url, entry)?);
+            }
+            let size = longs(column("size")).ok_or_else(|| damaged("no file sizes"))?;
+            for entry in size {
+                let bytes = entry.and_then(|bytes| u64::try_from(bytes).ok());
+                size_bytes.push(bytes.ok_or_else(|| damaged("a file without a size"))?);
+            }
+            let modified = longs(column("modificationTime"));
+            modified_ms.extend((0..n_files).map(|i| long_at(modified, i).unwrap_or_default()));
+        }
+        let deletion_vectors = deletion_vectors(column("deletionVector"), n_files);
+        let stats = column("stats_parsed").and_then(|c| c.as_struct_opt());
+        let rows = stats.and_then(|s| longs(s.column_by_name("numRecords")));
+        let stored_rows = (0..n_files)
+            .map(|i| long_at(rows, i).and_then(|rows| u64::try_from(rows).ok()))
+            .collect();
+        let tight = stats.and_then(|s| s.column_by_name("tightBounds")?.as_boolean_opt());
+        let is_tight = deletion_vectors
+            .iter()
+            .enumerate()
+            .map(|(i, vector)| vector.is_none() && tight.is_none_or(|t| t.is_null(i) || t.value(i)))
+            .collect();
+        Ok(Self {
+            paths,
+            size_bytes,
+            modified_ms,
+            stored_rows,
+            deletion_vectors,
+            is_tight,
+            columns: column_bounds(layout, stats),
+            partitions: partition_values(table, layout, column("partitionValues_parsed"), n_files)?,
+        })
+    }
+
+    pub(super) fn n_files(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Rows a scan of file `i` yields.
+    pub(super) fn live_rows(&self, i: usize) -> Option<u64> {
+        let stored = self.stored_rows.get(i).copied().flatten()?;
+        let deleted = self
+            .deletion_vectors
+            .get(i)?
+            .as_ref()
+            .map_or(0, |v| v.cardinality);
+        stored.checked_sub(deleted)
+    }
+
+    pub(super) fn partition_values(
+        &self,
+        i: usize,
+    ) -> datafusion::common::Result<Vec<ScalarValue>> {
+        self.partitions
+            .iter()
+            .map(|values| ScalarValue::try_from_array(values, i))
+            .collect()
+    }
+}
+
+/// The statistics of the index under logical names, for DataFusion's `PruningPredicate`.
+#[derive(Debug)]
+pub(super) struct IndexStatistics<'a> {
+    pub(super) index: &'a FileIndex,
+    pub(super) layout: &'a TableLayout,
+}
+
+impl IndexStatistics<'_> {
+    fn bounds(&self, column: &Column) -> Option<&ColumnBounds> {
+        let position = self
+            .layout
+            .scan_schema
+            .file_schema()
+            .index_of(column.name())
+            .ok()?;
+        self.index.columns.get(position)
+    }
+
+    fn partition(&self, column: &Column) -> Option<&ArrayRef> {
+        let fields = self.layout.partition_fields();
+        let position = fields
+            .iter()
+            .position(|field| field.name() == column.name())?;
+        self.index.partitions.get(position)
+    }
+}
+
+impl PruningStatistics for IndexStatistics<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.partition(column)
+            .or_else(|| self.bounds(column)?.min.as_ref())
+            .map(Arc::clone)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.partition(column)
+            .or_else(|| self.bounds(column)?.max.as_ref())
+            .map(Arc::clone)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.index.n_files()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        if let Some(values) = self.partition(column) {
+            let rows = self.index.stored_rows.iter().enumerate();
+            let nulls = rows.map(|(i, rows)| if values.is_null(i) { *rows } else { Some(0) });
+            return Some(Arc::new(nulls.collect::<UInt64Array>()));
+        }
+        let nulls = self.bounds(column)?.null_count.as_ref()?;
+        let nulls = nulls.iter().map(|n| n.and_then(|n| u64::try_from(n).ok()));
+        Some(Arc::new(nulls.collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        // With the deleted rows: null counts are over them as well.
+        Some(Arc::new(
+            self.index
+                .stored_rows
+                .iter()
+                .copied()
+                .collect::<UInt64Array>(),
+        ))
+    }
+
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+fn longs(column: Option<&ArrayRef>) -> Option<&Int64Array> {
+    column?.as_primitive_opt::<Int64Type>()
+}
+
+fn long_at(values: Option<&Int64Array>, i: usize) -> Option<i64> {
+    values
+        .filter(|values| values.is_valid(i))
+        .map(|values| values.value(i))
+}
+
+fn deletion_vectors(column: Option<&ArrayRef>, n_files: usize) -> Vec<Option<DeletionVector>> {
+    let Some(vectors) = column.and_then(|c| c.as_struct_opt()) else {
+        return vec![None; n_files];
+    };
+    let text = |name: &str| {
+        vectors
+            .column_by_name(name)
+            .and_then(|c| c.as_string_opt::<i32>())
+    };
+    let int = |name: &str| {
+        vectors
+            .column_by_name(name)
+            .and_then(|c| c.as_primitive_opt::<Int32Type>())
+    };
+    let (kind, path) = (text("storageType"), text("pathOrInlineDv"));
+    let (offset, size) = (int("offset"), int("sizeInBytes"));
+    let cardinality = longs(vectors.column_by_name("cardinality"));
+    (0..n_files)
+        .map(|i| {
+            let kind = kind
+                .filter(|_| vectors.is_valid(i))
+                .filter(|kind| kind.is_valid(i))?;
+            Some(DeletionVector {
+                storage_type: kind.value(i).to_owned(),
+                path_or_inline: path
+                    .filter(|p| p.is_valid(i))
+                    .map_or("", |p| p.value(i))
+                    .to_owned(),
+                offset: offset.filter(|o| o.is_valid(i)).map(|o| o.value(i)),
+                size_bytes: size.filter(|s| s.is_valid(i)).map_or(0, |s| s.value(i)),
+                cardinality: long_at(cardinality, i).map_or(0, |n| u64::try_from(n).unwrap_or(0)),
+            })
+        })
+        .collect()
+}
+
+fn column_bounds(layout: &TableLayout, stats: Option<&StructArray>) -> Vec<ColumnBounds> {
+    let group = |name: &str| stats.and_then(|s| s.column_by_name(name)?.as_struct_opt());
+    let (min, max, nulls) = (group("minValues"), group("maxValues"), group("nullCount"));
+    let fields = layout.scan_schema.file_schema().fields();
+    layout
+        .file_names
+        .iter()
+        .zip(fields)
+        .map(|(name, field)| {
+            let typed = |values: Option<&StructArray>| {
+                let values = values?.column_by_name(name)?;
+                if values.data_type().is_nested() {
+                    return None;
+                }
+                cast(values, field.data_type()).ok()
+            };
+            ColumnBounds {
+                min: typed(min),
+                max: typed(max).map(round_up_milliseconds),
+                null_count: nulls.and_then(|n| longs(n.column_by_name(name)).cloned()),
+            }
+        })
+        .collect()
+}
+
+/// Delta truncates timestamps in statistics to milliseconds, so the true maximum may be up to 999
+/// microseconds later. Source: Delta protocol, "Per-file Statistics".
+fn round_up_milliseconds(max: ArrayRef) -> ArrayRef {
+    let DataType::Timestamp(TimeUnit::Microsecond, zone) = max.data_type() else {
+        return max;
+    };
+    let micros = max.as_primitive::<TimestampMicrosecondType>();
+    let raised = micros.unary::<_, TimestampMicrosecondType>(|value| {
+        if value % 1000 == 0 {
+            value.saturating_add(999)
+        } else {
+            value
+        }
+    });
+    Arc::new(raised.with_timezone_opt(zone.clone()))
+}
+
+fn partition_values(
+    table: &str,
+    layout: &TableLayout,
+    values: Option<&ArrayRef>,
+    n_files: usize,
+) -> Result<Vec<ArrayRef>> {
+    let values = values.and_then(|c| c.as_struct_opt());
+    let typed = layout
+        .partition_names
+        .iter()
+        .zip(layout.partition_fields())
+        .map(|(name, field)| {
+            if n_files == 0 {
+                return Ok(new_empty_array(field.data_type()));
+            }
+            let values = values.and_then(|v| v.column_by_name(name));
+            values
+                .and_then(|v| cast(v, field.data_type()).ok())
+                .ok_or_else(|| CatalogError::Corrupt {
+                    table: table.to_owned(),
+                    what: format!(
+                        "the log has no values of partition column \"{}\"",
+                        field.name()
+                    ),
+                    source: None,
+                })
+        });
+    typed.collect()
+}
+
+/// The object behind a path of an add action, which is URL-encoded and relative to the table, or an
+/// absolute URL into the same store.
+pub(super) fn object_path(table: &str, table_url: &Url, path: &str) -> Result<Path> {
+    let damaged = |what: String| CatalogError::Corrupt {
+        table: table.to_owned(),
+        what: format!("file path \"{path}\": {what}"),
+        source: None,
+    };
+    if path.contains("://") || path.starts_with("file:/") {
+        let url = Url::parse(path).map_err(|error| damaged(error.to_string()))?;
+        if url.scheme() != table_url.scheme() || url.authority() != table_url.authority() {
+            return Err(CatalogError::UnsupportedFeature {
+                table: table.to_owned(),
+                format: "delta",
+                feature: format!("files in another store ({url})"),
+            });
+        }
+        return Path::from_url_path(url.path()).map_err(|error| damaged(error.to_string()));
+    }
+    let decoded = percent_decode_str(path)
+        .decode_utf8()
+        .map_err(|error| damaged(error.to_string()))?;
+    if decoded.split('/').any(|part| part == "..") {
+        return Err(damaged("leaves the table's folder".to_owned()));
+    }
+    if decoded.starts_with('/') {
+        return Path::parse(decoded.as_ref()).map_err(|error| damaged(error.to_string()));
+    }
+    let base = Path::from_url_path(table_url.path()).map_err(|error| damaged(error.to_string()))?;
+    let full = if base.as_ref().is_empty() {
+        decoded.into_owned()
+    } else {
+        format!("{base}/{decoded}")
+    };
+    Path::parse(full).map_err(|error| damaged(error.to_string()))
+}

@@ -1,0 +1,39 @@
+//! Delta Lake tables: the log is replayed by the kernel, everything else is tarn's own.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`table`](self) | `DeltaTable`: finds the version to read, refreshes cheaply, travels in time |
+//! | `replay` | the only calls into the kernel; they block, so they run on threads of their own |
+//! | `layout` | the table's columns: logical order, file columns, partition columns, physical names |
+//! | `index` | `FileIndex`: the live files of one version as arrays, with their statistics |
+//! | `snapshot` | `DeltaSnapshot`: DataFusion's `TableProvider` over one version |
+//! | `scan` | from filters to files to a `DataSourceExec` |
+//! | `adapter` | expressions on logical columns to expressions on a file's columns |
+//! | `deletion_vector` | which rows of a file are deleted |
+//! | `statistics` | from the log's statistics to DataFusion's |
+//! | [`write`] | creates and appends, for demo data and tests |
+//!
+//! ```text
+//!  _delta_log/*.json, *.parquet ──kernel──▶ add actions ──▶ FileIndex ──filters──▶ files
+//!                                                                                    │
+//!              DataSourceExec(ParquetSource, row selections from deletion vectors) ◀─┘
+//! ```
+//!
+//! Not here: commits other than plain appends, checkpoints, maintenance, change data feed.
+
+mod adapter;
+mod deletion_vector;
+mod index;
+mod layout;
+mod replay;
+mod scan;
+mod snapshot;
+mod statistics;
+mod table;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use snapshot::DeltaSnapshot;
+pub use table::{DeltaTable, is_delta};

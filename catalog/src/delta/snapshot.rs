@@ -1,0 +1,139 @@
+//! One version of a Delta table as a DataFusion table.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Result, Statistics};
+use datafusion::datasource::TableType;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::RowSelection;
+use url::Url;
+
+use super::index::FileIndex;
+use super::layout::TableLayout;
+use super::scan;
+use super::statistics;
+
+/// An immutable version of a Delta table: its columns and its live files.
+#[derive(Debug)]
+pub struct DeltaSnapshot {
+    pub(super) table: String,
+    pub(super) url: Url,
+    pub(super) version: u64,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) object_store_url: ObjectStoreUrl,
+    pub(super) layout: TableLayout,
+    pub(super) index: FileIndex,
+    /// Statistics of each file in the scan's column order, made when first needed.
+    pub(super) file_statistics: Vec<OnceLock<Arc<Statistics>>>,
+    /// Remaining rows of each file with a deletion vector, loaded when first needed.
+    pub(super) selections: Vec<OnceLock<RowSelection>>,
+    /// Statistics of all files in the scan's column order.
+    pub(super) statistics: OnceLock<Statistics>,
+}
+
+impl DeltaSnapshot {
+    /// The commit number.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Rows a full scan yields; `None` if a file's log entry does not say.
+    pub fn n_rows(&self) -> Option<u64> {
+        (0..self.index.n_files())
+            .map(|i| self.index.live_rows(i))
+            .sum()
+    }
+
+    /// Live files.
+    pub fn n_files(&self) -> usize {
+        self.index.n_files()
+    }
+
+    /// Bytes of all live files.
+    pub fn size_bytes(&self) -> u64 {
+        self.index.size_bytes.iter().sum()
+    }
+
+    /// Names of the partition columns, in the table's partitioning order.
+    pub fn partition_columns(&self) -> Vec<&str> {
+        self.layout
+            .partition_fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect()
+    }
+
+    fn full_statistics(&self) -> &Statistics {
+        self.statistics.get_or_init(|| {
+            let all: Vec<usize> = (0..self.index.n_files()).collect();
+            statistics::of_files(&self.index, &self.layout, &all)
+        })
+    }
+
+    pub(super) fn statistics_of(&self, files: &[usize]) -> Statistics {
+        if files.len() == self.index.n_files() {
+            return self.full_statistics().clone();
+        }
+        statistics::of_files(&self.index, &self.layout, files)
+    }
+}
+
+// The methods of `#[async_trait]`'s trait are written by hand: a generated future that holds `Expr`
+// costs seconds of compile time in each build of this crate.
+impl TableProvider for DeltaSnapshot {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.layout.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let answer = |filter: &&Expr| {
+            if scan::is_partition_filter(&self.layout, filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Inexact
+            }
+        };
+        Ok(filters.iter().map(answer).collect())
+    }
+
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        state: &'life1 dyn Session,
+        projection: Option<&'life2 Vec<usize>>,
+        filters: &'life3 [Expr],
+        limit: Option<usize>,
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<dyn ExecutionPlan>>> + Send + 'async_trait>>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        let files = scan::select_files(self, state, filters, limit);
+        Box::pin(async move {
+            let files = files?;
+            scan::load_selections(self, &files).await?;
+            scan::plan(self, state, projection, &files, limit)
+        })
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let positions = &self.layout.scan_position;
+        Some(self.full_statistics().clone().project(Some(positions)))
+    }
+}

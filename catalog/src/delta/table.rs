@@ -1,0 +1,336 @@
+//! A Delta table: which version to read.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, OnceLock};
+
+use chrono::{DateTime, Utc};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use delta_kernel::snapshot::SnapshotRef;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use parking_lot::RwLock;
+use url::Url;
+
+use super::index::FileIndex;
+use super::layout::TableLayout;
+use super::replay::LogReader;
+use super::snapshot::DeltaSnapshot;
+use crate::{CatalogError, LakeTable, Pinned, Result, TableVersion, Travel};
+
+/// Older versions kept for statements that travel in time.
+const TRAVELLED_SNAPSHOTS_MAX: u64 = 8;
+/// Log entries looked at before a folder is said to be no Delta table.
+const DETECT_ENTRIES_MAX: usize = 1000;
+
+/// A Delta table at some location.
+///
+/// The newest version is kept; a statement pays two HEAD requests, made at the same time, to learn
+/// that it is still the newest.
+pub struct DeltaTable {
+    name: String,
+    url: Url,
+    root: Path,
+    store: Arc<dyn ObjectStore>,
+    object_store_url: ObjectStoreUrl,
+    log: LogReader,
+    latest: RwLock<Option<Arc<Latest>>>,
+    /// Held while the log is read, so that statements arriving together read it once.
+    refresh: tokio::sync::Mutex<()>,
+    travelled: moka::sync::Cache<u64, Arc<DeltaSnapshot>>,
+}
+
+/// The newest version that was seen.
+struct Latest {
+    kernel: SnapshotRef,
+    snapshot: Arc<DeltaSnapshot>,
+    /// The commit's file: when it changes, another table was put in this place.
+    commit: Option<ObjectMeta>,
+}
+
+/// What storage says about the version that was kept.
+enum Freshness {
+    Current,
+    NewCommits,
+    Replaced,
+}
+
+impl fmt::Debug for DeltaTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeltaTable")
+            .field("name", &self.name)
+            .field("url", &self.url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl DeltaTable {
+    /// Opens the table in a folder and reads its newest version.
+    ///
+    /// `store` spans the whole bucket or file system: objects are found under the path of
+    /// `location`. Scans name it by `object_store_url`, under which it must be registered.
+    ///
+    /// # Errors
+    /// `Corrupt` if there is no readable log, `UnsupportedFeature` with the name of what the table
+    /// needs, `Storage` if storage fails.
+    pub async fn open(
+        name: &str,
+        location: &Url,
+        store: Arc<dyn ObjectStore>,
+        object_store_url: ObjectStoreUrl,
+    ) -> Result<Arc<Self>> {
+        let url = as_folder(location);
+        let root =
+            Path::from_url_path(url.path()).map_err(|error| CatalogError::InvalidLocation {
+                url: url.to_string(),
+                reason: error.to_string(),
+            })?;
+        let table = Arc::new(Self {
+            name: name.to_owned(),
+            log: LogReader::try_new(name, &url, Arc::clone(&store))?,
+            url,
+            root,
+            store,
+            object_store_url,
+            latest: RwLock::new(None),
+            refresh: tokio::sync::Mutex::new(()),
+            travelled: moka::sync::Cache::new(TRAVELLED_SNAPSHOTS_MAX),
+        });
+        table.latest().await?;
+        Ok(table)
+    }
+
+    /// The version to read.
+    ///
+    /// # Errors
+    /// As [`LakeTable::pin`].
+    pub async fn snapshot(&self, travel: Travel) -> Result<Arc<DeltaSnapshot>> {
+        let latest = self.latest().await?;
+        match travel {
+            Travel::Latest => Ok(Arc::clone(&latest.snapshot)),
+            Travel::Version(version) => self.at_version(&latest, version).await,
+            Travel::Timestamp(instant) => {
+                let instant_ms = instant.timestamp_millis();
+                let kernel = Arc::clone(&latest.kernel);
+                match self.log.version_as_of(kernel, instant_ms).await? {
+                    Some(version) => self.at_version(&latest, version).await,
+                    None => Err(CatalogError::VersionNotFound {
+                        table: self.name.clone(),
+                        version: format!("as of {}", instant.format("%Y-%m-%d %H:%M:%S%.f UTC")),
+                        available: self.describe_range(&latest).await,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// The versions that can be read.
+    ///
+    /// # Errors
+    /// As [`LakeTable::pin`].
+    pub async fn history_range(&self) -> Result<RangeInclusive<u64>> {
+        let latest = self.latest().await?;
+        Ok(self.log.earliest().await?..=latest.snapshot.version())
+    }
+
+    async fn at_version(&self, latest: &Latest, version: u64) -> Result<Arc<DeltaSnapshot>> {
+        let newest = latest.snapshot.version();
+        if version == newest {
+            return Ok(Arc::clone(&latest.snapshot));
+        }
+        if let Some(snapshot) = self.travelled.get(&version) {
+            return Ok(snapshot);
+        }
+        if version > newest || version < self.log.earliest().await? {
+            return Err(CatalogError::VersionNotFound {
+                table: self.name.clone(),
+                version: version.to_string(),
+                available: self.describe_range(latest).await,
+            });
+        }
+        let kernel = self.log.at_version(version).await?;
+        let snapshot = self.load(&kernel).await?;
+        self.travelled.insert(version, Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+
+    /// The range for an error message, as precise as storage allows.
+    async fn describe_range(&self, latest: &Latest) -> String {
+        let newest = latest.snapshot.version();
+        let Ok(oldest) = self.log.earliest().await else {
+            return format!("versions up to {newest}");
+        };
+        let at = |ms: Result<i64>| {
+            let at = ms.ok().and_then(DateTime::<Utc>::from_timestamp_millis);
+            at.map_or_else(String::new, |at| {
+                format!(" ({})", at.format("%Y-%m-%d %H:%M:%S%.3f UTC"))
+            })
+        };
+        let first = match self.log.at_version(oldest).await {
+            Ok(kernel) => at(self.log.committed_at_ms(kernel).await),
+            Err(_) => String::new(),
+        };
+        let last = at(self.log.committed_at_ms(Arc::clone(&latest.kernel)).await);
+        format!("versions {oldest}{first} to {newest}{last}")
+    }
+
+    async fn latest(&self) -> Result<Arc<Latest>> {
+        if let Some(latest) = self.kept()
+            && matches!(self.freshness(&latest).await?, Freshness::Current)
+        {
+            return Ok(latest);
+        }
+        let _guard = self.refresh.lock().await;
+        let previous = match self.kept() {
+            Some(latest) => match self.freshness(&latest).await? {
+                Freshness::Current => return Ok(latest),
+                Freshness::NewCommits => Some(Arc::clone(&latest.kernel)),
+                Freshness::Replaced => None,
+            },
+            None => None,
+        };
+        let is_replaced = previous.is_none();
+        let kernel = match self.log.latest(previous).await {
+            // Log clean-up may have taken commits that an incremental read needs.
+            Err(_) if !is_replaced => self.log.latest(None).await?,
+            read => read?,
+        };
+        let snapshot = self.load(&kernel).await?;
+        if is_replaced {
+            self.travelled.invalidate_all();
+        }
+        let commit = self.commit_file(kernel.version()).await?;
+        let latest = Arc::new(Latest {
+            kernel,
+            snapshot,
+            commit,
+        });
+        *self.latest.write() = Some(Arc::clone(&latest));
+        Ok(latest)
+    }
+
+    fn kept(&self) -> Option<Arc<Latest>> {
+        self.latest.read().clone()
+    }
+
+    async fn freshness(&self, latest: &Latest) -> Result<Freshness> {
+        let version = latest.snapshot.version();
+        let (next, same) =
+            futures::try_join!(self.commit_file(version + 1), self.commit_file(version))?;
+        let is_same = match (&same, &latest.commit) {
+            (Some(now), Some(then)) => {
+                now.size == then.size
+                    && now.last_modified == then.last_modified
+                    && now.e_tag == then.e_tag
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        Ok(match (is_same, next) {
+            (false, _) => Freshness::Replaced,
+            (true, Some(_)) => Freshness::NewCommits,
+            (true, None) => Freshness::Current,
+        })
+    }
+
+    async fn commit_file(&self, version: u64) -> Result<Option<ObjectMeta>> {
+        let path = self
+            .root
+            .clone()
+            .join("_delta_log")
+            .join(format!("{version:020}.json"));
+        match self.store.head(&path).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(CatalogError::Storage {
+                what: format!("the log of table \"{}\"", self.name),
+                source: Box::new(source),
+            }),
+        }
+    }
+
+    async fn load(&self, kernel: &SnapshotRef) -> Result<Arc<DeltaSnapshot>> {
+        let layout = TableLayout::try_new(&self.name, kernel)?;
+        let batch = self.log.live_files(Arc::clone(kernel)).await?;
+        let index = FileIndex::try_new(&self.name, &self.url, &layout, &batch)?;
+        let n_files = index.n_files();
+        Ok(Arc::new(DeltaSnapshot {
+            table: self.name.clone(),
+            url: self.url.clone(),
+            version: kernel.version(),
+            store: Arc::clone(&self.store),
+            object_store_url: self.object_store_url.clone(),
+            layout,
+            index,
+            file_statistics: (0..n_files).map(|_| OnceLock::new()).collect(),
+            selections: (0..n_files).map(|_| OnceLock::new()).collect(),
+            statistics: OnceLock::new(),
+        }))
+    }
+}
+
+impl LakeTable for DeltaTable {
+    fn format(&self) -> &'static str {
+        "delta"
+    }
+
+    fn location(&self) -> &str {
+        self.url.as_str()
+    }
+
+    fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>> {
+        async move {
+            let snapshot = self.snapshot(travel).await?;
+            let version = TableVersion::Number(snapshot.version());
+            Ok(Pinned {
+                provider: snapshot,
+                version,
+            })
+        }
+        .boxed()
+    }
+}
+
+/// Whether a folder holds a Delta table: a log with at least one commit or checkpoint.
+///
+/// # Errors
+/// `Storage` if the folder cannot be listed.
+pub async fn is_delta(store: &dyn ObjectStore, folder: &Path) -> Result<bool> {
+    let log = folder.clone().join("_delta_log");
+    let mut entries = store.list(Some(&log)).take(DETECT_ENTRIES_MAX);
+    while let Some(entry) = entries.next().await {
+        match entry {
+            Ok(meta) if is_log_file(&meta.location) => return Ok(true),
+            Ok(_) => {}
+            Err(object_store::Error::NotFound { .. }) => return Ok(false),
+            Err(source) => {
+                return Err(CatalogError::Storage {
+                    what: format!("folder {log}"),
+                    source: Box::new(source),
+                });
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// `00000000000000000007.json`, `00000000000000000010.checkpoint.parquet` and its other forms.
+fn is_log_file(path: &Path) -> bool {
+    let Some((version, rest)) = path.filename().and_then(|name| name.split_once('.')) else {
+        return false;
+    };
+    version.len() == 20
+        && version.bytes().all(|byte| byte.is_ascii_digit())
+        && (rest == "json" || rest.starts_with("checkpoint."))
+}
+
+/// The URL with a slash at its end, so that names are joined below it.
+pub(super) fn as_folder(location: &Url) -> Url {
+    let mut url = location.clone();
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", location.path()));
+    }
+    url
+}

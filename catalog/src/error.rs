@@ -1,0 +1,144 @@
+//! What can go wrong below the planner.
+
+use datafusion::error::DataFusionError;
+
+/// The result of a catalog operation.
+pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
+
+/// Conditions of the catalog, the lake formats and their storage.
+///
+/// `Display` is the primary message as PostgreSQL writes them and never prints the source.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// No table of this name is known.
+    #[error("relation \"{name}\" does not exist")]
+    TableNotFound {
+        /// The name as the user wrote it.
+        name: String,
+    },
+    /// No schema of this name is known.
+    #[error("schema \"{name}\" does not exist")]
+    SchemaNotFound {
+        /// The folded name.
+        name: String,
+    },
+    /// The schema's name is taken.
+    #[error("schema \"{name}\" already exists")]
+    SchemaExists {
+        /// The folded name.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("relation \"{name}\" already exists")]
+    TableExists {
+        /// The folded name.
+        name: String,
+    },
+    /// Another relation needs this one.
+    #[error("cannot drop {name} because other objects depend on it")]
+    DependentObjects {
+        /// What was to be dropped.
+        name: String,
+        /// One dependent object.
+        dependent: String,
+    },
+    /// The relation is of a kind that cannot do this.
+    #[error("\"{name}\" is not {expected}")]
+    WrongObjectType {
+        /// The folded name.
+        name: String,
+        /// What it would have to be, with its article: `a view`.
+        expected: &'static str,
+    },
+    /// The relation cannot be written.
+    #[error("cannot write to relation \"{name}\"")]
+    NotWritable {
+        /// The folded name.
+        name: String,
+        /// Why not, in words for the user.
+        reason: String,
+    },
+    /// A version was asked for that the table never had or has no longer.
+    #[error("version {version} of table \"{table}\" does not exist")]
+    VersionNotFound {
+        /// The table.
+        table: String,
+        /// The version asked for.
+        version: String,
+        /// The versions that can be read, in words.
+        available: String,
+    },
+    /// The format has no history.
+    #[error("table \"{table}\" has no history to travel in")]
+    TravelUnsupported {
+        /// The table.
+        table: String,
+        /// Its format.
+        format: &'static str,
+    },
+    /// The table needs a feature of its format that tarn does not have.
+    #[error("table \"{table}\" needs the unsupported {format} feature \"{feature}\"")]
+    UnsupportedFeature {
+        /// The table.
+        table: String,
+        /// Its format.
+        format: &'static str,
+        /// The feature as the format names it.
+        feature: String,
+    },
+    /// The metadata or a data file cannot be understood.
+    #[error("table \"{table}\" is damaged: {what}")]
+    Corrupt {
+        /// The table or its location.
+        table: String,
+        /// What was found.
+        what: String,
+        /// The cause, where there is one.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A path or URL that names nothing.
+    #[error("path \"{path}\" does not exist")]
+    PathNotFound {
+        /// The path as given.
+        path: String,
+    },
+    /// A path or URL that tarn cannot use.
+    #[error("cannot use \"{url}\": {reason}")]
+    InvalidLocation {
+        /// The path as given.
+        url: String,
+        /// Why, in words for the user.
+        reason: String,
+    },
+    /// Storage did not answer or refused.
+    #[error("could not read from storage: {what}")]
+    Storage {
+        /// What was being read.
+        what: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// DataFusion failed while a table was opened.
+    #[error("could not open table \"{table}\"")]
+    Engine {
+        /// The table or its location.
+        table: String,
+        /// The cause.
+        #[source]
+        source: Box<DataFusionError>,
+    },
+    /// A bug in tarn.
+    #[error("internal error: {what}")]
+    Internal {
+        /// What was not as it must be.
+        what: String,
+    },
+}
+
+impl From<CatalogError> for DataFusionError {
+    fn from(error: CatalogError) -> Self {
+        Self::External(Box::new(error))
+    }
+}

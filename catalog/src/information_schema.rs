@@ -1,0 +1,293 @@
+//! The SQL standard's views of the catalog, with PostgreSQL's names and types.
+//!
+//! The columns are read from `information_schema.txt`. Like [`crate::pg_catalog`], views are built
+//! from a snapshot when a query names them; those about things that tarn has none of are empty.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::Result;
+use crate::entry::{CatalogSnapshot, TableEntry};
+use crate::pg_catalog::columns::Columns;
+use crate::pg_catalog::constant_rows::section;
+use crate::pg_catalog::definition::INFORMATION_SCHEMA;
+use crate::pg_catalog::objects::{Column, Relation, namespaces, owner, relations};
+use crate::pg_catalog::{FunctionRow, functions};
+use crate::pg_type::{TypeInfo, format_type, type_info};
+
+/// The names of the views, in order.
+pub fn relation_names() -> impl Iterator<Item = &'static str> {
+    INFORMATION_SCHEMA.iter().map(|definition| definition.name)
+}
+
+/// The columns of a view.
+#[must_use]
+pub fn schema(name: &str) -> Option<SchemaRef> {
+    INFORMATION_SCHEMA.get(name).map(|definition| Arc::clone(&definition.schema))
+}
+
+/// The views as the `information_schema` schema of a snapshot lists them.
+#[must_use]
+pub fn system_entries() -> Vec<Arc<TableEntry>> {
+    INFORMATION_SCHEMA.entries()
+}
+
+/// Builds the rows of a view; `None` where there is none of this name.
+///
+/// # Errors
+/// `Internal` only.
+#[must_use]
+pub fn build(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBatch>> {
+    let schema = &INFORMATION_SCHEMA.get(name)?.schema;
+    let of = |n_rows| Columns::new(schema, n_rows);
+    let database = &snapshot.database;
+    Some(match name {
+        "information_schema_catalog_name" => of(1).all_text("catalog_name", database).finish(),
+        "schemata" => schemata(snapshot, schema),
+        "tables" => tables(snapshot, schema),
+        "views" => views(snapshot, schema),
+        "columns" => columns(snapshot, schema),
+        "table_privileges" | "role_table_grants" => table_grants(snapshot, schema),
+        "column_privileges" | "role_column_grants" => column_grants(snapshot, schema),
+        "enabled_roles" => {
+            let roles = &snapshot.roles;
+            of(roles.len()).text("role_name", roles.iter().map(|role| role.name.as_str())).finish()
+        }
+        "character_sets" => of(1)
+            .all_text("character_set_name", "UTF8")
+            .all_text("character_repertoire", "UCS")
+            .all_text("form_of_use", "UTF8")
+            .all_text("default_collate_catalog", database)
+            .all_text("default_collate_schema", "pg_catalog")
+            .all_text("default_collate_name", "C")
+            .finish(),
+        "collations" => collations(snapshot, schema),
+        "routines" => routines(snapshot, schema),
+        _ => of(0).finish(),
+    })
+}
+
+fn schemata(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let all = namespaces(snapshot);
+    Columns::new(schema, all.len())
+        .all_text("catalog_name", &snapshot.database)
+        .text("schema_name", all.iter().map(|(_, name)| *name))
+        .all_text("schema_owner", owner(snapshot))
+        .finish()
+}
+
+/// YES or NO, the standard's truth values.
+fn yes_or_no(value: bool) -> &'static str {
+    if value { "YES" } else { "NO" }
+}
+
+fn tables(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let all = relations(snapshot);
+    let kind = |relation: &Relation<'_>| if relation.is_view() { "VIEW" } else { "BASE TABLE" };
+    Columns::new(schema, all.len())
+        .all_text("table_catalog", &snapshot.database)
+        .text("table_schema", all.iter().map(|relation| relation.schema))
+        .text("table_name", all.iter().map(|relation| relation.name))
+        .text("table_type", all.iter().map(kind))
+        .text("is_insertable_into", all.iter().map(|r| yes_or_no(r.is_user_table())))
+        .all_text("is_typed", "NO")
+        .finish()
+}
+
+fn views(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let mut all = relations(snapshot);
+    all.retain(Relation::is_view);
+    let definition =
+        |relation: &Relation<'_>| relation.entry.and_then(|e| e.view_definition.clone());
+    let definitions: Vec<_> = all.iter().map(definition).collect();
+    Columns::new(schema, all.len())
+        .all_text("table_catalog", &snapshot.database)
+        .text("table_schema", all.iter().map(|relation| relation.schema))
+        .text("table_name", all.iter().map(|relation| relation.name))
+        .text("view_definition", definitions.iter().map(Option::as_deref))
+        .all_text("check_option", "NONE")
+        .all_text("is_updatable", "NO")
+        .all_text("is_insertable_into", "NO")
+        .all_text("is_trigger_updatable", "NO")
+        .all_text("is_trigger_deletable", "NO")
+        .all_text("is_trigger_insertable_into", "NO")
+        .finish()
+}
+
+/// What the standard says about the size of a type's values.
+struct Facets {
+    data_type: String,
+    udt_name: &'static str,
+    character_maximum: Option<i64>,
+    character_octets: Option<i64>,
+    numeric_precision: Option<i64>,
+    numeric_radix: Option<i64>,
+    numeric_scale: Option<i64>,
+    datetime_precision: Option<i64>,
+}
+
+/// The longest value in bytes that PostgreSQL can hold.
+const OCTETS_MAX: i64 = 1 << 30;
+
+fn facets(column: &Column<'_>) -> Facets {
+    let oid = column.pg_type.oid;
+    let modifier = i64::from(column.pg_type.modifier);
+    let info = type_info(oid);
+    let length = (modifier > 4 && matches!(oid, 1042 | 1043)).then_some(modifier - 4);
+    let decimal = (oid == 1700 && modifier >= 4).then_some(modifier - 4);
+    let numeric = match oid {
+        21 => Some((16, 2, Some(0))),
+        23 => Some((32, 2, Some(0))),
+        20 => Some((64, 2, Some(0))),
+        700 => Some((24, 2, None)),
+        701 => Some((53, 2, None)),
+        1700 => None,
+        _ => None,
+    };
+    Facets {
+        data_type: match info {
+            Some(info) if info.is_array() => "ARRAY".to_owned(),
+            _ => format_type(oid, None),
+        },
+        udt_name: info.map_or("text", |info| info.name),
+        character_maximum: length,
+        character_octets: match oid {
+            25 | 1042 | 1043 => Some(length.map_or(OCTETS_MAX, |length| length * 4)),
+            _ => None,
+        },
+        numeric_precision: decimal.map(|d| d >> 16).or(numeric.map(|(precision, ..)| precision)),
+        numeric_radix: (oid == 1700).then_some(10).or(numeric.map(|(_, radix, _)| radix)),
+        numeric_scale: decimal.map(|d| d & 0x7ff).or(numeric.and_then(|(.., scale)| scale)),
+        datetime_precision: match oid {
+            1082 => Some(0),
+            1083 | 1114 | 1184 | 1186 | 1266 => Some(if modifier >= 0 { modifier } else { 6 }),
+            _ => None,
+        },
+    }
+}
+
+fn columns(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let relations = relations(snapshot);
+    let mut all = Vec::new();
+    for relation in &relations {
+        all.extend(relation.columns().map(|column| {
+            let facets = facets(&column);
+            (relation, column, facets)
+        }));
+    }
+    let each = || all.iter();
+    let facets = || each().map(|(.., facets)| facets);
+    let identifiers: Vec<String> = each().map(|(_, column, _)| column.number.to_string()).collect();
+    Columns::new(schema, all.len())
+        .all_text("table_catalog", &snapshot.database)
+        .text("table_schema", each().map(|(relation, ..)| relation.schema))
+        .text("table_name", each().map(|(relation, ..)| relation.name))
+        .text("column_name", each().map(|(_, column, _)| column.name))
+        .int("ordinal_position", each().map(|(_, column, _)| column.number))
+        .text("is_nullable", each().map(|(_, column, _)| yes_or_no(column.nullable)))
+        .text("data_type", facets().map(|facets| facets.data_type.as_str()))
+        .int("character_maximum_length", facets().map(|facets| facets.character_maximum))
+        .int("character_octet_length", facets().map(|facets| facets.character_octets))
+        .int("numeric_precision", facets().map(|facets| facets.numeric_precision))
+        .int("numeric_precision_radix", facets().map(|facets| facets.numeric_radix))
+        .int("numeric_scale", facets().map(|facets| facets.numeric_scale))
+        .int("datetime_precision", facets().map(|facets| facets.datetime_precision))
+        .all_text("udt_catalog", &snapshot.database)
+        .all_text("udt_schema", "pg_catalog")
+        .text("udt_name", facets().map(|facets| facets.udt_name))
+        .text("dtd_identifier", identifiers.iter().map(String::as_str))
+        .all_text("is_self_referencing", "NO")
+        .all_text("is_identity", "NO")
+        .all_text("identity_cycle", "NO")
+        .all_text("is_generated", "NEVER")
+        .text("is_updatable", each().map(|(relation, ..)| yes_or_no(relation.is_user_table())))
+        .finish()
+}
+
+/// The owner may do everything with each table.
+const PRIVILEGES: [&str; 7] =
+    ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
+
+fn table_grants(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let relations = relations(snapshot);
+    let all: Vec<_> = relations
+        .iter()
+        .flat_map(|relation| PRIVILEGES.iter().map(move |privilege| (relation, *privilege)))
+        .collect();
+    let owner = owner(snapshot);
+    Columns::new(schema, all.len())
+        .all_text("grantor", owner)
+        .all_text("grantee", owner)
+        .all_text("table_catalog", &snapshot.database)
+        .text("table_schema", all.iter().map(|(relation, _)| relation.schema))
+        .text("table_name", all.iter().map(|(relation, _)| relation.name))
+        .text("privilege_type", all.iter().map(|(_, privilege)| *privilege))
+        .all_text("is_grantable", "YES")
+        .text("with_hierarchy", all.iter().map(|(_, p)| yes_or_no(*p == "SELECT")))
+        .finish()
+}
+
+fn column_grants(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let relations = relations(snapshot);
+    let mut all = Vec::new();
+    for relation in relations.iter().filter(|relation| !relation.system) {
+        for column in relation.columns() {
+            let privileges = ["SELECT", "INSERT", "UPDATE", "REFERENCES"];
+            all.extend(privileges.map(|privilege| (relation, column.name, privilege)));
+        }
+    }
+    let owner = owner(snapshot);
+    Columns::new(schema, all.len())
+        .all_text("grantor", owner)
+        .all_text("grantee", owner)
+        .all_text("table_catalog", &snapshot.database)
+        .text("table_schema", all.iter().map(|(relation, ..)| relation.schema))
+        .text("table_name", all.iter().map(|(relation, ..)| relation.name))
+        .text("column_name", all.iter().map(|(_, column, _)| *column))
+        .text("privilege_type", all.iter().map(|(.., privilege)| *privilege))
+        .all_text("is_grantable", "YES")
+        .finish()
+}
+
+fn collations(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let names: Vec<_> =
+        section("pg_collation").into_iter().flat_map(|section| section.texts("collname")).collect();
+    Columns::new(schema, names.len())
+        .all_text("collation_catalog", &snapshot.database)
+        .all_text("collation_schema", "pg_catalog")
+        .text("collation_name", names.iter().copied())
+        .all_text("pad_attribute", "NO PAD")
+        .finish()
+}
+
+fn routines(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let all: Vec<&FunctionRow> = functions().iter().filter(|row| row.kind == "f").collect();
+    let specific: Vec<_> = all.iter().map(|row| format!("{}_{}", row.name, row.oid)).collect();
+    let result = |row: &FunctionRow| match type_info(row.result) {
+        Some(info) if info.is_array() => "ARRAY".to_owned(),
+        _ => format_type(row.result, None),
+    };
+    let results: Vec<_> = all.iter().map(|row| result(row)).collect();
+    let names = all.iter().map(|row| type_info(row.result).map(|info: &TypeInfo| info.name));
+    Columns::new(schema, all.len())
+        .all_text("specific_catalog", &snapshot.database)
+        .all_text("specific_schema", "pg_catalog")
+        .text("specific_name", specific.iter().map(String::as_str))
+        .all_text("routine_catalog", &snapshot.database)
+        .all_text("routine_schema", "pg_catalog")
+        .text("routine_name", all.iter().map(|row| row.name))
+        .all_text("routine_type", "FUNCTION")
+        .text("data_type", results.iter().map(String::as_str))
+        .all_text("type_udt_catalog", &snapshot.database)
+        .all_text("type_udt_schema", "pg_catalog")
+        .text("type_udt_name", names)
+        .all_text("dtd_identifier", "0")
+        .all_text("routine_body", "EXTERNAL")
+        .all_text("external_language", "INTERNAL")
+        .all_text("parameter_style", "GENERAL")
+        .all_text("sql_data_access", "MODIFIES")
+        .all_text("security_type", "INVOKER")
+        .finish()
+}

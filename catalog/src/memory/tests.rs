@@ -1,0 +1,71 @@
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::prelude::SessionContext;
+
+use super::*;
+
+fn table(bytes_max: usize) -> Arc<MemoryTable> {
+    let id = Field::new("id", DataType::Int64, false);
+    let name = Field::new("name", DataType::Utf8, true);
+    MemoryTable::new("t", Arc::new(Schema::new(vec![id, name])), bytes_max)
+}
+
+fn row(id: Option<i64>) -> Vec<RecordBatch> {
+    let id: ArrayRef = Arc::new(Int64Array::from(vec![id]));
+    let name: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+    vec![RecordBatch::try_from_iter_with_nullable([("a", id, true), ("b", name, true)]).unwrap()]
+}
+
+async fn count_and_sum(table: &Arc<MemoryTable>) -> String {
+    let pinned = Arc::clone(table).pin(Travel::Latest).await.unwrap();
+    let session = SessionContext::new();
+    session.register_table("t", pinned.provider).unwrap();
+    let query = session.sql("SELECT count(*), sum(id), max(name) FROM t").await.unwrap();
+    let text = arrow::util::pretty::pretty_format_batches(&query.collect().await.unwrap()).unwrap();
+    text.to_string().lines().nth(3).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn rows_come_back_and_small_batches_are_merged() {
+    let table = table(1 << 30);
+    assert!(count_and_sum(&table).await.contains("| 0 "));
+    for id in 0..1000 {
+        assert_eq!(table.append(row(Some(id))).unwrap(), 1);
+    }
+    assert!(table.rows().batches().len() < 24, "{}", table.rows().batches().len());
+    assert_eq!((table.n_rows(), table.rows().generation()), (1000, 1000));
+    assert!(count_and_sum(&table).await.contains("499500"));
+}
+
+#[tokio::test]
+async fn pinned_rows_stay() {
+    let table = table(1 << 20);
+    table.append(row(Some(1))).unwrap();
+    let before = table.rows();
+    let pinned = Arc::clone(&table).pin(Travel::Latest).await.unwrap();
+    assert_eq!(pinned.version, TableVersion::Number(1));
+    table.replace(row(Some(7)), before.generation()).unwrap();
+    assert_eq!(pinned.provider.statistics().unwrap().num_rows, Precision::Exact(1));
+    assert!(count_and_sum(&table).await.contains("| 7 "));
+    let late = table.replace(row(Some(8)), before.generation()).unwrap_err();
+    assert!(
+        matches!(late, CatalogError::NotWritable { reason, .. } if reason.contains("meanwhile"))
+    );
+    assert_eq!(before.batches().len(), 1);
+}
+
+#[tokio::test]
+async fn refuses_what_does_not_fit() {
+    let reason = |result: Result<usize>| match result {
+        Err(CatalogError::NotWritable { reason, .. }) => reason,
+        other => format!("{other:?}"),
+    };
+    assert!(reason(table(8).append(row(Some(1)))).contains("more than 8 bytes"));
+    assert!(reason(table(1 << 20).append(row(None))).contains("null value in column \"id\""));
+    let short = vec![row(Some(1))[0].project(&[0]).unwrap()];
+    assert!(reason(table(1 << 20).append(short)).contains("2 columns"));
+    let swapped = vec![row(Some(1))[0].project(&[1, 0]).unwrap()];
+    assert!(reason(table(1 << 20).append(swapped)).contains("\"id\" is Int64, not Utf8"));
+    let travel = table(8).pin(Travel::Version(1)).await.unwrap_err();
+    assert!(matches!(travel, CatalogError::TravelUnsupported { .. }));
+}

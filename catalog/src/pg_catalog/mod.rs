@@ -1,0 +1,37 @@
+//! PostgreSQL's system relations, computed from a [`CatalogSnapshot`](crate::CatalogSnapshot)
+//! in memory.
+//!
+//! Every relation that PostgreSQL 15 has is here with its columns in order, plus the columns that
+//! 16 adds, because clients are told that they talk to 16. Only those whose contents tarn knows
+//! have rows. Nothing is built before a query names it, and no data table is ever opened.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`definition`] | names, OIDs and columns of the relations, read from `relations.txt` |
+//! | [`columns`] | builds a batch: only the columns that matter are given |
+//! | [`constant_rows`] | rows equal on every server (functions, operators, casts), read from `rows.txt` |
+//! | [`system`] | the relations by name: this is the entrance |
+//! | [`objects`] | every relation of a snapshot, system ones included, in one shape |
+//! | [`relations`] | `pg_class`, `pg_attribute`, `pg_tables`, `pg_views`, statistics views |
+//! | [`server_objects`] | `pg_database`, `pg_namespace`, roles, descriptions |
+//! | [`type_rows`] | `pg_type` |
+//! | [`live`] | relations whose rows the server gives: settings, sessions, cursors |
+//!
+//! Not here: functions such as `pg_get_expr` (planner), values of settings (planner), sessions
+//! (server).
+
+pub(crate) mod columns;
+pub(crate) mod constant_rows;
+pub(crate) mod definition;
+pub mod live;
+pub(crate) mod objects;
+mod relations;
+mod server_objects;
+mod system;
+#[cfg(test)]
+mod tests;
+mod type_rows;
+
+pub use constant_rows::{FunctionRow, function_by_name, function_by_oid, functions};
+pub use server_objects::namespace_remark;
+pub use system::{DATABASE_OID, build, relation_names, schema, system_entries};

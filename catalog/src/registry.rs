@@ -1,0 +1,507 @@
+//! The catalog of one server: which relations there are, by schema and name.
+//!
+//! Lake tables come from the paths that the server was started with; tables and views made by SQL
+//! live in memory. Lookups take a lock for a moment and never touch storage; storage is looked at
+//! by [`Catalog::rescan`] and by pinning a table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use parking_lot::RwLock;
+
+use crate::discovery::{DiscoveryLimits, FoundTable, discover};
+use crate::entry::{CatalogSnapshot, RoleEntry, SchemaEntry, TableEntry, TableKind, columns_of};
+use crate::memory::MemoryTable;
+use crate::object_store::ObjectStores;
+use crate::open::open_table;
+use crate::{CatalogError, ColumnEntry, LakeTable, Pinned, Result, TableName, Travel};
+
+/// The first number that is not reserved for PostgreSQL's own objects.
+const OID_FIRST: u32 = 16_384;
+
+/// The schema that discovered tables go to.
+pub const PUBLIC: &str = "public";
+
+/// What a name stands for.
+#[derive(Debug, Clone)]
+pub enum Relation {
+    /// Rows in open files.
+    Lake(Arc<dyn LakeTable>),
+    /// Rows in memory, lost when the server stops.
+    Memory(Arc<MemoryTable>),
+    /// A stored query.
+    View {
+        /// The SQL text.
+        definition: String,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    relation: Relation,
+    oid: u32,
+    columns: Vec<ColumnEntry>,
+    n_rows: Option<u64>,
+    /// The URL it was found at; `None` for what SQL made.
+    url: Option<String>,
+    /// Relations that a view reads.
+    depends_on: Vec<TableName>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    version: u64,
+    schemas: BTreeMap<String, u32>,
+    relations: BTreeMap<TableName, Known>,
+    system: Vec<SchemaEntry>,
+    roles: Vec<RoleEntry>,
+    snapshot: Option<Arc<CatalogSnapshot>>,
+}
+
+/// The catalog; shared by all sessions.
+#[derive(Debug)]
+pub struct Catalog {
+    database: String,
+    stores: ObjectStores,
+    roots: Vec<String>,
+    state: RwLock<State>,
+    /// Held while storage is searched, so that concurrent statements search once.
+    scan: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl Catalog {
+    /// An empty catalog over the given paths and URLs.
+    #[must_use]
+    pub fn new(database: &str, stores: ObjectStores, roots: Vec<String>) -> Arc<Self> {
+        let state = State {
+            schemas: BTreeMap::from([(PUBLIC.to_owned(), 2_200)]),
+            ..State::default()
+        };
+        Arc::new(Self {
+            database: database.to_owned(),
+            stores,
+            roots,
+            state: RwLock::new(state),
+            scan: tokio::sync::Mutex::new(None),
+        })
+    }
+
+    /// The stores behind the tables.
+    #[must_use]
+    pub fn stores(&self) -> &ObjectStores {
+        &self.stores
+    }
+
+    /// The database's name.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Adds relations that the server answers itself, such as `pg_catalog`.
+    pub fn add_system_schema(&self, schema: SchemaEntry) {
+        self.change(|state| state.system.push(schema));
+    }
+
+    /// Replaces the list of roles.
+    pub fn set_roles(&self, roles: Vec<RoleEntry>) {
+        self.change(|state| state.roles = roles);
+    }
+
+    /// Searches the paths for tables: new ones appear, vanished ones go.
+    ///
+    /// Returns what could not be opened, which is left out and tried again next time.
+    ///
+    /// # Errors
+    /// `PathNotFound` and `Storage` for a path that cannot be searched at all.
+    pub fn rescan(&self) -> BoxFuture<'_, Result<Vec<(String, CatalogError)>>> {
+        Box::pin(async move {
+            let mut last = self.scan.lock().await;
+            let broken = self.scan_all().await?;
+            *last = Some(Instant::now());
+            Ok(broken)
+        })
+    }
+
+    /// Searches the paths unless that was done within `age_max`.
+    ///
+    /// # Errors
+    /// As [`Self::rescan`].
+    pub fn rescan_if_older(&self, age_max: Duration) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let mut last = self.scan.lock().await;
+            if last.is_some_and(|at| at.elapsed() < age_max) {
+                return Ok(());
+            }
+            self.scan_all().await?;
+            *last = Some(Instant::now());
+            Ok(())
+        })
+    }
+
+    async fn scan_all(&self) -> Result<Vec<(String, CatalogError)>> {
+        let mut broken = Vec::new();
+        let mut found = Vec::new();
+        for root in &self.roots {
+            let discovery = discover(&self.stores, root, DiscoveryLimits::default()).await?;
+            broken.extend(discovery.broken);
+            found.extend(discovery.tables);
+        }
+        let found = unique_names(found);
+        self.forget_vanished(&found);
+        for table in found {
+            let name = TableName::new(PUBLIC, &table.name);
+            if self.is_known(&name, &table.url) {
+                continue;
+            }
+            match self.open(&table).await {
+                Ok(known) => self.change(|state| {
+                    state.relations.insert(name, known);
+                }),
+                Err(error) => broken.push((table.url, error)),
+            }
+        }
+        Ok(broken)
+    }
+
+    fn is_known(&self, name: &TableName, url: &str) -> bool {
+        let state = self.state.read();
+        // A relation made by SQL keeps its name; a table of another place takes it over.
+        state.relations.get(name).is_some_and(|known| match &known.url {
+            Some(known) => known == url,
+            None => true,
+        })
+    }
+
+    fn forget_vanished(&self, found: &[FoundTable]) {
+        let still = |known: &Known| match &known.url {
+            Some(url) => found.iter().any(|table| table.url == *url),
+            None => true,
+        };
+        if self.state.read().relations.values().all(still) {
+            return;
+        }
+        self.change(|state| state.relations.retain(|_, known| still(known)));
+    }
+
+    async fn open(&self, found: &FoundTable) -> Result<Known> {
+        let table = open_table(&self.stores, found).await?;
+        let pinned = Arc::clone(&table).pin(Travel::Latest).await?;
+        Ok(Known {
+            relation: Relation::Lake(table),
+            oid: 0,
+            columns: columns_of(&pinned.provider.schema()),
+            n_rows: row_estimate(&pinned),
+            url: Some(found.url.clone()),
+            depends_on: vec![],
+        })
+    }
+
+    /// Finds a relation.
+    #[must_use]
+    pub fn get(&self, name: &TableName) -> Option<Relation> {
+        self.state.read().relations.get(name).map(|known| known.relation.clone())
+    }
+
+    /// Whether a schema exists.
+    #[must_use]
+    pub fn has_schema(&self, name: &str) -> bool {
+        let state = self.state.read();
+        state.schemas.contains_key(name) || state.system.iter().any(|schema| schema.name == name)
+    }
+
+    /// Binds a table to a version and notes its columns for metadata queries.
+    ///
+    /// # Errors
+    /// `TableNotFound`, and what the format reports.
+    pub async fn pin(&self, name: &TableName, travel: Travel) -> Result<Pinned> {
+        let latest = travel == Travel::Latest;
+        let pinned = match self.get(name) {
+            Some(Relation::Lake(table)) => table.pin(travel).await?,
+            Some(Relation::Memory(table)) => (table as Arc<dyn LakeTable>).pin(travel).await?,
+            _ => return Err(CatalogError::TableNotFound { name: name.to_string() }),
+        };
+        if latest {
+            self.note_columns(name, &pinned);
+        }
+        Ok(pinned)
+    }
+
+    fn note_columns(&self, name: &TableName, pinned: &Pinned) {
+        let schema = pinned.provider.schema();
+        let n_rows = row_estimate(pinned);
+        let changed = self.state.read().relations.get(name).is_some_and(|known| {
+            known.n_rows != n_rows || known.columns.len() != schema.fields().len()
+                || known.columns.iter().zip(schema.fields()).any(|(column, field)| {
+                    column.name != *field.name() || column.data_type != *field.data_type()
+                })
+        });
+        if !changed {
+            return;
+        }
+        self.change(|state| {
+            if let Some(known) = state.relations.get_mut(name) {
+                known.columns = columns_of(&schema);
+                known.n_rows = n_rows;
+            }
+        });
+    }
+
+    /// Adds a table in memory.
+    ///
+    /// # Errors
+    /// `TableExists`, `SchemaNotFound`.
+    pub fn create_table(&self, name: &TableName, table: Arc<MemoryTable>) -> Result<()> {
+        let columns = columns_of(table.schema());
+        self.create(name, Relation::Memory(table), columns, vec![])
+    }
+
+    /// Adds a view, or replaces one.
+    ///
+    /// # Errors
+    /// `TableExists`, `SchemaNotFound`, `WrongObjectType` where a table is to be replaced.
+    pub fn create_view(
+        &self,
+        name: &TableName,
+        definition: String,
+        columns: Vec<ColumnEntry>,
+        depends_on: Vec<TableName>,
+        replace: bool,
+    ) -> Result<()> {
+        if replace {
+            match self.get(name) {
+                Some(Relation::View { .. }) => self.change(|state| {
+                    state.relations.remove(name);
+                }),
+                Some(_) => {
+                    let name = name.table().to_owned();
+                    return Err(CatalogError::WrongObjectType { name, expected: "a view" });
+                }
+                None => {}
+            }
+        }
+        self.create(name, Relation::View { definition }, columns, depends_on)
+    }
+
+    fn create(
+        &self,
+        name: &TableName,
+        relation: Relation,
+        columns: Vec<ColumnEntry>,
+        depends_on: Vec<TableName>,
+    ) -> Result<()> {
+        let mut state = self.state.write();
+        if !state.schemas.contains_key(name.schema()) {
+            return Err(CatalogError::SchemaNotFound { name: name.schema().to_owned() });
+        }
+        if state.relations.contains_key(name) {
+            return Err(CatalogError::TableExists { name: name.table().to_owned() });
+        }
+        let known = Known { relation, oid: 0, columns, n_rows: None, url: None, depends_on };
+        state.relations.insert(name.clone(), known);
+        state.changed();
+        Ok(())
+    }
+
+    /// Removes a relation made by SQL, with what depends on it if `cascade`.
+    ///
+    /// # Errors
+    /// `TableNotFound`, `DependentObjects`, `NotWritable` for tables found in storage.
+    pub fn drop_relation(&self, name: &TableName, view: bool, cascade: bool) -> Result<()> {
+        let mut state = self.state.write();
+        let Some(known) = state.relations.get(name) else {
+            return Err(CatalogError::TableNotFound { name: name.table().to_owned() });
+        };
+        if view != matches!(known.relation, Relation::View { .. }) {
+            let expected = if view { "a view" } else { "a table" };
+            return Err(CatalogError::WrongObjectType { name: name.table().to_owned(), expected });
+        }
+        if known.url.is_some() {
+            return Err(CatalogError::NotWritable {
+                name: name.table().to_owned(),
+                reason: "tables found in storage are read only".to_owned(),
+            });
+        }
+        let mut doomed = vec![name.clone()];
+        let mut at = 0;
+        while let Some(current) = doomed.get(at).cloned() {
+            let dependents = state.relations.iter().filter(|(_, k)| k.depends_on.contains(&current));
+            let dependents: Vec<TableName> = dependents.map(|(name, _)| name.clone()).collect();
+            if let (Some(dependent), false) = (dependents.first(), cascade) {
+                return Err(CatalogError::DependentObjects {
+                    name: format!("{} {name}", if view { "view" } else { "table" }),
+                    dependent: format!("view {dependent}"),
+                });
+            }
+            doomed.extend(dependents.into_iter().filter(|name| !doomed.contains(name)).collect::<Vec<_>>());
+            at += 1;
+        }
+        for name in doomed {
+            state.relations.remove(&name);
+        }
+        state.changed();
+        Ok(())
+    }
+
+    /// Adds an empty schema.
+    ///
+    /// # Errors
+    /// `TableExists` where the name is taken.
+    pub fn create_schema(&self, name: &str) -> Result<()> {
+        if self.has_schema(name) {
+            return Err(CatalogError::SchemaExists { name: name.to_owned() });
+        }
+        self.change(|state| {
+            state.schemas.insert(name.to_owned(), 0);
+        });
+        Ok(())
+    }
+
+    /// Removes a schema, with what is in it if `cascade`.
+    ///
+    /// # Errors
+    /// `SchemaNotFound`, `DependentObjects`, `NotWritable` for `public`.
+    pub fn drop_schema(&self, name: &str, cascade: bool) -> Result<()> {
+        if name == PUBLIC || self.state.read().system.iter().any(|schema| schema.name == name) {
+            let reason = "the schema belongs to the server".to_owned();
+            return Err(CatalogError::NotWritable { name: name.to_owned(), reason });
+        }
+        let mut state = self.state.write();
+        if !state.schemas.contains_key(name) {
+            return Err(CatalogError::SchemaNotFound { name: name.to_owned() });
+        }
+        let inside = state.relations.keys().find(|relation| relation.schema() == name);
+        if let (Some(dependent), false) = (inside, cascade) {
+            return Err(CatalogError::DependentObjects {
+                name: format!("schema {name}"),
+                dependent: dependent.to_string(),
+            });
+        }
+        state.relations.retain(|relation, _| relation.schema() != name);
+        state.schemas.remove(name);
+        state.changed();
+        Ok(())
+    }
+
+    /// Everything that metadata queries see, as of now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
+        if let Some(snapshot) = &self.state.read().snapshot {
+            return Arc::clone(snapshot);
+        }
+        let mut state = self.state.write();
+        state.assign_oids();
+        let snapshot = Arc::new(state.build(&self.database));
+        state.snapshot = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.write();
+        change(&mut state);
+        state.changed();
+    }
+}
+
+impl State {
+    fn changed(&mut self) {
+        self.version += 1;
+        self.snapshot = None;
+    }
+
+    /// Gives a number to each object that has none: a hash of its name, so that it is the same
+    /// after a restart and on every server that sees the same tables.
+    fn assign_oids(&mut self) {
+        let mut taken: Vec<u32> = self.schemas.values().copied().collect();
+        taken.extend(self.relations.values().map(|known| known.oid));
+        for (name, oid) in &mut self.schemas {
+            if *oid == 0 {
+                *oid = free_oid(name, &taken);
+                taken.push(*oid);
+            }
+        }
+        for (name, known) in &mut self.relations {
+            if known.oid == 0 {
+                known.oid = free_oid(&format!("{}.{}", name.schema(), name.table()), &taken);
+                taken.push(known.oid);
+            }
+        }
+    }
+
+    fn build(&self, database: &str) -> CatalogSnapshot {
+        let mut schemas: Vec<SchemaEntry> = self.system.clone();
+        for (name, oid) in &self.schemas {
+            let tables = self.relations.iter().filter(|(relation, _)| relation.schema() == name);
+            let tables = tables.map(|(relation, known)| Arc::new(entry_of(relation, known)));
+            schemas.push(SchemaEntry { oid: *oid, name: name.clone(), tables: tables.collect() });
+        }
+        schemas.sort_by(|a, b| a.name.cmp(&b.name));
+        CatalogSnapshot {
+            version: self.version,
+            database: database.to_owned(),
+            schemas,
+            roles: self.roles.clone(),
+        }
+    }
+}
+
+fn entry_of(name: &TableName, known: &Known) -> TableEntry {
+    let (kind, view_definition, comment) = match &known.relation {
+        Relation::Lake(table) => {
+            (TableKind::Table, None, Some(format!("{} at {}", table.format(), table.location())))
+        }
+        Relation::Memory(_) => (TableKind::Table, None, Some("in memory".to_owned())),
+        Relation::View { definition } => (TableKind::View, Some(definition.clone()), None),
+    };
+    let n_rows_estimate = match &known.relation {
+        Relation::Memory(table) => u64::try_from(table.n_rows()).ok(),
+        _ => known.n_rows,
+    };
+    TableEntry {
+        oid: known.oid,
+        name: name.table().to_owned(),
+        kind,
+        columns: known.columns.clone(),
+        n_rows_estimate,
+        view_definition,
+        comment,
+    }
+}
+
+fn row_estimate(pinned: &Pinned) -> Option<u64> {
+    let statistics = pinned.provider.statistics()?;
+    statistics.num_rows.get_value().and_then(|rows| u64::try_from(*rows).ok())
+}
+
+/// The 32-bit FNV-1a hash of a name, moved into the range of user objects, past taken numbers.
+fn free_oid(name: &str, taken: &[u32]) -> u32 {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let range = 0x7fff_ffff - OID_FIRST;
+    let mut oid = OID_FIRST + hash % range;
+    while taken.contains(&oid) {
+        oid = if oid >= 0x7fff_fffe { OID_FIRST } else { oid + 1 };
+    }
+    oid
+}
+
+/// Gives tables of equal names, found below different paths, a numbered suffix.
+fn unique_names(found: Vec<FoundTable>) -> Vec<FoundTable> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut unique = Vec::with_capacity(found.len());
+    for mut table in found {
+        let n = seen.entry(table.name.clone()).or_default();
+        *n += 1;
+        if *n > 1 {
+            table.name = format!("{}_{n}", table.name);
+        }
+        unique.push(table);
+    }
+    unique
+}
+
+#[cfg(test)]
+mod tests;

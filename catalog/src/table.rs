@@ -1,0 +1,59 @@
+//! Tables that can be pinned to a version.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use datafusion::catalog::TableProvider;
+use futures::future::BoxFuture;
+
+use crate::Result;
+
+/// A table in some open format.
+pub trait LakeTable: fmt::Debug + Send + Sync {
+    /// The format's name in lower case: `delta`, `parquet`, `csv`, `json`, `memory`.
+    fn format(&self) -> &'static str;
+
+    /// The URL of the folder or file.
+    fn location(&self) -> &str;
+
+    /// Looks at storage and returns a provider bound to one version.
+    ///
+    /// Must notice commits and files added since the last call. What was read before is reused as
+    /// long as storage shows that it still holds.
+    ///
+    /// # Errors
+    /// `VersionNotFound` and `TravelUnsupported` for the time asked for; `Storage`, `Corrupt` and
+    /// `UnsupportedFeature` for what was found.
+    fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>>;
+}
+
+/// The state of a table to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub enum Travel {
+    /// The newest commit.
+    #[default]
+    Latest,
+    /// A version by number: `VERSION AS OF 2`.
+    Version(u64),
+    /// The newest version at or before an instant: `TIMESTAMP AS OF '…'`.
+    Timestamp(DateTime<Utc>),
+}
+
+/// A table at one version, ready to be planned and scanned.
+#[derive(Debug, Clone)]
+pub struct Pinned {
+    /// Scans exactly this version, now and later.
+    pub provider: Arc<dyn TableProvider>,
+    /// Which version this is.
+    pub version: TableVersion,
+}
+
+/// What tells one state of a table from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TableVersion {
+    /// A commit number of a format that has them.
+    Number(u64),
+    /// A hash over the paths, sizes and entity tags of the files.
+    Fingerprint(u64),
+}

@@ -1,0 +1,150 @@
+//! Looks up the relations of a statement and pins each to one version.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::SessionState;
+use futures::future::BoxFuture;
+use sqlparser::ast::Statement as Ast;
+use tarn_catalog::{CatalogError, TableName, TableVersion};
+
+use crate::error::{PlannerError, Result};
+use crate::parser::{ParseLimits, char_offset, parse};
+use crate::plan::logical_plan;
+use crate::provider::Tables;
+use crate::rewrite::{Relation, rewrite};
+use crate::statement::Statement;
+
+/// Views inside views.
+const N_VIEW_DEPTH_MAX: usize = 32;
+
+/// What the catalog found for a name.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A table at one version.
+    Table {
+        /// The full name.
+        name: TableName,
+        /// The pinned table.
+        provider: Arc<dyn TableProvider>,
+        /// The version; `None` for system relations, which are never the same twice.
+        version: Option<TableVersion>,
+    },
+    /// A stored query.
+    View {
+        /// The full name.
+        name: TableName,
+        /// The SQL text.
+        definition: String,
+    },
+}
+
+/// Finds relations for the binder: the session's search path, its pinned versions, its rights.
+pub trait Lookup: Send + Sync {
+    /// Finds one relation; `Ok(None)` where it does not exist.
+    fn find<'a>(
+        &'a self,
+        relation: &'a Relation,
+    ) -> BoxFuture<'a, Result<Option<Found>, CatalogError>>;
+
+    /// A name that looks like one that was not found.
+    fn suggest(&self, relation: &Relation) -> Option<String>;
+}
+
+/// A statement with every relation bound.
+pub struct Bound {
+    /// The rewritten tree.
+    pub ast: Ast,
+    /// What its relations are.
+    pub tables: Tables,
+    /// The versions read, views resolved to their tables.
+    pub pins: Vec<Pin>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound").field("pins", &self.pins).finish_non_exhaustive()
+    }
+}
+
+/// One table version that a statement reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The table.
+    pub name: TableName,
+    /// The version; `None` for system relations.
+    pub version: Option<TableVersion>,
+}
+
+/// Rewrites a statement and looks up what it names.
+///
+/// # Errors
+/// `UndefinedTable` with the name's position, and what the catalog says.
+pub async fn bind(statement: &Statement, state: &SessionState, lookup: &dyn Lookup) -> Result<Bound> {
+    bind_at(statement.ast(), statement.source(), state, lookup, 0).await
+}
+
+fn bind_at<'a>(
+    ast: &'a Ast,
+    source: &'a str,
+    state: &'a SessionState,
+    lookup: &'a dyn Lookup,
+    depth: usize,
+) -> BoxFuture<'a, Result<Bound>> {
+    Box::pin(async move {
+        let rewritten = rewrite(ast)?;
+        let mut tables = Tables::new();
+        let mut pins = Vec::new();
+        for relation in &rewritten.relations {
+            match lookup.find(relation).await? {
+                Some(Found::Table { name, provider, version }) => {
+                    tables.insert(relation.key.clone(), provider_as_source(provider));
+                    pins.push(Pin { name, version });
+                }
+                Some(Found::View { name, definition }) => {
+                    let (view, inner) = bind_view(&name, &definition, state, lookup, depth).await?;
+                    tables.insert(relation.key.clone(), provider_as_source(Arc::new(view)));
+                    pins.extend(inner);
+                }
+                None if relation.maybe_cte => {}
+                None => return Err(undefined(relation, source, lookup)),
+            }
+        }
+        Ok(Bound { ast: rewritten.ast, tables, pins })
+    })
+}
+
+async fn bind_view(
+    name: &TableName,
+    definition: &str,
+    state: &SessionState,
+    lookup: &dyn Lookup,
+    depth: usize,
+) -> Result<(ViewTable, Vec<Pin>)> {
+    if depth >= N_VIEW_DEPTH_MAX {
+        return Err(PlannerError::TooComplex {
+            what: format!("view \"{name}\" is nested deeper than {N_VIEW_DEPTH_MAX} views"),
+        });
+    }
+    let statements = parse(definition, &ParseLimits::default())?;
+    let Some(statement) = statements.first() else {
+        return Err(PlannerError::Internal { what: format!("view {name} has no query") });
+    };
+    let bound = bind_at(statement.ast(), definition, state, lookup, depth + 1).await?;
+    let plan = logical_plan(statement, bound.ast, state, &bound.tables, &[])?;
+    let plan = crate::plan::plain_names(plan)?;
+    Ok((ViewTable::new(plan, Some(definition.to_owned())), bound.pins))
+}
+
+fn undefined(relation: &Relation, source: &str, lookup: &dyn Lookup) -> PlannerError {
+    let written = match &relation.schema {
+        Some(schema) => format!("{schema}.{}", relation.table),
+        None => relation.table.clone(),
+    };
+    PlannerError::UndefinedTable {
+        name: written,
+        position: Some(char_offset(source, relation.location) + 1),
+        suggestion: lookup.suggest(relation),
+    }
+}

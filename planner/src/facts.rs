@@ -1,0 +1,66 @@
+//! What functions such as `current_user` and `pg_table_is_visible` know of the session.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
+use datafusion::error::{DataFusionError, Result};
+use tarn_catalog::CatalogSnapshot;
+
+/// Gives session settings to functions.
+pub trait SettingsLookup: fmt::Debug + Send + Sync {
+    /// The value of a setting by its folded name.
+    fn get(&self, name: &str) -> Option<String>;
+
+    /// Name, value and description of every setting.
+    fn all(&self) -> Vec<(String, String, String)>;
+}
+
+/// The session that a statement runs in, carried in DataFusion's options under `tarn`.
+#[derive(Debug, Clone)]
+pub struct SessionFacts {
+    /// The role whose privileges count.
+    pub user: String,
+    /// The role that connected.
+    pub session_user: String,
+    /// The database.
+    pub database: String,
+    /// The schemas to look in, `$user` already resolved.
+    pub search_path: Vec<String>,
+    /// The number that a cancel request names.
+    pub backend_pid: i32,
+    /// The catalog version that the statement is bound to.
+    pub catalog: Arc<CatalogSnapshot>,
+    /// When the server started.
+    pub server_started_at: DateTime<Utc>,
+    /// The session's settings.
+    pub settings: Arc<dyn SettingsLookup>,
+}
+
+impl ConfigExtension for SessionFacts {
+    const PREFIX: &'static str = "tarn";
+}
+
+impl ExtensionOptions for SessionFacts {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        Err(DataFusionError::Configuration(format!("tarn.{key} is not an option")))
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        Vec::new()
+    }
+}

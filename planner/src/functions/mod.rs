@@ -1,0 +1,20 @@
+//! Functions that DataFusion lacks or that PostgreSQL defines otherwise, one file each.
+
+pub mod pg_catalog;
+mod single_value;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+/// The scalar functions to add to DataFusion's.
+#[must_use]
+pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    pg_catalog::scalar_functions()
+}
+
+/// The aggregate functions to add to DataFusion's.
+#[must_use]
+pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    vec![Arc::new(AggregateUDF::from(single_value::SingleValue::new()))]
+}

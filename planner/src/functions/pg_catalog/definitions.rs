@@ -1,0 +1,108 @@
+//! How objects are defined and described: types, views, functions, remarks.
+
+use datafusion::common::Result;
+use tarn_catalog::pg_catalog::{FunctionRow, function_by_oid};
+use tarn_catalog::pg_type::format_type;
+
+use super::function::{Call, Kind, Spec, Value, stable};
+use super::lookup::{quote_identifier, quote_literal};
+use super::names::{argument_types, relation_oid};
+
+pub(super) const FUNCTIONS: &[Spec] = &[
+    stable("format_type", (2, 2), Kind::Text, |call, row| {
+        let Some(oid) = call.oid(0, row) else { return Ok(Value::Null) };
+        let modifier = call.int(1, row).and_then(|modifier| i32::try_from(modifier).ok());
+        Ok(Value::Text(format_type(oid, modifier)))
+    })
+    .called_on_null(),
+    // Expressions are stored as SQL text, so the text is the answer.
+    stable("pg_get_expr", (2, 3), Kind::Text, |call, row| Ok(Value::from_text(call.text(0, row)))),
+    stable("pg_get_viewdef", (1, 2), Kind::Text, |call, row| {
+        let found = relation_oid(call, row).and_then(|oid| call.table(oid));
+        let definition = found.and_then(|(_, entry)| entry.view_definition.as_deref());
+        // PostgreSQL indents by one and closes with a semicolon; psql's \sv relies on neither.
+        Ok(Value::from_text(
+            definition.map(|text| format!(" {};", text.trim().trim_end_matches(';'))),
+        ))
+    }),
+    stable("pg_get_functiondef", (1, 1), Kind::Text, |call, row| {
+        Ok(Value::from_text(function(call, row).map(function_definition)))
+    }),
+    stable("pg_get_function_result", (1, 1), Kind::Text, |call, row| {
+        Ok(Value::from_text(function(call, row).map(result_type)))
+    }),
+    stable("pg_get_function_arguments", (1, 1), Kind::Text, arguments),
+    stable("pg_get_function_identity_arguments", (1, 1), Kind::Text, arguments),
+    stable("pg_get_function_sqlbody", (1, 1), Kind::Text, nothing),
+    stable("pg_get_function_arg_default", (2, 2), Kind::Text, nothing),
+    // tarn has no constraints, indexes, triggers, rules, partitions, sequences and the like.
+    stable("pg_get_constraintdef", (1, 2), Kind::Text, nothing),
+    stable("pg_get_indexdef", (1, 3), Kind::Text, nothing),
+    stable("pg_get_triggerdef", (1, 2), Kind::Text, nothing),
+    stable("pg_get_ruledef", (1, 2), Kind::Text, nothing),
+    stable("pg_get_partkeydef", (1, 1), Kind::Text, nothing),
+    stable("pg_get_partition_constraintdef", (1, 1), Kind::Text, nothing),
+    stable("pg_get_serial_sequence", (2, 2), Kind::Text, nothing),
+    stable("pg_get_statisticsobjdef", (1, 1), Kind::Text, nothing),
+    stable("pg_get_statisticsobjdef_columns", (1, 1), Kind::Text, nothing),
+    stable("pg_get_statisticsobjdef_expressions", (1, 1), Kind::TextList, nothing),
+    stable("pg_get_replica_identity_index", (1, 1), Kind::Oid, nothing),
+    stable("pg_get_multixact_members", (1, 1), Kind::Text, nothing),
+    stable("pg_sequence_last_value", (1, 1), Kind::Int8, nothing),
+    stable("pg_relation_is_publishable", (1, 1), Kind::Bool, |call, row| {
+        let found = relation_oid(call, row).and_then(|oid| call.table(oid));
+        Ok(Value::Bool(found.is_some_and(|(_, entry)| entry.oid >= 16_384)))
+    }),
+    stable("pg_relation_is_updatable", (2, 2), Kind::Int4, |_, _| Ok(Value::Int(0))),
+    stable("pg_column_is_updatable", (3, 3), Kind::Bool, |_, _| Ok(Value::Bool(false))),
+    stable("pg_index_column_has_property", (3, 3), Kind::Bool, nothing),
+    stable("pg_index_has_property", (2, 2), Kind::Bool, nothing),
+    stable("pg_indexam_has_property", (2, 2), Kind::Bool, nothing),
+    stable("obj_description", (1, 2), Kind::Text, |call, row| {
+        let Some(oid) = call.oid(0, row) else { return Ok(Value::Null) };
+        let class = if call.n_arguments() > 1 { call.text(1, row) } else { Some("pg_class") };
+        Ok(Value::from_text(match class {
+            Some("pg_class") => call.table(oid).and_then(|(_, entry)| entry.comment.clone()),
+            Some("pg_namespace") => namespace_remark(call, oid).map(str::to_owned),
+            _ => None,
+        }))
+    }),
+    stable("col_description", (2, 2), Kind::Text, nothing),
+    stable("shobj_description", (2, 2), Kind::Text, nothing),
+    stable("pg_describe_object", (3, 3), Kind::Text, nothing),
+];
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
+fn nothing(_: &Call<'_>, _: usize) -> Result<Value> {
+    Ok(Value::Null)
+}
+
+fn namespace_remark(call: &Call<'_>, oid: u32) -> Option<&'static str> {
+    let schema = call.facts.catalog.schemas.iter().find(|schema| schema.oid == oid)?;
+    tarn_catalog::pg_catalog::namespace_remark(&schema.name)
+}
+
+fn function(call: &Call<'_>, row: usize) -> Option<&'static FunctionRow> {
+    function_by_oid(call.oid(0, row)?)
+}
+
+fn result_type(function: &FunctionRow) -> String {
+    let name = format_type(function.result, None);
+    if function.returns_set { format!("SETOF {name}") } else { name }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
+fn arguments(call: &Call<'_>, row: usize) -> Result<Value> {
+    Ok(Value::from_text(function(call, row).map(|found| argument_types(found, ", "))))
+}
+
+fn function_definition(function: &FunctionRow) -> String {
+    let name = quote_identifier(function.name);
+    let arguments = argument_types(function, ", ");
+    let result = result_type(function);
+    let source = quote_literal(function.name);
+    format!(
+        "CREATE OR REPLACE FUNCTION pg_catalog.{name}({arguments})\n RETURNS {result}\n \
+         LANGUAGE internal\nAS {source}\n"
+    )
+}

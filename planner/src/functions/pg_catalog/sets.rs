@@ -1,0 +1,56 @@
+//! Catalog functions that yield rows: `pg_timezone_names()`, `pg_show_all_settings()`.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use chrono::{Offset, TimeZone, Utc};
+use chrono_tz::{OffsetComponents, OffsetName};
+use datafusion::catalog::{TableFunction, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::datasource::MemTable;
+use tarn_catalog::pg_catalog::live;
+
+use crate::facts::SessionFacts;
+
+/// The functions that stand in FROM.
+pub(super) fn functions() -> Vec<Arc<TableFunction>> {
+    let function = |name: &str, rows: Rows| {
+        Arc::new(TableFunction::new(name.to_owned(), Arc::new(RowFunction { rows })))
+    };
+    vec![
+        function("pg_timezone_names", |_| timezone_names()),
+        function("pg_show_all_settings", |facts| Ok(live::settings(&facts.settings.all())?)),
+    ]
+}
+
+type Rows = fn(&SessionFacts) -> Result<RecordBatch>;
+
+#[derive(Debug)]
+struct RowFunction {
+    rows: Rows,
+}
+
+impl TableFunctionImpl for RowFunction {
+    fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
+        let options = args.session().config_options();
+        let facts = options.extensions.get::<SessionFacts>();
+        let facts = facts.ok_or_else(|| exec_datafusion_err!("there is no session"))?;
+        let batch = (self.rows)(facts)?;
+        Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+    }
+}
+
+/// The rows of `pg_timezone_names`, as of now.
+///
+/// # Errors
+/// `Internal` only.
+pub fn timezone_names() -> Result<RecordBatch> {
+    let now = Utc::now().naive_utc();
+    let zones = chrono_tz::TZ_VARIANTS.iter().map(|zone| {
+        let offset = zone.offset_from_utc_datetime(&now);
+        let seconds = i64::from(offset.fix().local_minus_utc());
+        let name = offset.abbreviation().unwrap_or_else(|| zone.name());
+        (zone.name(), name.to_owned(), seconds, !offset.dst_offset().is_zero())
+    });
+    Ok(live::timezone_names(&zones.collect::<Vec<_>>())?)
+}

@@ -1,0 +1,27 @@
+//! SQL text → [`Statement`] → bound tree → logical plan → physical plan.
+//!
+//! Reading order: [`parser`] (text to statements, limits), [`statement`] (what a statement asks
+//! for), [`rewrite`] (PostgreSQL's constructs to DataFusion's), [`binder`] (names to pinned
+//! tables), [`plan`] (plans), [`write`](mod@write) (statements that change rows), [`variables`]
+//! (settings), [`functions`].
+//!
+//! Not here: sockets and protocols, threads, which node runs what, how a plan is executed.
+
+pub mod binder;
+mod diagnose;
+mod dialect;
+mod error;
+pub mod facts;
+pub mod functions;
+pub mod parser;
+pub mod plan;
+pub mod provider;
+pub mod rewrite;
+pub mod session_state;
+pub mod statement;
+pub mod variables;
+pub mod write;
+
+pub use error::{PlannerError, Result};
+pub use facts::{SessionFacts, SettingsLookup};
+pub use statement::{Command, Statement};

@@ -1,0 +1,269 @@
+//! SQL text to statements: splitting, limits on size and depth, positions.
+
+use sqlparser::ast::Statement as Ast;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
+
+use crate::dialect::TarnDialect;
+use crate::error::{PlannerError, Result};
+use crate::statement::Statement;
+
+/// How large and deep a statement may be.
+///
+/// The engine below walks plans recursively and some of its rules are quadratic: without these
+/// limits a text of 100 kB ends the process or plans for minutes.
+#[derive(Debug, Clone)]
+pub struct ParseLimits {
+    /// Bytes of one message's text.
+    pub n_statement_bytes_max: usize,
+    /// Parentheses, subqueries and function calls inside each other.
+    pub n_nesting_max: usize,
+    /// Operators in one chain without parentheses or commas, such as ORed terms.
+    pub n_chain_max: usize,
+    /// Branches of one chain of UNION, INTERSECT and EXCEPT.
+    pub n_set_operations_max: usize,
+    /// Joined relations in one chain, counted by JOIN keywords.
+    pub n_joins_max: usize,
+}
+
+impl Default for ParseLimits {
+    fn default() -> Self {
+        Self {
+            n_statement_bytes_max: 64 << 20,
+            n_nesting_max: 400,
+            n_chain_max: 2_000,
+            n_set_operations_max: 500,
+            n_joins_max: 200,
+        }
+    }
+}
+
+/// Splits a text into statements and parses each.
+///
+/// # Errors
+/// `Syntax` with a position in `sql`, `TooComplex` for what is above `limits`.
+pub fn parse(sql: &str, limits: &ParseLimits) -> Result<Vec<Statement>> {
+    if sql.len() > limits.n_statement_bytes_max {
+        return Err(too_complex(
+            &format!("{} bytes of text", sql.len()),
+            limits.n_statement_bytes_max,
+        ));
+    }
+    let dialect = TarnDialect::default();
+    let tokens = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| tokenizer_error(sql, error))?;
+    let mut statements = Vec::new();
+    for tokens in split(tokens) {
+        check_size(&tokens, limits)?;
+        statements.push(parse_one(sql, &dialect, tokens, limits)?);
+    }
+    Ok(statements)
+}
+
+/// Cuts at semicolons and drops what holds nothing but white space and comments.
+fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
+    let mut parts = vec![Vec::new()];
+    for token in tokens {
+        match (&token.token, parts.last_mut()) {
+            (Token::SemiColon, _) => parts.push(Vec::new()),
+            (Token::EOF, _) | (_, None) => {}
+            (_, Some(part)) => part.push(token),
+        }
+    }
+    parts.retain(|part| part.iter().any(|t| !matches!(t.token, Token::Whitespace(_))));
+    parts
+}
+
+/// Counters of one pair of parentheses.
+#[derive(Default)]
+struct Level {
+    n_chain: usize,
+    n_set_operations: usize,
+    n_joins: usize,
+}
+
+fn check_size(tokens: &[TokenWithSpan], limits: &ParseLimits) -> Result<()> {
+    let mut levels = vec![Level::default()];
+    let mut n_cases = 0_usize;
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket => levels.push(Level::default()),
+            Token::RParen | Token::RBracket if levels.len() > 1 => {
+                levels.pop();
+            }
+            Token::Word(word) if word.keyword == Keyword::CASE => n_cases += 1,
+            Token::Word(word) if word.keyword == Keyword::END => n_cases = n_cases.saturating_sub(1),
+            _ => {}
+        }
+        let depth = levels.len() + n_cases;
+        if depth > limits.n_nesting_max {
+            return Err(too_complex("levels of nesting", limits.n_nesting_max));
+        }
+        let Some(level) = levels.last_mut() else { continue };
+        count(&token.token, level);
+        if level.n_chain > limits.n_chain_max {
+            return Err(too_complex("operators in one chain", limits.n_chain_max));
+        }
+        if level.n_set_operations > limits.n_set_operations_max {
+            return Err(too_complex("set operations in one chain", limits.n_set_operations_max));
+        }
+        if level.n_joins > limits.n_joins_max {
+            return Err(too_complex("joins in one FROM clause", limits.n_joins_max));
+        }
+    }
+    Ok(())
+}
+
+fn count(token: &Token, level: &mut Level) {
+    match token {
+        Token::Comma => level.n_chain = 0,
+        Token::Plus
+        | Token::Minus
+        | Token::Mul
+        | Token::Div
+        | Token::Mod
+        | Token::StringConcat
+        | Token::DoubleColon
+        | Token::CustomBinaryOperator(_) => level.n_chain += 1,
+        Token::Word(word) => match word.keyword {
+            Keyword::AND | Keyword::OR | Keyword::NOT => level.n_chain += 1,
+            Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
+                level.n_set_operations += 1;
+                level.n_chain = 0;
+                level.n_joins = 0;
+            }
+            Keyword::JOIN => level.n_joins += 1,
+            _ => {}
+        },
+        _ => {}
+    }
+}
+
+fn too_complex(what: &str, limit: usize) -> PlannerError {
+    PlannerError::TooComplex { what: format!("{what}, the limit is {limit}") }
+}
+
+fn parse_one(
+    sql: &str,
+    dialect: &TarnDialect,
+    tokens: Vec<TokenWithSpan>,
+    limits: &ParseLimits,
+) -> Result<Statement> {
+    let start = tokens
+        .iter()
+        .find(|t| !matches!(t.token, Token::Whitespace(_)))
+        .map_or(Location::new(1, 1), |t| t.span.start);
+    let end = tokens.last().map(|t| t.span.end);
+    let text = slice(sql, start, end).to_owned();
+    // Each level of nesting passes through several of the parser's guarded functions.
+    let mut parser = Parser::new(dialect)
+        .with_recursion_limit(limits.n_nesting_max.saturating_mul(4))
+        .with_tokens_with_locations(tokens);
+    let ast = parser.parse_statement().map_err(|error| parser_error(sql, error))?;
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        return Err(unexpected(sql, &rest));
+    }
+    reject_ignored_clauses(&ast)?;
+    Ok(Statement::new(ast, text, sql, char_offset(sql, start)))
+}
+
+/// Refuses what the parser reads and the planner would drop without a word.
+fn reject_ignored_clauses(ast: &Ast) -> Result<()> {
+    match ast {
+        Ast::Insert(insert) if insert.on.is_some() => {
+            Err(PlannerError::unsupported("INSERT … ON CONFLICT"))
+        }
+        Ast::Insert(insert) if insert.returning.is_some() => {
+            Err(PlannerError::unsupported("INSERT … RETURNING"))
+        }
+        Ast::Update(update) if update.returning.is_some() => {
+            Err(PlannerError::unsupported("UPDATE … RETURNING"))
+        }
+        Ast::Update(update) if update.from.is_some() => {
+            Err(PlannerError::unsupported("UPDATE … FROM"))
+        }
+        Ast::Delete(delete) if delete.returning.is_some() => {
+            Err(PlannerError::unsupported("DELETE … RETURNING"))
+        }
+        Ast::Delete(delete) if delete.using.is_some() => {
+            Err(PlannerError::unsupported("DELETE … USING"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unexpected(sql: &str, token: &TokenWithSpan) -> PlannerError {
+    let message = match &token.token {
+        Token::EOF => "syntax error at end of input".to_owned(),
+        found => format!("syntax error at or near \"{found}\""),
+    };
+    PlannerError::Syntax { message, position: Some(char_offset(sql, token.span.start) + 1) }
+}
+
+fn tokenizer_error(sql: &str, error: TokenizerError) -> PlannerError {
+    PlannerError::Syntax {
+        message: lower_first(&error.message),
+        position: Some(char_offset(sql, error.location) + 1),
+    }
+}
+
+fn parser_error(sql: &str, error: ParserError) -> PlannerError {
+    match error {
+        ParserError::RecursionLimitExceeded => {
+            PlannerError::TooComplex { what: "levels of nesting".to_owned() }
+        }
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+            let (message, location) = split_location(&text);
+            let position = location.map(|at| char_offset(sql, at) + 1);
+            PlannerError::Syntax { message: syntax_message(message), position }
+        }
+    }
+}
+
+/// `Expected: an expression, found: FROM` becomes PostgreSQL's `syntax error at or near "FROM"`.
+fn syntax_message(message: &str) -> String {
+    match message.rsplit_once("found: ") {
+        Some((_, "EOF")) => "syntax error at end of input".to_owned(),
+        Some((_, found)) => format!("syntax error at or near \"{found}\""),
+        None => lower_first(message),
+    }
+}
+
+/// Takes ` at Line: 1, Column: 8` off the end of a message.
+fn split_location(text: &str) -> (&str, Option<Location>) {
+    let Some((message, place)) = text.rsplit_once(" at Line: ") else { return (text, None) };
+    let Some((line, column)) = place.split_once(", Column: ") else { return (text, None) };
+    match (line.trim().parse(), column.trim().parse()) {
+        (Ok(line), Ok(column)) => (message, Some(Location::new(line, column))),
+        _ => (text, None),
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// Characters before a location whose line and column count from 1.
+#[must_use]
+pub fn char_offset(sql: &str, at: Location) -> usize {
+    let line_index = usize::try_from(at.line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let column_index = usize::try_from(at.column.saturating_sub(1)).unwrap_or(usize::MAX);
+    let before: usize =
+        sql.split_inclusive('\n').take(line_index).map(|line| line.chars().count()).sum();
+    before.saturating_add(column_index).min(sql.chars().count())
+}
+
+/// The text between two locations.
+fn slice(sql: &str, start: Location, end: Option<Location>) -> &str {
+    let byte = |chars: usize| sql.char_indices().nth(chars).map_or(sql.len(), |(at, _)| at);
+    let from = byte(char_offset(sql, start));
+    let to = end.map_or(sql.len(), |end| byte(char_offset(sql, end)));
+    sql.get(from..to).unwrap_or(sql)
+}
+
+#[cfg(test)]
+mod tests;

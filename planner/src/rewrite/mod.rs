@@ -1,0 +1,118 @@
+//! Rewrites of the syntax tree that bring PostgreSQL's SQL to what DataFusion plans.
+//!
+//! | module | before | after |
+//! |---|---|---|
+//! | `relations` | `t VERSION AS OF 2` | `"t@version 2" AS t`, with a list of what to look up |
+//! | `names` | `SELECT count(*), a, a` | `SELECT count(*) AS count, a, a AS "a\u{1}1"` |
+//! | `casts` | `x::regclass`, `pg_catalog.f(y)`, `a OPERATOR(pg_catalog.=) b` | `regclass_out(x)`, `f(y)`, `a = b` |
+//! | `subqueries` | `(SELECT x FROM t WHERE …)`, `ARRAY(SELECT x …)` | `(SELECT single_value(x) …)`, `(SELECT array_agg(x) …)` |
+//!
+//! Nothing here matches the text of one client's query: each rule is about a construct.
+
+mod casts;
+mod names;
+mod relations;
+mod subqueries;
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{self, Expr, ObjectName, Query, Select, Statement as Ast, TableFactor, VisitMut, VisitorMut};
+
+pub use names::strip_suffix;
+pub use relations::{Relation, RelationKey, TravelSpec};
+
+use crate::error::{PlannerError, Result};
+
+/// A rewritten statement and the relations that it names.
+#[derive(Debug)]
+pub struct Rewritten {
+    /// The tree for DataFusion's planner.
+    pub ast: Ast,
+    /// Every relation to look up, once each.
+    pub relations: Vec<Relation>,
+}
+
+/// Applies all rewrites to a copy of `ast`.
+///
+/// # Errors
+/// `Unsupported` for clauses that the planner below would ignore.
+pub fn rewrite(ast: &Ast) -> Result<Rewritten> {
+    let mut ast = ast.clone();
+    let mut rewriter = Rewriter::default();
+    if let ControlFlow::Break(error) = ast.visit(&mut rewriter) {
+        return Err(*error);
+    }
+    Ok(Rewritten { ast, relations: rewriter.relations.finish() })
+}
+
+#[derive(Default)]
+struct Rewriter {
+    relations: relations::Collector,
+}
+
+impl VisitorMut for Rewriter {
+    type Break = Box<PlannerError>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        if let Some(with) = &query.with {
+            self.relations.add_ctes(with);
+        }
+        if !query.locks.is_empty() {
+            // Row locks have no meaning on immutable snapshots; PostgreSQL's clients add them freely.
+            query.locks.clear();
+        }
+        flow(subqueries::fetch_to_limit(query))
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        flow(self.relations.visit(factor))
+    }
+
+    fn pre_visit_relation(&mut self, _name: &mut ObjectName) -> ControlFlow<Self::Break> {
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        names::name_outputs(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        subqueries::rewrite(expr);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        casts::rewrite(expr);
+        ControlFlow::Continue(())
+    }
+}
+
+fn flow(result: Result<()>) -> ControlFlow<Box<PlannerError>> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(Box::new(error)),
+    }
+}
+
+/// An unquoted call of a function by name.
+pub(crate) fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let arg = |expr| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr));
+    Expr::Function(ast::Function {
+        name: ObjectName::from(vec![ast::Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: ast::FunctionArguments::None,
+        args: ast::FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.into_iter().map(arg).collect(),
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! DataFusion's session state as tarn sets it up.
+
+use std::sync::Arc;
+
+use datafusion::config::ConfigNonZeroUsize;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::prelude::SessionConfig;
+
+use crate::facts::SessionFacts;
+use crate::functions;
+use crate::variables::Variables;
+
+/// Makes the state of a session; the parts that all sessions share are built once.
+#[derive(Debug, Clone)]
+pub struct SessionStateFactory {
+    base: SessionState,
+}
+
+impl SessionStateFactory {
+    /// Builds the shared part: functions, rules, the runtime's memory and object stores.
+    ///
+    /// `physical_rules` are appended to DataFusion's own.
+    #[must_use]
+    pub fn new(
+        runtime: Arc<RuntimeEnv>,
+        physical_rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>,
+    ) -> Self {
+        let mut builder = SessionStateBuilder::new()
+            .with_default_features()
+            .with_runtime_env(runtime)
+            .with_config(base_config());
+        for rule in physical_rules {
+            builder = builder.with_physical_optimizer_rule(rule);
+        }
+        if let Some(functions) = builder.scalar_functions() {
+            functions.extend(functions::scalar_functions());
+        }
+        if let Some(functions) = builder.aggregate_functions() {
+            functions.extend(functions::aggregate_functions());
+        }
+        Self { base: builder.build() }
+    }
+
+    /// The state for one session's settings.
+    ///
+    /// `n_partitions_default` is used where the session does not set `tarn.target_partitions`.
+    #[must_use]
+    pub fn session(
+        &self,
+        facts: SessionFacts,
+        variables: &Variables,
+        n_partitions_default: usize,
+    ) -> SessionState {
+        let mut state = self.base.clone();
+        let config = state.config_mut();
+        let options = config.options_mut();
+        let n_partitions = variables
+            .integer("tarn.target_partitions")
+            .and_then(|n| usize::try_from(n).ok())
+            .filter(|n| *n > 0);
+        options.execution.target_partitions = n_partitions.unwrap_or(n_partitions_default);
+        let rows = variables.integer("tarn.batch_rows").and_then(|n| usize::try_from(n).ok());
+        if let Some(Ok(rows)) = rows.map(ConfigNonZeroUsize::try_new) {
+            options.execution.batch_size = rows;
+        }
+        let zone = variables.get("timezone").unwrap_or_else(|| "UTC".to_owned());
+        options.execution.time_zone = Some(if zone == "UTC" { "+00:00".to_owned() } else { zone });
+        options.extensions.insert(facts);
+        state
+    }
+}
+
+fn base_config() -> SessionConfig {
+    let mut config = SessionConfig::new().with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.collect_spans = true;
+    // Literals such as 0.06 are numeric, not float8, as in PostgreSQL.
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.support_varchar_with_length = true;
+    // Listings are made by the catalog, which knows when they change.
+    options.execution.listing_table_ignore_subdirectory = false;
+    config
+}
+
+/// The context that a physical plan of this state runs in, with its own memory accounting.
+#[must_use]
+pub fn task_context(state: &SessionState, runtime: Arc<RuntimeEnv>) -> Arc<TaskContext> {
+    Arc::new(TaskContext::new(
+        None,
+        state.session_id().to_owned(),
+        state.config().clone(),
+        state.scalar_functions().clone(),
+        state.higher_order_functions().clone(),
+        state.aggregate_functions().clone(),
+        state.window_functions().clone(),
+        runtime,
+    ))
+}

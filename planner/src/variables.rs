@@ -1,0 +1,362 @@
+//! Session settings under PostgreSQL's names: types, defaults, ranges.
+
+use std::collections::BTreeMap;
+
+use crate::error::{PlannerError, Result};
+
+/// What values a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// on, off.
+    Bool,
+    /// A whole number between two bounds.
+    Integer(i64, i64),
+    /// Milliseconds, written as a number or with a unit (`ms`, `s`, `min`, `h`); 0 is off.
+    Milliseconds,
+    /// Any text.
+    Text,
+    /// One of a list.
+    Choice(&'static [&'static str]),
+    /// A time zone name or offset.
+    TimeZone,
+    /// A character set: only UTF-8.
+    Encoding,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// The name in lower case.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// The value of a new session.
+    pub default: &'static str,
+    /// Whether a session can change it.
+    pub writable: bool,
+    /// Whether the protocol tells the client of each change (`ParameterStatus`).
+    pub reported: bool,
+    /// One line for `pg_settings`.
+    pub description: &'static str,
+}
+
+/// Shortens the table below.
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    description: &'static str,
+) -> Setting {
+    Setting { name, kind, default, writable: true, reported: false, description }
+}
+
+const fn reported(mut setting: Setting) -> Setting {
+    setting.reported = true;
+    setting
+}
+
+const fn fixed(mut setting: Setting) -> Setting {
+    setting.writable = false;
+    setting
+}
+
+/// PostgreSQL's version that clients are told.
+pub const SERVER_VERSION: &str = "16.6 (tarn)";
+const SERVER_VERSION_NUM: &str = "160006";
+const ISOLATION: Kind = Kind::Choice(&[
+    "read committed",
+    "repeatable read",
+    "serializable",
+    "read uncommitted",
+]);
+const MESSAGES: Kind = Kind::Choice(&[
+    "debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "info", "warning",
+    "error", "fatal", "panic",
+]);
+const ANY: Kind = Kind::Text;
+const MS: Kind = Kind::Milliseconds;
+
+/// Every setting in order of the names.
+pub static SETTINGS: &[Setting] = &[
+    reported(setting("application_name", ANY, "", "Sets the application name to be reported in statistics and logs.")),
+    setting("bytea_output", Kind::Choice(&["hex", "escape"]), "hex", "Sets the output format for bytea."),
+    setting("check_function_bodies", Kind::Bool, "on", "Has no effect."),
+    reported(setting("client_encoding", Kind::Encoding, "UTF8", "Sets the client's character set encoding.")),
+    setting("client_min_messages", MESSAGES, "notice", "Sets the message levels that are sent to the client."),
+    reported(setting("datestyle", ANY, "ISO, MDY", "Sets the display format for date and time values.")),
+    setting("default_tablespace", ANY, "", "Has no effect."),
+    setting("default_transaction_deferrable", Kind::Bool, "off", "Has no effect."),
+    setting("default_transaction_isolation", ISOLATION, "read committed", "Sets the isolation level of each new transaction."),
+    reported(setting("default_transaction_read_only", Kind::Bool, "off", "Sets the read-only status of new transactions.")),
+    setting("enable_hashjoin", Kind::Bool, "on", "Has no effect."),
+    setting("enable_seqscan", Kind::Bool, "on", "Has no effect."),
+    setting("escape_string_warning", Kind::Bool, "on", "Has no effect."),
+    setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Sets the number of digits displayed for floating-point values."),
+    setting("geqo", Kind::Bool, "on", "Has no effect."),
+    setting("idle_in_transaction_session_timeout", MS, "0", "Ends a session that is idle inside a transaction for longer."),
+    setting("idle_session_timeout", MS, "0", "Ends a session that is idle for longer."),
+    reported(fixed(setting("in_hot_standby", Kind::Bool, "off", "Shows whether hot standby is currently active."))),
+    reported(fixed(setting("integer_datetimes", Kind::Bool, "on", "Shows whether datetimes are integer based."))),
+    reported(setting("intervalstyle", Kind::Choice(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]), "postgres", "Sets the display format for interval values.")),
+    reported(fixed(setting("is_superuser", Kind::Bool, "on", "Shows whether the current user is a superuser."))),
+    setting("jit", Kind::Bool, "off", "Has no effect."),
+    setting("lc_collate", ANY, "C", "Shows the collation order locale."),
+    setting("lc_ctype", ANY, "C.UTF-8", "Shows the character classification locale."),
+    setting("lc_messages", ANY, "C", "Has no effect."),
+    setting("lc_monetary", ANY, "C", "Has no effect."),
+    setting("lc_numeric", ANY, "C", "Has no effect."),
+    setting("lc_time", ANY, "C", "Has no effect."),
+    setting("lock_timeout", MS, "0", "Has no effect."),
+    setting("log_statement", ANY, "none", "Has no effect."),
+    fixed(setting("max_connections", Kind::Integer(1, 1_000_000), "1000", "Sets the maximum number of concurrent connections.")),
+    fixed(setting("max_identifier_length", Kind::Integer(0, 1_000), "63", "Shows the maximum identifier length.")),
+    fixed(setting("max_index_keys", Kind::Integer(0, 1_000), "32", "Shows the maximum number of index keys.")),
+    setting("max_parallel_workers_per_gather", Kind::Integer(0, 1_024), "2", "Has no effect."),
+    setting("row_security", Kind::Bool, "on", "Has no effect."),
+    reported(fixed(setting("scram_iterations", Kind::Integer(1, i64::MAX), "4096", "Sets the iteration count for SCRAM secret generation."))),
+    reported(setting("search_path", ANY, "\"$user\", public", "Sets the schema search order for names that are not schema-qualified.")),
+    reported(fixed(setting("server_encoding", ANY, "UTF8", "Shows the server (database) character set encoding."))),
+    reported(fixed(setting("server_version", ANY, SERVER_VERSION, "Shows the server version."))),
+    fixed(setting("server_version_num", Kind::Integer(0, i64::MAX), SERVER_VERSION_NUM, "Shows the server version as an integer.")),
+    reported(fixed(setting("session_authorization", ANY, "", "Shows the session user."))),
+    fixed(setting("ssl", Kind::Bool, "off", "Shows whether the server takes TLS connections.")),
+    reported(setting("standard_conforming_strings", Kind::Choice(&["on"]), "on", "Backslashes in plain literals are literal.")),
+    setting("statement_timeout", MS, "0", "Sets the maximum allowed duration of any statement, sending included."),
+    setting("synchronize_seqscans", Kind::Bool, "on", "Has no effect."),
+    setting("synchronous_commit", ANY, "on", "Has no effect."),
+    setting("tarn.batch_rows", Kind::Integer(1, 1_000_000), "8192", "Rows that operators pass on at a time."),
+    setting("tarn.target_partitions", Kind::Integer(0, 1_024), "0", "Streams that a query runs in; 0 is one per core."),
+    reported(setting("timezone", Kind::TimeZone, "UTC", "Sets the time zone for displaying and interpreting time stamps.")),
+    setting("transaction_deferrable", Kind::Bool, "off", "Has no effect."),
+    setting("transaction_isolation", ISOLATION, "read committed", "Sets the current transaction's isolation level."),
+    setting("transaction_read_only", Kind::Bool, "off", "Sets the current transaction's read-only status."),
+    setting("transaction_timeout", MS, "0", "Sets the maximum allowed duration of a transaction."),
+    setting("vacuum_freeze_min_age", Kind::Integer(0, i64::MAX), "50000000", "Has no effect."),
+    setting("work_mem", ANY, "4MB", "Has no effect: memory is granted per query."),
+    setting("xmloption", ANY, "content", "Has no effect."),
+];
+
+/// Finds a setting by its folded name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// The values that one session has changed, over the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Variables {
+    values: BTreeMap<String, String>,
+    defaults: BTreeMap<String, String>,
+}
+
+impl Variables {
+    /// The value now; `None` for a name that is neither known nor set by the user.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.values
+            .get(name)
+            .or_else(|| self.defaults.get(name))
+            .cloned()
+            .or_else(|| find(name).map(|setting| setting.default.to_owned()))
+    }
+
+    /// The value as milliseconds, where the setting is one.
+    #[must_use]
+    pub fn milliseconds(&self, name: &str) -> u64 {
+        self.get(name).and_then(|value| parse_milliseconds(&value)).unwrap_or(0)
+    }
+
+    /// The value as a whole number, where the setting is one.
+    #[must_use]
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        self.get(name)?.parse().ok()
+    }
+
+    /// Changes what RESET goes back to: a value given at connection start.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_default(&mut self, name: &str, value: &str) -> Result<()> {
+        let value = check(name, value)?;
+        self.defaults.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// Sets the fixed value that the server knows, such as the session's user.
+    pub fn set_fixed(&mut self, name: &str, value: &str) {
+        self.defaults.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Changes a value; the canonical form is kept.
+    ///
+    /// # Errors
+    /// `UndefinedSetting`, `ReadOnlySetting`, `InvalidSetting`.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        if find(name).is_some_and(|setting| !setting.writable) {
+            return Err(PlannerError::ReadOnlySetting { name: name.to_owned() });
+        }
+        let value = check(name, value)?;
+        self.values.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// Goes back to the default of one setting, or of all.
+    ///
+    /// # Errors
+    /// `UndefinedSetting`.
+    pub fn reset(&mut self, name: Option<&str>) -> Result<()> {
+        match name {
+            None => self.values.clear(),
+            Some(name) => {
+                if find(name).is_none() && !name.contains('.') {
+                    return Err(PlannerError::UndefinedSetting { name: name.to_owned() });
+                }
+                self.values.remove(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Name, value and description of every setting, in order.
+    #[must_use]
+    pub fn all(&self) -> Vec<(String, String, String)> {
+        let known = SETTINGS.iter().map(|setting| {
+            let value = self.get(setting.name).unwrap_or_default();
+            (setting.name.to_owned(), value, setting.description.to_owned())
+        });
+        let custom = self.values.iter().filter(|(name, _)| find(name).is_none());
+        let custom = custom.map(|(name, value)| (name.clone(), value.clone(), String::new()));
+        let mut all: Vec<_> = known.chain(custom).collect();
+        all.sort();
+        all
+    }
+}
+
+/// Checks a value against its setting and returns the form to keep.
+fn check(name: &str, value: &str) -> Result<String> {
+    let Some(setting) = find(name) else {
+        // PostgreSQL takes any name with a dot as a placeholder of an extension.
+        return if name.contains('.') && !name.starts_with("tarn.") {
+            Ok(value.to_owned())
+        } else {
+            Err(PlannerError::UndefinedSetting { name: name.to_owned() })
+        };
+    };
+    let invalid = |accepted: String| PlannerError::InvalidSetting {
+        name: setting.name.to_owned(),
+        value: value.to_owned(),
+        accepted,
+    };
+    let lower = value.trim().to_lowercase();
+    match setting.kind {
+        Kind::Text => Ok(value.to_owned()),
+        Kind::Bool => match lower.as_str() {
+            "on" | "true" | "yes" | "1" | "t" | "y" => Ok("on".to_owned()),
+            "off" | "false" | "no" | "0" | "f" | "n" => Ok("off".to_owned()),
+            _ => Err(invalid("on or off".to_owned())),
+        },
+        Kind::Integer(low, high) => match lower.parse::<i64>() {
+            Ok(number) if (low..=high).contains(&number) => Ok(number.to_string()),
+            _ => Err(invalid(format!("a whole number between {low} and {high}"))),
+        },
+        Kind::Milliseconds => match parse_milliseconds(&lower) {
+            Some(ms) => Ok(show_milliseconds(ms)),
+            None => Err(invalid("a duration such as 500, 500ms, 30s or 5min".to_owned())),
+        },
+        Kind::Choice(choices) => choices
+            .iter()
+            .find(|choice| **choice == lower)
+            .map(|choice| (*choice).to_owned())
+            .ok_or_else(|| invalid(choices.join(", "))),
+        Kind::TimeZone => canonical_time_zone(value)
+            .ok_or_else(|| invalid("a name such as Europe/Berlin or an offset".to_owned())),
+        Kind::Encoding => match lower.replace(['-', '_'], "").as_str() {
+            "utf8" | "unicode" | "sqlascii" => Ok("UTF8".to_owned()),
+            _ => Err(invalid("UTF8".to_owned())),
+        },
+    }
+}
+
+fn parse_milliseconds(value: &str) -> Option<u64> {
+    let value = value.trim();
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    // PostgreSQL's bound: the value has to fit an int4.
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|ms| *ms <= 0x7fff_ffff)
+}
+
+fn show_milliseconds(ms: u64) -> String {
+    match ms {
+        0 => "0".to_owned(),
+        ms if ms % 86_400_000 == 0 => format!("{}d", ms / 86_400_000),
+        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{}min", ms / 60_000),
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
+    }
+}
+
+/// The name as the time zone database writes it, or a fixed offset as `+05:30`.
+fn canonical_time_zone(value: &str) -> Option<String> {
+    let value = value.trim();
+    if value.eq_ignore_ascii_case("utc") || value.eq_ignore_ascii_case("z") {
+        return Some("UTC".to_owned());
+    }
+    if let Ok(hours) = value.parse::<f64>() {
+        // A bare number is hours east of Greenwich.
+        if !(-15.0..=15.0).contains(&hours) {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most 15 hours of minutes")]
+        let minutes = (hours * 60.0).round() as i64;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        return Some(format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60));
+    }
+    let known = chrono_tz::TZ_VARIANTS.iter().find(|tz| tz.name().eq_ignore_ascii_case(value));
+    known.map(|tz| tz.name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SETTINGS, Variables};
+
+    #[test]
+    fn names_are_sorted_and_defaults_are_valid() {
+        assert!(SETTINGS.is_sorted_by_key(|setting| setting.name));
+        for setting in SETTINGS {
+            assert!(super::check(setting.name, setting.default).is_ok(), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn values_are_canonical_and_reset_goes_back() {
+        let check = |name: &str, value: &str, expected: Option<&str>| {
+            let mut variables = Variables::default();
+            let found = variables.set(name, value).ok().and_then(|()| variables.get(name));
+            assert_eq!(found.as_deref(), expected, "{name} = {value}");
+        };
+        check("statement_timeout", "90000", Some("90s"));
+        check("statement_timeout", "2min", Some("2min"));
+        check("statement_timeout", "soon", None);
+        check("timezone", "europe/berlin", Some("Europe/Berlin"));
+        check("timezone", "+5.5", Some("+05:30"));
+        check("timezone", "Mars/Olympus", None);
+        check("client_encoding", "utf-8", Some("UTF8"));
+        check("client_encoding", "latin1", None);
+        check("server_version", "99", None);
+        check("nonsense", "1", None);
+        check("myapp.user", "7", Some("7"));
+        let mut variables = Variables::default();
+        variables.set("jit", "true").expect("is a setting");
+        variables.reset(Some("jit")).expect("is a setting");
+        assert_eq!(variables.get("jit").as_deref(), Some("off"));
+    }
+}

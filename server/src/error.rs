@@ -1,0 +1,472 @@
+//! Errors as clients see them: the only place that knows SQLSTATEs and gRPC codes.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod engine;
+
+use tarn_catalog::CatalogError;
+use tarn_exec::ExecError;
+use tarn_planner::PlannerError;
+
+use engine::EngineFault;
+
+/// The result of serving a client.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can be answered to a client instead of a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The statement could not be planned.
+    #[error("{}", planner_message(.0))]
+    Planner(#[from] PlannerError),
+    /// The statement failed while it ran.
+    #[error("{}", exec_message(.0))]
+    Exec(#[from] ExecError),
+    /// The catalog refused.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A value could not be read from, or written to, the wire.
+    #[error("{message}")]
+    Value {
+        /// The SQLSTATE.
+        code: &'static str,
+        /// The primary message.
+        message: String,
+    },
+    /// A message that the protocol does not allow here.
+    #[error("{message}")]
+    Protocol {
+        /// The primary message.
+        message: String,
+    },
+    /// A statement after an error inside a transaction.
+    #[error("current transaction is aborted, commands ignored until end of transaction block")]
+    FailedTransaction,
+    /// A statement that needs a transaction, outside of one.
+    #[error("{what} can only be used in transaction blocks")]
+    NoTransaction {
+        /// The statement.
+        what: &'static str,
+    },
+    /// An unknown savepoint.
+    #[error("savepoint \"{name}\" does not exist")]
+    UndefinedSavepoint {
+        /// The folded name.
+        name: String,
+    },
+    /// A write inside a transaction, or in one that is read only.
+    #[error("cannot execute {what} in a read-only transaction")]
+    ReadOnlyTransaction {
+        /// The statement.
+        what: String,
+    },
+    /// An unknown prepared statement.
+    #[error("prepared statement \"{name}\" does not exist")]
+    UndefinedStatement {
+        /// The name.
+        name: String,
+    },
+    /// A prepared statement's name is taken.
+    #[error("prepared statement \"{name}\" already exists")]
+    DuplicateStatement {
+        /// The name.
+        name: String,
+    },
+    /// An unknown portal.
+    #[error("portal \"{name}\" does not exist")]
+    UndefinedPortal {
+        /// The name.
+        name: String,
+    },
+    /// A portal's name is taken.
+    #[error("portal \"{name}\" already exists")]
+    DuplicatePortal {
+        /// The name.
+        name: String,
+    },
+    /// NULL for a column that is declared NOT NULL.
+    #[error("null value in column \"{column}\" of relation \"{table}\" violates not-null constraint")]
+    NotNullViolation {
+        /// The column.
+        column: String,
+        /// The table.
+        table: String,
+    },
+    /// Another writer changed the table meanwhile.
+    #[error("could not serialize access due to concurrent update")]
+    WriteConflict,
+    /// A statement ran longer than allowed.
+    #[error("canceling statement due to statement timeout")]
+    StatementTimeout,
+    /// A session was idle for longer than allowed.
+    #[error("terminating connection due to {what}")]
+    IdleTimeout {
+        /// Which timeout.
+        what: &'static str,
+        /// The SQLSTATE of that timeout.
+        code: &'static str,
+    },
+    /// No more connections are taken.
+    #[error("sorry, too many clients already")]
+    TooManyConnections {
+        /// The limit.
+        n_max: usize,
+    },
+    /// A session holds too many objects of a kind.
+    #[error("too many {what} in one session")]
+    SessionLimit {
+        /// The kind.
+        what: &'static str,
+        /// The limit.
+        n_max: usize,
+    },
+    /// The password is wrong or the role does not exist.
+    #[error("password authentication failed for user \"{user}\"")]
+    InvalidPassword {
+        /// The role as given.
+        user: String,
+    },
+    /// The connection is not allowed.
+    #[error("{message}")]
+    NotAuthorized {
+        /// The primary message.
+        message: String,
+    },
+    /// A database that does not exist.
+    #[error("database \"{name}\" does not exist")]
+    UndefinedDatabase {
+        /// The name.
+        name: String,
+    },
+    /// The server stops.
+    #[error("terminating connection due to administrator command")]
+    Stopping,
+    /// The connection broke.
+    #[error("connection failed")]
+    Io(#[from] std::io::Error),
+    /// A bug in tarn.
+    #[error("internal error: {what}")]
+    Internal {
+        /// What was not as it must be.
+        what: String,
+    },
+}
+
+impl Error {
+    /// The five characters that programs decide by.
+    ///
+    /// # Source
+    /// PostgreSQL, appendix A.
+    #[must_use]
+    pub fn sqlstate(&self) -> &str {
+        match self {
+            Self::Planner(error) => planner_code(error),
+            Self::Exec(error) => exec_code(error),
+            Self::Catalog(error) => catalog_code(error),
+            Self::Value { code, .. } | Self::IdleTimeout { code, .. } => code,
+            Self::Protocol { .. } => "08P01",
+            Self::FailedTransaction => "25P02",
+            Self::NoTransaction { .. } => "25P01",
+            Self::UndefinedSavepoint { .. } => "3B001",
+            Self::ReadOnlyTransaction { .. } => "25006",
+            Self::UndefinedStatement { .. } => "26000",
+            Self::DuplicateStatement { .. } => "42P05",
+            Self::UndefinedPortal { .. } => "34000",
+            Self::DuplicatePortal { .. } => "42P03",
+            Self::NotNullViolation { .. } => "23502",
+            Self::WriteConflict => "40001",
+            Self::StatementTimeout => "57014",
+            Self::TooManyConnections { .. } => "53300",
+            Self::SessionLimit { .. } => "53400",
+            Self::InvalidPassword { .. } => "28P01",
+            Self::NotAuthorized { .. } => "28000",
+            Self::UndefinedDatabase { .. } => "3D000",
+            Self::Stopping => "57P01",
+            Self::Io(_) => "08006",
+            Self::Internal { .. } => "XX000",
+        }
+    }
+
+    /// The primary message.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.to_string()
+    }
+
+    /// What is known beyond the primary message.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most errors have none")]
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::Catalog(error) | Self::Planner(PlannerError::Catalog(error)) => {
+                catalog_detail(error)
+            }
+            Self::Planner(PlannerError::Engine(error)) => EngineFault::of(error).detail,
+            Self::Exec(ExecError::Engine(error)) => EngineFault::of(error).detail,
+            Self::Planner(PlannerError::InvalidSetting { accepted, .. }) => {
+                Some(format!("Accepted: {accepted}."))
+            }
+            _ => None,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most errors have none")]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Planner(PlannerError::Unsupported { hint, .. }) => hint.clone(),
+            Self::Planner(PlannerError::UndefinedTable { suggestion, .. }) => {
+                suggestion.as_ref().map(|name| format!("Perhaps you meant the relation \"{name}\"."))
+            }
+            Self::Planner(PlannerError::UndefinedColumn { suggestion, .. }) => suggestion
+                .as_ref()
+                .map(|name| format!("Perhaps you meant to reference the column \"{name}\".")),
+            Self::Planner(PlannerError::UndefinedFunction { .. }) => Some(
+                "No function matches the given name and argument types. You might need to add \
+                 explicit type casts."
+                    .to_owned(),
+            ),
+            Self::Planner(PlannerError::TooComplex { .. }) => {
+                Some("Split the statement, or write long OR chains as IN (…) lists.".to_owned())
+            }
+            Self::Planner(PlannerError::Engine(error)) => EngineFault::of(error).hint,
+            Self::Exec(ExecError::Engine(error)) => EngineFault::of(error).hint,
+            Self::Exec(ExecError::QueueFull { n_waiting_max }) => Some(format!(
+                "{n_waiting_max} queries wait already; try again later or raise --queue-max."
+            )),
+            Self::Catalog(error) | Self::Planner(PlannerError::Catalog(error)) => catalog_hint(error),
+            Self::StatementTimeout => Some("Raise statement_timeout to let it run longer.".to_owned()),
+            Self::TooManyConnections { n_max } => {
+                Some(format!("The limit is {n_max}; raise --connections-max."))
+            }
+            Self::SessionLimit { what, n_max } => {
+                Some(format!("The limit is {n_max}; close {what} that are no longer needed."))
+            }
+            Self::UndefinedDatabase { .. } => Some("The database is called tarn.".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Where in the statement's text, counted in characters from 1.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most errors have none")]
+    pub fn position(&self) -> Option<usize> {
+        match self {
+            Self::Planner(
+                PlannerError::Syntax { position, .. }
+                | PlannerError::UndefinedTable { position, .. }
+                | PlannerError::UndefinedColumn { position, .. }
+                | PlannerError::AmbiguousColumn { position, .. }
+                | PlannerError::UndefinedFunction { position, .. }
+                | PlannerError::Semantics { position, .. },
+            ) => *position,
+            _ => None,
+        }
+    }
+
+    /// Whether the connection ends with this error.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::IdleTimeout { .. }
+                | Self::TooManyConnections { .. }
+                | Self::InvalidPassword { .. }
+                | Self::NotAuthorized { .. }
+                | Self::UndefinedDatabase { .. }
+                | Self::Stopping
+                | Self::Io(_)
+        )
+    }
+
+    /// The error for Flight SQL clients: a gRPC code, and the SQLSTATE in front of the message.
+    #[must_use]
+    pub fn to_status(&self) -> tonic::Status {
+        use tonic::Code;
+        let code = match self.sqlstate() {
+            "57014" => Code::Cancelled,
+            "28P01" | "28000" => Code::Unauthenticated,
+            "42501" => Code::PermissionDenied,
+            "42P01" | "3F000" | "3D000" | "26000" | "34000" => Code::NotFound,
+            "42P07" | "42P05" | "42P06" => Code::AlreadyExists,
+            "0A000" => Code::Unimplemented,
+            "53300" | "53200" | "53400" | "54001" => Code::ResourceExhausted,
+            "57P01" | "58030" | "08006" => Code::Unavailable,
+            "25P02" | "25P01" | "25006" | "55000" => Code::FailedPrecondition,
+            "40001" => Code::Aborted,
+            state if state.starts_with("XX") => Code::Internal,
+            _ => Code::InvalidArgument,
+        };
+        let mut text = format!("{}: {}", self.sqlstate(), self.message());
+        for part in [self.detail(), self.hint()].into_iter().flatten() {
+            text.push('\n');
+            text.push_str(&part);
+        }
+        tonic::Status::new(code, text)
+    }
+}
+
+fn planner_message(error: &PlannerError) -> String {
+    match error {
+        PlannerError::Engine(error) => EngineFault::of(error).message,
+        other @ (PlannerError::Syntax { .. }
+        | PlannerError::TooComplex { .. }
+        | PlannerError::UndefinedTable { .. }
+        | PlannerError::UndefinedColumn { .. }
+        | PlannerError::AmbiguousColumn { .. }
+        | PlannerError::UndefinedFunction { .. }
+        | PlannerError::UndefinedSetting { .. }
+        | PlannerError::InvalidSetting { .. }
+        | PlannerError::ReadOnlySetting { .. }
+        | PlannerError::Unsupported { .. }
+        | PlannerError::DatatypeMismatch { .. }
+        | PlannerError::DuplicateColumn { .. }
+        | PlannerError::Semantics { .. }
+        | PlannerError::Catalog(_)
+        | PlannerError::Internal { .. }) => other.to_string(),
+    }
+}
+
+fn exec_message(error: &ExecError) -> String {
+    match error {
+        ExecError::Engine(error) => EngineFault::of(error).message,
+        other @ (ExecError::Cancelled
+        | ExecError::QueueFull { .. }
+        | ExecError::Panicked { .. }
+        | ExecError::Start { .. }
+        | ExecError::Stopping) => other.to_string(),
+    }
+}
+
+fn planner_code(error: &PlannerError) -> &str {
+    match error {
+        PlannerError::Syntax { .. } => "42601",
+        PlannerError::TooComplex { .. } => "54001",
+        PlannerError::UndefinedTable { .. } => "42P01",
+        PlannerError::UndefinedColumn { .. } => "42703",
+        PlannerError::AmbiguousColumn { .. } => "42702",
+        PlannerError::UndefinedFunction { .. } => "42883",
+        PlannerError::UndefinedSetting { .. } => "42704",
+        PlannerError::InvalidSetting { .. } => "22023",
+        PlannerError::ReadOnlySetting { .. } => "55P02",
+        PlannerError::Unsupported { .. } => "0A000",
+        PlannerError::DatatypeMismatch { .. } => "42804",
+        PlannerError::DuplicateColumn { .. } => "42701",
+        PlannerError::Semantics { code, .. } => code,
+        PlannerError::Catalog(error) => catalog_code(error),
+        PlannerError::Engine(error) => EngineFault::of(error).code,
+        PlannerError::Internal { .. } => "XX000",
+    }
+}
+
+fn exec_code(error: &ExecError) -> &'static str {
+    match error {
+        ExecError::Cancelled => "57014",
+        ExecError::QueueFull { .. } => "53300",
+        ExecError::Engine(error) => EngineFault::of(error).code,
+        ExecError::Panicked { .. } | ExecError::Start { .. } => "XX000",
+        ExecError::Stopping => "57P01",
+    }
+}
+
+pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
+    match error {
+        CatalogError::TableNotFound { .. } => "42P01",
+        CatalogError::SchemaNotFound { .. } => "3F000",
+        CatalogError::TableExists { .. } => "42P07",
+        CatalogError::SchemaExists { .. } => "42P06",
+        CatalogError::DependentObjects { .. } => "2BP01",
+        CatalogError::WrongObjectType { .. } => "42809",
+        CatalogError::NotWritable { .. } => "25006",
+        CatalogError::VersionNotFound { .. } => "22023",
+        CatalogError::TravelUnsupported { .. } | CatalogError::UnsupportedFeature { .. } => "0A000",
+        CatalogError::Corrupt { .. } => "XX001",
+        CatalogError::PathNotFound { .. } => "58P01",
+        CatalogError::InvalidLocation { .. } => "22023",
+        CatalogError::Storage { .. } => "58030",
+        CatalogError::Engine { source, .. } => EngineFault::of(source).code,
+        CatalogError::Internal { .. } => "XX000",
+    }
+}
+
+fn catalog_detail(error: &CatalogError) -> Option<String> {
+    match error {
+        CatalogError::DependentObjects { name, dependent } => {
+            Some(format!("{dependent} depends on {name}"))
+        }
+        CatalogError::NotWritable { reason, .. } => Some(sentence(reason)),
+        CatalogError::VersionNotFound { available, .. } => Some(sentence(available)),
+        CatalogError::TravelUnsupported { format, .. } => {
+            Some(format!("Its format is {format}."))
+        }
+        CatalogError::Corrupt { source: Some(source), .. } => Some(sentence(&chain(source.as_ref()))),
+        CatalogError::Storage { source, .. } => Some(sentence(&chain(source.as_ref()))),
+        CatalogError::Engine { source, .. } => Some(sentence(&EngineFault::of(source).message)),
+        CatalogError::TableNotFound { .. }
+        | CatalogError::SchemaNotFound { .. }
+        | CatalogError::TableExists { .. }
+        | CatalogError::SchemaExists { .. }
+        | CatalogError::WrongObjectType { .. }
+        | CatalogError::UnsupportedFeature { .. }
+        | CatalogError::Corrupt { source: None, .. }
+        | CatalogError::PathNotFound { .. }
+        | CatalogError::InvalidLocation { .. }
+        | CatalogError::Internal { .. } => None,
+    }
+}
+
+fn catalog_hint(error: &CatalogError) -> Option<String> {
+    match error {
+        CatalogError::DependentObjects { .. } => {
+            Some("Use DROP ... CASCADE to drop the dependent objects too.".to_owned())
+        }
+        CatalogError::TravelUnsupported { .. } => {
+            Some("Only Delta tables keep their history.".to_owned())
+        }
+        CatalogError::Storage { .. } => {
+            Some("Check that the storage can be reached and its credentials are valid.".to_owned())
+        }
+        CatalogError::Corrupt { .. } => {
+            Some("Other tables are not affected; restore the damaged file.".to_owned())
+        }
+        CatalogError::TableNotFound { .. }
+        | CatalogError::SchemaNotFound { .. }
+        | CatalogError::TableExists { .. }
+        | CatalogError::SchemaExists { .. }
+        | CatalogError::WrongObjectType { .. }
+        | CatalogError::NotWritable { .. }
+        | CatalogError::VersionNotFound { .. }
+        | CatalogError::UnsupportedFeature { .. }
+        | CatalogError::PathNotFound { .. }
+        | CatalogError::InvalidLocation { .. }
+        | CatalogError::Engine { .. }
+        | CatalogError::Internal { .. } => None,
+    }
+}
+
+/// Details and hints are sentences.
+fn sentence(text: &str) -> String {
+    let mut chars = text.trim_end_matches('.').chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let mut out: String = first.to_uppercase().collect();
+    out.extend(chars);
+    out.push('.');
+    out
+}
+
+/// A cause with its own causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! EXPLAIN: the physical plan as PostgreSQL's one text column.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use sqlparser::ast::Statement as Ast;
+use tarn_exec::QueryId;
+use tarn_planner::binder::bind;
+use tarn_planner::statement::Explain;
+use tarn_planner::{Statement, plan};
+
+use crate::error::{Error, Result};
+use crate::lookup::SessionLookup;
+use crate::session::Session;
+
+/// Plans the query inside an EXPLAIN, runs it for ANALYZE, and describes the plan.
+pub(crate) async fn explain(
+    session: &Arc<Session>,
+    statement: &Statement,
+    form: Explain,
+    query_id: QueryId,
+) -> Result<Vec<String>> {
+    let Ast::Explain { statement: inner, .. } = statement.ast() else {
+        return Err(Error::Internal { what: "not an EXPLAIN".to_owned() });
+    };
+    let inner = statement.with_ast(inner.as_ref().clone());
+    let state = session.state();
+    let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
+    let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+    let optimized = plan::optimize(&logical, &state, &inner)?;
+    let mut lines = Vec::new();
+    if form.verbose {
+        push_lines(&mut lines, "Logical plan:", &logical.display_indent().to_string());
+        push_lines(&mut lines, "Optimized plan:", &optimized.display_indent().to_string());
+    }
+    let physical = plan::physical_plan(&optimized, &state, &inner).await?;
+    let mut text = DisplayableExecutionPlan::new(physical.as_ref()).indent(form.verbose).to_string();
+    let mut summary = None;
+    if form.analyze {
+        let started = std::time::Instant::now();
+        let engine = &session.shared.engine;
+        let env = Arc::clone(engine.runtime_env());
+        let context = tarn_planner::session_state::task_context(&state, env);
+        let mut stream = engine.run(query_id, Arc::clone(&physical), context, session.token()).await?;
+        let mut n_rows = 0;
+        while let Some(batch) = stream.next().await {
+            n_rows += batch?.num_rows();
+        }
+        let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
+        text = DisplayableExecutionPlan::with_metrics(physical.as_ref())
+            .indent(form.verbose)
+            .to_string();
+        let bytes = tarn_exec::progress_of(&physical).n_bytes_scanned;
+        summary = Some(format!(
+            "Execution Time: {elapsed_ms:.3} ms, {n_rows} rows, {bytes} bytes scanned"
+        ));
+    }
+    let title = if form.verbose { "Physical plan:" } else { "" };
+    push_lines(&mut lines, title, &text);
+    lines.extend(summary);
+    Ok(lines)
+}
+
+fn push_lines(lines: &mut Vec<String>, title: &str, text: &str) {
+    if !title.is_empty() {
+        lines.push(title.to_owned());
+    }
+    lines.extend(text.lines().map(|line| line.replace('\u{1}', "#")));
+}

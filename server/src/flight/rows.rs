@@ -1,0 +1,122 @@
+//! Rows on their way to a client.
+//!
+//! Nothing runs ahead: a batch is pulled from the query when HTTP/2 has room for it, so a slow
+//! reader holds one batch and what the socket buffers. When the client goes away, tonic drops the
+//! stream, with it the rows, and that ends the query.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use bytes::Bytes;
+use datafusion::common::ScalarValue;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::Stream;
+use tonic::Status;
+
+use super::frontend::Frontend;
+use super::statement::Ticket;
+use super::{DataStream, MESSAGE_TARGET_BYTES, ipc_options, refusal, schema};
+use crate::session::{Execution, Rows};
+
+/// A statement that is being run for each of its parameter rows.
+pub(super) struct RowStream {
+    frontend: Arc<Frontend>,
+    ticket: Arc<Ticket>,
+    /// Forgotten once all rows were sent.
+    handle: Option<Bytes>,
+    schema: SchemaRef,
+    to_run: VecDeque<Vec<ScalarValue>>,
+    running: Option<Rows>,
+}
+
+impl RowStream {
+    /// Starts a statement; what fails before the first row fails here.
+    ///
+    /// # Errors
+    /// Those of the statement.
+    pub(super) async fn start(
+        frontend: Arc<Frontend>,
+        ticket: Arc<Ticket>,
+        handle: Option<Bytes>,
+    ) -> Result<DataStream, Status> {
+        let schema = ticket.schema();
+        let to_run = ticket.parameter_rows();
+        let mut rows = Self { frontend, ticket, handle, schema, to_run, running: None };
+        rows.run_next().await?;
+        let schema = Arc::clone(&rows.schema);
+        let batches = stream::try_unfold(rows, |mut rows| async move {
+            let batch = rows.next().await?;
+            Ok(batch.map(|batch| (batch, rows)))
+        });
+        Ok(encode(&schema, batches))
+    }
+
+    /// Returns the next batch, none after the last row of the last run.
+    async fn next(&mut self) -> Result<Option<RecordBatch>, Status> {
+        loop {
+            let Some(rows) = &mut self.running else {
+                if self.run_next().await? {
+                    continue;
+                }
+                if let Some(handle) = self.handle.take() {
+                    self.frontend.tickets.remove(self.ticket.session().user(), &handle);
+                }
+                return Ok(None);
+            };
+            let batch = tokio::select! {
+                biased;
+                () = self.ticket.cancelled().cancelled() => return Err(refusal::cancelled()),
+                batch = rows.next() => batch,
+            };
+            match batch {
+                None => self.running = None,
+                Some(Err(error)) => return Err(self.ticket.session().failed(&error)),
+                Some(Ok(batch)) if batch.num_rows() == 0 => {}
+                Some(Ok(batch)) => {
+                    let batch = schema::to_wire(&batch, &self.schema);
+                    return batch.map(Some).map_err(|error| refusal::changed_result(&error));
+                }
+            }
+        }
+    }
+
+    /// Starts the next run; false if there is none left.
+    async fn run_next(&mut self) -> Result<bool, Status> {
+        let Some(parameters) = self.to_run.pop_front() else { return Ok(false) };
+        let session = self.ticket.session().session();
+        let execution = tokio::select! {
+            biased;
+            () = self.ticket.cancelled().cancelled() => return Err(refusal::cancelled()),
+            execution = session.execute(self.ticket.prepared(), parameters) => execution,
+        };
+        match execution.map_err(|error| self.ticket.session().failed(&error))? {
+            Execution::Rows(rows) => self.running = Some(rows),
+            Execution::Done(_) => {}
+        }
+        Ok(true)
+    }
+}
+
+/// Encodes batches that all have the announced schema.
+pub(super) fn encode(
+    schema: &SchemaRef,
+    batches: impl Stream<Item = Result<RecordBatch, Status>> + Send + 'static,
+) -> DataStream {
+    FlightDataEncoderBuilder::new()
+        .with_schema(Arc::clone(schema))
+        .with_options(ipc_options())
+        .with_max_flight_data_size(MESSAGE_TARGET_BYTES)
+        .build(batches.map_err(FlightError::from))
+        .map_err(refusal::flight_error)
+        .boxed()
+}
+
+/// Encodes a table that was made in memory.
+pub(super) fn encode_one(batch: RecordBatch) -> DataStream {
+    let schema = batch.schema();
+    encode(&schema, stream::iter([Ok(batch)]))
+}

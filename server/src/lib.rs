@@ -1,0 +1,75 @@
+//! The server: protocols, sessions, settings, the life of the process.
+//!
+//! Life of a connection: a frontend ([`pg`] or [`flight`]) accepts it, authenticates it against
+//! [`auth`], and opens a [`session`]. Each statement goes through `query`: parse, bind, plan
+//! (planner), run (exec); the frontend encodes the rows as its socket drains.
+//!
+//! Reading order: [`cli`], [`config`], [`server`], [`session`], `query`, then a frontend.
+//!
+//! Not here: how a table's files are read (catalog), how SQL becomes a plan (planner), how a plan
+//! runs (exec).
+
+pub mod auth;
+pub mod cli;
+pub mod client;
+mod command;
+pub mod config;
+mod define;
+pub mod demo;
+pub mod error;
+mod explain;
+pub mod flight;
+mod http;
+mod lookup;
+mod modify;
+mod pg;
+mod query;
+mod running;
+pub mod server;
+pub mod session;
+mod session_registry;
+mod system_tables;
+mod telemetry;
+mod tls;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tarn_catalog::Catalog;
+use tarn_exec::Engine;
+use tarn_planner::parser::ParseLimits;
+use tarn_planner::session_state::SessionStateFactory;
+
+pub use auth::UserStore;
+pub use config::ServerConfig;
+pub use error::Error;
+pub use query::{CommandTag, Execution, Prepared, Rows};
+pub use running::RunningQueries;
+pub use server::{Handle, StartError, start};
+pub use session::{Protocol, Session};
+pub use session_registry::SessionRegistry;
+
+/// What all sessions of one server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The settings.
+    pub config: Arc<ServerConfig>,
+    /// Which tables there are.
+    pub catalog: Arc<Catalog>,
+    /// Runs plans.
+    pub engine: Arc<Engine>,
+    /// Makes planning states.
+    pub factory: SessionStateFactory,
+    /// The open sessions.
+    pub sessions: SessionRegistry,
+    /// The running queries.
+    pub running: RunningQueries,
+    /// The roles.
+    pub users: UserStore,
+    /// How large statements may be.
+    pub limits: ParseLimits,
+    /// When the server started.
+    pub started_at: DateTime<Utc>,
+    /// The server's certificate chain, for channel binding.
+    pub certificate_pem: Option<Vec<u8>>,
+}

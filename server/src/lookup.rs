@@ -1,0 +1,203 @@
+//! Finds relations for a session: its search path, its temporary tables, its pinned versions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use futures::future::BoxFuture;
+use tarn_catalog::registry::Relation as Known;
+use tarn_catalog::{CatalogError, Pinned, TableName, TableVersion, Travel};
+use tarn_planner::binder::{Found, Lookup};
+use tarn_planner::rewrite::{Relation, TravelSpec};
+
+use crate::error::Result;
+use crate::session::{Session, Status};
+use crate::system_tables;
+
+/// A name that is not known makes the server search storage again, but not more often.
+const RESCAN_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// The schema of a session's temporary tables.
+pub(crate) const TEMPORARY: &str = "pg_temp";
+
+/// The binder's view of the catalog for one statement.
+pub(crate) struct SessionLookup<'a> {
+    session: &'a Arc<Session>,
+}
+
+impl<'a> SessionLookup<'a> {
+    pub(crate) fn new(session: &'a Arc<Session>) -> Self {
+        Self { session }
+    }
+
+    /// The version that a statement beginning now would read; `None` if the table is gone.
+    pub(crate) async fn version_now(&self, name: &TableName) -> Result<Option<TableVersion>> {
+        match self.pin(name, Travel::Latest).await {
+            Ok(pinned) => Ok(Some(pinned.version)),
+            Err(CatalogError::TableNotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The full name and what it stands for.
+    pub(crate) fn resolve(&self, schema: Option<&str>, table: &str) -> Option<(TableName, Known)> {
+        if schema.is_none_or(|schema| schema == TEMPORARY) {
+            let inner = self.session.inner.lock();
+            if let Some(temporary) = inner.temporary.get(table) {
+                let name = TableName::new(TEMPORARY, table);
+                return Some((name, Known::Memory(Arc::clone(temporary))));
+            }
+        }
+        let path = match schema {
+            Some(schema) => vec![schema.to_owned()],
+            None => self.session.search_path(),
+        };
+        path.iter().find_map(|schema| {
+            let name = TableName::new(schema, table);
+            let known = self.session.shared.catalog.get(&name)?;
+            Some((name, known))
+        })
+    }
+
+    async fn find_relation(&self, relation: &Relation) -> Result<Option<Found>, CatalogError> {
+        let catalog = &self.session.shared.catalog;
+        if let Some(database) = &relation.database {
+            if database != catalog.database() {
+                return Err(CatalogError::WrongObjectType {
+                    name: format!("{database}.{}", relation.table),
+                    expected: "in this database; cross-database references are not possible",
+                });
+            }
+        }
+        let travel = travel_of(relation)?;
+        if let Some(found) = self.find_system(relation)? {
+            return Ok(Some(found));
+        }
+        let mut known = self.resolve(relation.schema.as_deref(), &relation.table);
+        if known.is_none() && !relation.maybe_cte {
+            // A table may have been added to storage since the last search.
+            catalog.rescan_if_older(RESCAN_AGE_MAX).await?;
+            known = self.resolve(relation.schema.as_deref(), &relation.table);
+        }
+        match known {
+            Some((name, Known::View { definition })) => {
+                if travel == Travel::Latest {
+                    return Ok(Some(Found::View { name, definition }));
+                }
+                let table = name.table().to_owned();
+                Err(CatalogError::TravelUnsupported { table, format: "view" })
+            }
+            Some((name, _)) => {
+                let pinned = self.pin(&name, travel).await?;
+                let version = Some(pinned.version);
+                Ok(Some(Found::Table { name, provider: pinned.provider, version }))
+            }
+            None => match &relation.schema {
+                Some(schema) if !catalog.has_schema(schema) && schema != TEMPORARY => {
+                    Err(CatalogError::SchemaNotFound { name: schema.clone() })
+                }
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// `pg_catalog` is searched before everything else, as in PostgreSQL.
+    fn find_system(&self, relation: &Relation) -> Result<Option<Found>, CatalogError> {
+        let schemas = match relation.schema.as_deref() {
+            Some(schema) => vec![schema.to_owned()],
+            None => {
+                let path = self.session.search_path();
+                let system = path.into_iter().filter(|s| system_tables::SCHEMAS.contains(&s.as_str()));
+                ["pg_catalog".to_owned()].into_iter().chain(system).collect()
+            }
+        };
+        for schema in schemas {
+            if let Some(provider) = system_tables::provider(self.session, &schema, &relation.table)? {
+                let name = TableName::new(schema, &relation.table);
+                return Ok(Some(Found::Table { name, provider, version: None }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Pins a table; inside a transaction every statement gets the version that the first one got.
+    async fn pin(&self, name: &TableName, travel: Travel) -> Result<Pinned, CatalogError> {
+        if name.schema() == TEMPORARY {
+            let table = self.session.inner.lock().temporary.get(name.table()).cloned();
+            let table = table.ok_or_else(|| CatalogError::TableNotFound { name: name.to_string() })?;
+            return (table as Arc<dyn tarn_catalog::LakeTable>).pin(travel).await;
+        }
+        let in_transaction = self.session.status() != Status::Idle;
+        let key = (name.clone(), travel.clone());
+        if in_transaction {
+            if let Some(pinned) = self.session.inner.lock().pins.get(&key) {
+                return Ok(pinned.clone());
+            }
+        }
+        let pinned = self.session.shared.catalog.pin(name, travel).await?;
+        if in_transaction {
+            self.session.inner.lock().pins.insert(key, pinned.clone());
+        }
+        Ok(pinned)
+    }
+}
+
+impl Lookup for SessionLookup<'_> {
+    fn find<'a>(
+        &'a self,
+        relation: &'a Relation,
+    ) -> BoxFuture<'a, Result<Option<Found>, CatalogError>> {
+        Box::pin(self.find_relation(relation))
+    }
+
+    fn suggest(&self, relation: &Relation) -> Option<String> {
+        let snapshot = self.session.shared.catalog.snapshot();
+        let tables = snapshot
+            .schemas
+            .iter()
+            .filter(|schema| !system_tables::SCHEMAS.contains(&schema.name.as_str()))
+            .flat_map(|schema| schema.tables.iter());
+        let distance = |name: &str| {
+            datafusion::common::utils::datafusion_strsim::levenshtein(name, &relation.table)
+        };
+        tables
+            .map(|table| (distance(&table.name), &table.name))
+            .filter(|(distance, _)| *distance <= 2)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, name)| name.clone())
+    }
+}
+
+fn travel_of(relation: &Relation) -> Result<Travel, CatalogError> {
+    match &relation.travel {
+        TravelSpec::Latest => Ok(Travel::Latest),
+        TravelSpec::Version(version) => Ok(Travel::Version(*version)),
+        TravelSpec::Timestamp(text) => match parse_instant(text) {
+            Some(at) => Ok(Travel::Timestamp(at)),
+            None => Err(CatalogError::VersionNotFound {
+                table: relation.table.clone(),
+                version: text.clone(),
+                available: "write a time such as '2026-01-31 12:00:00+00'".to_owned(),
+            }),
+        },
+    }
+}
+
+/// Reads a time with or without a zone (then UTC) or a date (then its first moment).
+fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    let with_zone = ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"];
+    for format in with_zone {
+        if let Ok(at) = DateTime::parse_from_str(text, format) {
+            return Some(at.with_timezone(&Utc));
+        }
+    }
+    let plain = text.trim_end_matches('Z').trim_end_matches(" UTC");
+    for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"] {
+        if let Ok(at) = NaiveDateTime::parse_from_str(plain, format) {
+            return Some(Utc.from_utc_datetime(&at));
+        }
+    }
+    let date = NaiveDate::parse_from_str(plain, "%Y-%m-%d").ok()?;
+    Some(Utc.from_utc_datetime(&date.and_hms_opt(0, 0, 0)?))
+}

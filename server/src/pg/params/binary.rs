@@ -1,0 +1,265 @@
+//! Binary forms.
+
+use arrow::datatypes::DataType;
+use datafusion::scalar::ScalarValue;
+use serde::de::IgnoredAny;
+use tarn_catalog::pg_type;
+
+use super::number::Decimal;
+use super::{ParamError, array, interval, null_of, unsupported, utf8};
+use crate::pg::rows::datetime::{
+    MICROS_PER_DAY, PG_EPOCH_DAYS, PG_EPOCH_MICROS, date_in_range, put_time_of_day,
+    timestamp_in_range,
+};
+use crate::pg::rows::number::Piece;
+
+/// Bytes that have not been read.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], ParamError> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or_else(ParamError::binary)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn int2(&mut self) -> Result<i16, ParamError> {
+        Ok(i16::from_be_bytes(self.take()?))
+    }
+
+    fn int4(&mut self) -> Result<i32, ParamError> {
+        Ok(i32::from_be_bytes(self.take()?))
+    }
+
+    fn int8(&mut self) -> Result<i64, ParamError> {
+        Ok(i64::from_be_bytes(self.take()?))
+    }
+
+    /// Takes a value behind its length; `None` for NULL.
+    fn value(&mut self) -> Result<Option<&'a [u8]>, ParamError> {
+        let length = self.int4()?;
+        if length == -1 {
+            return Ok(None);
+        }
+        let length = usize::try_from(length).map_err(|_| ParamError::binary())?;
+        let (value, rest) = self.rest.split_at_checked(length).ok_or_else(ParamError::binary)?;
+        self.rest = rest;
+        Ok(Some(value))
+    }
+
+    fn end(&self) -> Result<(), ParamError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(ParamError::binary()) }
+    }
+}
+
+/// Reads the binary form of a type.
+pub(super) fn decode(oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> {
+    let mut reader = Reader { rest: bytes };
+    let value = match oid {
+        16 => ScalarValue::Boolean(Some(reader.take::<1>()? != [0])),
+        17 => return Ok(ScalarValue::Binary(Some(bytes.to_vec()))),
+        20 => ScalarValue::Int64(Some(reader.int8()?)),
+        21 => ScalarValue::Int16(Some(reader.int2()?)),
+        23 => ScalarValue::Int32(Some(reader.int4()?)),
+        700 => ScalarValue::Float32(Some(f32::from_be_bytes(reader.take()?))),
+        701 => ScalarValue::Float64(Some(f64::from_be_bytes(reader.take()?))),
+        1700 => decimal(&mut reader)?.into_scalar()?,
+        1082 => {
+            let days = date_in_range(i64::from(reader.int4()?) + PG_EPOCH_DAYS);
+            let days = days.and_then(|days| i32::try_from(days).ok());
+            ScalarValue::Date32(Some(days.ok_or_else(|| out_of_range("date"))?))
+        }
+        1083 => ScalarValue::Time64Microsecond(Some(time(&mut reader)?)),
+        1114 => ScalarValue::TimestampMicrosecond(Some(timestamp(&mut reader)?), None),
+        1184 => {
+            ScalarValue::TimestampMicrosecond(Some(timestamp(&mut reader)?), Some("UTC".into()))
+        }
+        1186 => {
+            let (micros, days, months) = (reader.int8()?, reader.int4()?, reader.int4()?);
+            let interval = interval::from_parts(months.into(), days.into(), micros.into());
+            interval.ok_or_else(|| out_of_range("interval"))?
+        }
+        1266 => time_with_zone(&mut reader)?,
+        2950 => ScalarValue::FixedSizeBinary(16, Some(reader.take::<16>()?.to_vec())),
+        114 => return json(bytes),
+        3802 => match bytes.split_first() {
+            Some((1, text)) => return json(text),
+            Some(_) | None => return Err(ParamError::binary()),
+        },
+        _ => return decode_other(oid, bytes),
+    };
+    reader.end()?;
+    Ok(value)
+}
+
+/// Reads what is told by the kind of type rather than by its number.
+fn decode_other(oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> {
+    let Some(info) = pg_type::type_info(oid) else {
+        return text(bytes);
+    };
+    match pg_type::arrow_type_of(oid) {
+        Some(DataType::List(_)) => decode_array(info.element, bytes),
+        Some(DataType::UInt32) => {
+            let mut reader = Reader { rest: bytes };
+            let value = reader.int4()?.cast_unsigned();
+            reader.end()?;
+            Ok(ScalarValue::UInt32(Some(value)))
+        }
+        // Types whose binary form is their text.
+        Some(DataType::Utf8)
+            if matches!(info.category, 'S' | 'X') || matches!(oid, 18 | 142 | 194 | 1790) =>
+        {
+            text(bytes)
+        }
+        Some(_) | None => Err(unsupported(oid)),
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<ScalarValue, ParamError> {
+    Ok(ScalarValue::Utf8(Some(utf8(bytes)?.to_owned())))
+}
+
+fn json(bytes: &[u8]) -> Result<ScalarValue, ParamError> {
+    let text = utf8(bytes)?;
+    let checked = serde_json::from_str::<IgnoredAny>(text);
+    checked.map_err(|_| ParamError::new("22P02", "invalid input syntax for type json"))?;
+    Ok(ScalarValue::Utf8(Some(text.to_owned())))
+}
+
+fn out_of_range(type_name: &str) -> ParamError {
+    ParamError::new("22008", format!("{type_name} out of range"))
+}
+
+fn time(reader: &mut Reader<'_>) -> Result<i64, ParamError> {
+    let micros = reader.int8()?;
+    let valid = (0..=MICROS_PER_DAY).contains(&micros);
+    if valid { Ok(micros) } else { Err(out_of_range("time")) }
+}
+
+fn timestamp(reader: &mut Reader<'_>) -> Result<i64, ParamError> {
+    let micros = reader.int8()?.checked_add(PG_EPOCH_MICROS);
+    micros.and_then(timestamp_in_range).ok_or_else(|| out_of_range("timestamp"))
+}
+
+/// `timetz` has no Arrow type and becomes text; its zone counts seconds west of Greenwich.
+fn time_with_zone(reader: &mut Reader<'_>) -> Result<ScalarValue, ParamError> {
+    let micros = time(reader)?;
+    let west = i64::from(reader.int4()?);
+    if west.abs() >= 16 * 3600 {
+        return Err(ParamError::new("22009", "time zone displacement out of range"));
+    }
+    let mut clock = Piece::new();
+    put_time_of_day(&mut clock, micros);
+    let clock = String::from_utf8_lossy(clock.as_bytes());
+    let sign = if west > 0 { '-' } else { '+' };
+    let (hours, minutes, seconds) = (west.abs() / 3600, west.abs() / 60 % 60, west.abs() % 60);
+    let zone = match (minutes, seconds) {
+        (0, 0) => format!("{sign}{hours:02}"),
+        (_, 0) => format!("{sign}{hours:02}:{minutes:02}"),
+        _ => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
+    };
+    Ok(ScalarValue::Utf8(Some(format!("{clock}{zone}"))))
+}
+
+/// Reads digits to base 10,000 and cuts them to the scale that is announced.
+fn decimal(reader: &mut Reader<'_>) -> Result<Decimal, ParamError> {
+    let n_groups = usize::try_from(reader.int2()?).map_err(|_| ParamError::binary())?;
+    let weight = i64::from(reader.int2()?);
+    let sign = reader.int2()?.cast_unsigned();
+    let scale = i64::from(reader.int2()?);
+    if !(0..=0x3fff).contains(&scale) {
+        return Err(ParamError::binary());
+    }
+    match sign {
+        0 | 0x4000 => {}
+        0xc000 | 0xd000 | 0xf000 => {
+            // NaN and the infinities.
+            let message = "value \"NaN\" or infinity is out of range for type numeric";
+            return Err(ParamError::new("22003", message));
+        }
+        _ => return Err(ParamError::binary()),
+    }
+    // The groups are read one by one: the count alone takes no memory.
+    let mut digits = Vec::new();
+    for _ in 0..n_groups {
+        let group = reader.int2()?;
+        if !(0..10_000).contains(&group) {
+            return Err(ParamError::binary());
+        }
+        for unit in [1000, 100, 10, 1] {
+            digits.push(u8::try_from(group / unit % 10).unwrap_or(0));
+        }
+    }
+    let n_digits = i64::try_from(digits.len()).map_err(|_| ParamError::binary())?;
+    let n_behind = n_digits - (weight + 1) * 4;
+    if digits.is_empty() {
+        return Decimal::from_digits(false, digits, scale);
+    }
+    // Zeros at the end are not sent, and the last group may have digits beyond the scale.
+    let missing = scale - n_behind;
+    if missing < 0 {
+        let kept = usize::try_from(n_digits + missing).unwrap_or(0);
+        digits.truncate(kept);
+    } else {
+        let all = digits.len().saturating_add(usize::try_from(missing).unwrap_or(usize::MAX));
+        let zeros = digits.iter().take_while(|digit| **digit == 0).count();
+        // Beyond this nothing but zeros can be dropped again, and those were checked for above.
+        if all > zeros + 40_000 {
+            return Decimal::from_digits(sign != 0, digits, n_behind);
+        }
+        digits.resize(all, 0);
+    }
+    Decimal::from_digits(sign != 0, digits, scale)
+}
+
+/// Reads an array of any number of dimensions; lower bounds are passed over.
+fn decode_array(element_oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> {
+    let mut reader = Reader { rest: bytes };
+    let n_dimensions = reader.int4()?;
+    let _has_null = reader.int4()?;
+    let sent_oid = reader.int4()?.cast_unsigned();
+    if !(0..=6).contains(&n_dimensions) {
+        return Err(ParamError::binary());
+    }
+    if sent_oid != element_oid {
+        return Err(ParamError::new(
+            "42804",
+            "binary data has array element type other than expected",
+        ));
+    }
+    let mut sizes = Vec::new();
+    for _ in 0..n_dimensions {
+        sizes.push(usize::try_from(reader.int4()?).map_err(|_| ParamError::binary())?);
+        let _lower_bound = reader.int4()?;
+    }
+    let product = sizes.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
+    let n_elements = if sizes.is_empty() { Some(0) } else { product };
+    // Each element has at least its length.
+    let most = reader.rest.len() / 4;
+    let n_elements = n_elements.filter(|n| *n <= most).ok_or_else(ParamError::binary)?;
+    let mut values = Vec::new();
+    for _ in 0..n_elements {
+        values.push(reader.value()?);
+    }
+    reader.end()?;
+    if element_oid == 1700 {
+        let decode = |value: Option<&[u8]>| value.map(decode_decimal).transpose();
+        let decimals = values.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+        return array::build(element_oid, array::decimal_scalars(decimals)?, &sizes);
+    }
+    let decode = |value: Option<&[u8]>| match value {
+        Some(value) => decode(element_oid, value),
+        None => null_of(element_oid),
+    };
+    let elements = values.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+    array::build(element_oid, elements, &sizes)
+}
+
+fn decode_decimal(bytes: &[u8]) -> Result<Decimal, ParamError> {
+    let mut reader = Reader { rest: bytes };
+    let value = decimal(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}

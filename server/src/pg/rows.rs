@@ -1,0 +1,255 @@
+//! Record batches to `DataRow` messages, straight into the connection's buffer.
+//!
+//! Each column is taken apart once per batch and yields a [`Column`] that writes single values
+//! ([`column`]); the loop over the rows here only frames them. How values look is in [`number`],
+//! [`datetime`], [`interval`], [`nested`] and [`json`].
+//!
+//! Not here: `RowDescription` and COPY framing. A COPY writer can take the same [`Column`]s from
+//! [`RowEncoder::columns`].
+
+use std::ops::Range;
+
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+use bytes::{BufMut, BytesMut};
+use tarn_catalog::pg_type;
+
+mod column;
+pub(crate) mod datetime;
+mod interval;
+mod json;
+mod nested;
+pub(crate) mod number;
+mod string;
+mod temporal;
+#[cfg(test)]
+mod tests;
+mod zone;
+
+pub(crate) use column::Column;
+pub(crate) use zone::TimeZone;
+
+/// The two forms of values on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Format {
+    /// As in SQL.
+    #[default]
+    Text,
+    /// As PostgreSQL's `send` functions write.
+    Binary,
+}
+
+/// How dates are written: the first word of the setting `DateStyle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum DateStyle {
+    /// `1997-12-17 07:37:16-08`.
+    #[default]
+    Iso,
+    /// `12/17/1997 07:37:16 PST`.
+    Sql,
+    /// `Wed Dec 17 07:37:16 1997 PST`.
+    Postgres,
+    /// `17.12.1997 07:37:16 PST`.
+    German,
+}
+
+/// The setting `IntervalStyle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum IntervalStyle {
+    /// `1 year 2 mons 3 days 04:05:06`.
+    #[default]
+    Postgres,
+    /// `@ 1 year 2 mons 3 days 4 hours 5 mins 6 secs`.
+    PostgresVerbose,
+    /// `+1-2 +3 +4:05:06`.
+    SqlStandard,
+    /// `P1Y2M3DT4H5M6S`.
+    Iso8601,
+}
+
+/// The setting `bytea_output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ByteaOutput {
+    /// `\x00ff`.
+    #[default]
+    Hex,
+    /// `\000\377`.
+    Escape,
+}
+
+/// The session's settings that change how values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EncodeSettings {
+    /// The zone of `timestamptz` values in text.
+    pub(crate) time_zone: TimeZone,
+    /// How dates are written.
+    pub(crate) date_style: DateStyle,
+    /// Whether the day stands before the month in styles other than ISO.
+    pub(crate) day_first: bool,
+    /// How intervals are written.
+    pub(crate) interval_style: IntervalStyle,
+    /// Above zero, floats have the fewest digits that read back the same; otherwise so many less
+    /// than their guaranteed digits.
+    pub(crate) extra_float_digits: i32,
+    /// How byte strings are written.
+    pub(crate) bytea_output: ByteaOutput,
+}
+
+impl Default for EncodeSettings {
+    /// PostgreSQL's own defaults, in UTC.
+    fn default() -> Self {
+        Self {
+            time_zone: TimeZone::UTC,
+            date_style: DateStyle::Iso,
+            day_first: false,
+            interval_style: IntervalStyle::Postgres,
+            extra_float_digits: 1,
+            bytea_output: ByteaOutput::Hex,
+        }
+    }
+}
+
+/// Why a value cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EncodeError {
+    /// A number that the PostgreSQL type cannot hold.
+    #[error("{type_name} out of range")]
+    NumberOutOfRange { type_name: &'static str },
+    /// A date or time that the PostgreSQL type cannot hold.
+    #[error("{type_name} out of range")]
+    DatetimeOutOfRange { type_name: &'static str },
+    /// The Arrow type has no such form.
+    #[error("no output function available for type {type_name} from {data_type}")]
+    Unsupported { type_name: &'static str, data_type: String },
+    /// Text that is not a value of the type its column is announced with.
+    #[error("{message}")]
+    Invalid { message: String },
+    /// Lists of differing lengths inside of a list.
+    #[error("multidimensional arrays must have sub-arrays with matching dimensions")]
+    RaggedArray,
+    /// A value or row beyond the protocol's limit of 2 GiB.
+    #[error("row is too large for a message")]
+    RowTooLarge,
+    /// More columns than a message can hold.
+    #[error("result sets can have at most {} columns", i16::MAX)]
+    TooManyColumns,
+    /// The client named another number of formats than there are columns.
+    #[error("bind message has {n_formats} result formats but query has {n_columns} columns")]
+    FormatCount { n_formats: usize, n_columns: usize },
+    /// A batch that is not of the encoder's schema.
+    #[error("record batch does not match its schema")]
+    SchemaMismatch,
+}
+
+impl EncodeError {
+    /// The SQLSTATE that PostgreSQL gives in the same case.
+    pub(crate) fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::NumberOutOfRange { .. } => "22003",
+            Self::DatetimeOutOfRange { .. } => "22008",
+            Self::Unsupported { .. } => "0A000",
+            Self::Invalid { .. } => "22P02",
+            Self::RaggedArray => "2202E",
+            Self::RowTooLarge => "54000",
+            Self::TooManyColumns => "54011",
+            Self::FormatCount { .. } => "08P01",
+            Self::SchemaMismatch => "XX000",
+        }
+    }
+}
+
+/// Writes rows of one schema in the forms that a client asked for.
+#[derive(Debug)]
+pub(crate) struct RowEncoder {
+    /// Each column's type number and form.
+    columns: Vec<(u32, Format)>,
+    n_columns: i16,
+    settings: EncodeSettings,
+}
+
+impl RowEncoder {
+    /// Prepares for rows of a schema with one format for each column.
+    ///
+    /// # Errors
+    /// `FormatCount` and `TooManyColumns`.
+    pub(crate) fn try_new(
+        schema: &Schema,
+        formats: &[Format],
+        settings: &EncodeSettings,
+    ) -> Result<Self, EncodeError> {
+        let fields = schema.fields();
+        if fields.len() != formats.len() {
+            let (n_formats, n_columns) = (formats.len(), fields.len());
+            return Err(EncodeError::FormatCount { n_formats, n_columns });
+        }
+        let n_columns = i16::try_from(fields.len()).map_err(|_| EncodeError::TooManyColumns)?;
+        let typed = fields.iter().map(|field| pg_type::pg_type_of(field).oid);
+        let columns = typed.zip(formats.iter().copied()).collect();
+        Ok(Self { columns, n_columns, settings: *settings })
+    }
+
+    /// Takes the columns of a batch apart.
+    ///
+    /// # Errors
+    /// `SchemaMismatch`, and `Unsupported` for types that have no form on the wire.
+    pub(crate) fn columns(&self, batch: &RecordBatch) -> Result<Vec<Column>, EncodeError> {
+        if batch.num_columns() != self.columns.len() {
+            return Err(EncodeError::SchemaMismatch);
+        }
+        let typed = batch.columns().iter().zip(&self.columns);
+        typed
+            .map(|(array, (oid, format))| Column::new(array, *oid, *format, &self.settings))
+            .collect()
+    }
+
+    /// Appends a `DataRow` message for each of the rows of a batch; rows beyond its end are none.
+    ///
+    /// # Errors
+    /// For the first value that cannot be sent. Whole messages of the rows before it are in the
+    /// buffer then, and nothing of its own row.
+    pub(crate) fn encode(
+        &self,
+        batch: &RecordBatch,
+        rows: Range<usize>,
+        out: &mut BytesMut,
+    ) -> Result<(), EncodeError> {
+        let end = rows.end.min(batch.num_rows());
+        let start = rows.start.min(end);
+        // Slicing first: casts inside must not work on rows that are sent at another time.
+        let columns = self.columns(&batch.slice(start, end - start))?;
+        for row in 0..end - start {
+            let message_at = out.len();
+            if let Err(error) = self.encode_row(&columns, row, out) {
+                out.truncate(message_at);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_row(
+        &self,
+        columns: &[Column],
+        row: usize,
+        out: &mut BytesMut,
+    ) -> Result<(), EncodeError> {
+        out.put_u8(b'D');
+        let length_at = out.len();
+        out.put_i32(0);
+        out.put_i16(self.n_columns);
+        for column in columns {
+            column.encode(row, out)?;
+        }
+        // The length counts itself.
+        set_length(out, length_at, out.len() - length_at)
+    }
+}
+
+/// Writes a length where four bytes were left for it.
+fn set_length(out: &mut BytesMut, at: usize, length: usize) -> Result<(), EncodeError> {
+    let length = i32::try_from(length).map_err(|_| EncodeError::RowTooLarge)?;
+    if let Some(place) = out.get_mut(at..at + 4) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+    Ok(())
+}

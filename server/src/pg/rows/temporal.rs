@@ -1,0 +1,176 @@
+//! Columns of dates, times and spans of time.
+
+use arrow::array::{ArrayRef, ArrowPrimitiveType};
+use arrow::datatypes::*;
+use bytes::{BufMut, BytesMut};
+
+use super::column::{Encoder, TIMESTAMPTZ, unsupported, values};
+use super::datetime::{
+    MICROS_PER_DAY, PG_EPOCH_DAYS, PG_EPOCH_MICROS, date_in_range, put_date, put_time,
+    put_timestamp, time_in_range, timestamp_in_range,
+};
+use super::interval::Interval;
+use super::{EncodeError, EncodeSettings, Format};
+
+/// Chooses the writer for dates, times and spans of time.
+pub(super) fn temporal(
+    array: &ArrayRef,
+    oid: u32,
+    format: Format,
+    settings: &EncodeSettings,
+) -> Result<Encoder, EncodeError> {
+    let days_of_ms = |value: i64| value.div_euclid(MICROS_PER_DAY / 1000);
+    match array.data_type() {
+        DataType::Date32 => date::<Date32Type>(array, format, settings, i64::from),
+        DataType::Date64 => date::<Date64Type>(array, format, settings, days_of_ms),
+        DataType::Time32(TimeUnit::Second) => time::<Time32SecondType>(array, format, 1_000_000, 1),
+        DataType::Time32(_) => time::<Time32MillisecondType>(array, format, 1_000, 1),
+        DataType::Time64(TimeUnit::Nanosecond) => {
+            time::<Time64NanosecondType>(array, format, 1, 1_000)
+        }
+        DataType::Time64(_) => time::<Time64MicrosecondType>(array, format, 1, 1),
+        DataType::Timestamp(unit, _) => timestamp(array, *unit, oid, format, settings),
+        DataType::Interval(IntervalUnit::YearMonth) => {
+            interval::<IntervalYearMonthType>(array, format, settings, |months| {
+                Some(Interval { months, days: 0, micros: 0 })
+            })
+        }
+        DataType::Interval(IntervalUnit::DayTime) => {
+            interval::<IntervalDayTimeType>(array, format, settings, |value| {
+                let micros = i64::from(value.milliseconds) * 1_000;
+                Some(Interval { months: 0, days: value.days, micros })
+            })
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            interval::<IntervalMonthDayNanoType>(array, format, settings, |value| {
+                let micros = value.nanoseconds / 1_000;
+                Some(Interval { months: value.months, days: value.days, micros })
+            })
+        }
+        DataType::Duration(unit) => duration(array, *unit, format, settings),
+        other => Err(unsupported(other, oid)),
+    }
+}
+
+fn date<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    format: Format,
+    settings: &EncodeSettings,
+    to_days: impl Fn(T::Native) -> i64 + 'static,
+) -> Result<Encoder, EncodeError> {
+    let settings = *settings;
+    values::<T>(array, move |value, out| {
+        let days = to_days(value);
+        if format == Format::Text {
+            return put_date(out, days, &settings);
+        }
+        let counted = date_in_range(days).and_then(|days| i32::try_from(days - PG_EPOCH_DAYS).ok());
+        out.put_i32(counted.ok_or(EncodeError::DatetimeOutOfRange { type_name: "date" })?);
+        Ok(())
+    })
+}
+
+fn time<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    format: Format,
+    multiply: i64,
+    divide: i64,
+) -> Result<Encoder, EncodeError>
+where
+    T::Native: Into<i64>,
+{
+    values::<T>(array, move |value, out| {
+        let value: i64 = value.into();
+        let micros = value.saturating_mul(multiply).div_euclid(divide);
+        match format {
+            Format::Text => put_time(out, micros),
+            Format::Binary => {
+                out.put_i64(time_in_range(micros)?);
+                Ok(())
+            }
+        }
+    })
+}
+
+/// Microseconds for a count of a unit; nanoseconds are rounded down.
+fn to_micros(value: i64, unit: TimeUnit) -> Option<i64> {
+    match unit {
+        TimeUnit::Second => value.checked_mul(1_000_000),
+        TimeUnit::Millisecond => value.checked_mul(1_000),
+        TimeUnit::Microsecond => Some(value),
+        TimeUnit::Nanosecond => Some(value.div_euclid(1_000)),
+    }
+}
+
+fn timestamp(
+    array: &ArrayRef,
+    unit: TimeUnit,
+    oid: u32,
+    format: Format,
+    settings: &EncodeSettings,
+) -> Result<Encoder, EncodeError> {
+    let settings = *settings;
+    let zone = (oid == TIMESTAMPTZ).then_some(settings.time_zone);
+    let write = move |value: i64, out: &mut BytesMut| {
+        let out_of_range = EncodeError::DatetimeOutOfRange { type_name: "timestamp" };
+        let micros = to_micros(value, unit).and_then(timestamp_in_range).ok_or(out_of_range)?;
+        match format {
+            Format::Text => put_timestamp(out, micros, zone, &settings),
+            Format::Binary => {
+                // Cannot wrap: the lower limit is far above the least number.
+                out.put_i64(micros.saturating_sub(PG_EPOCH_MICROS));
+                Ok(())
+            }
+        }
+    };
+    match unit {
+        TimeUnit::Second => values::<TimestampSecondType>(array, write),
+        TimeUnit::Millisecond => values::<TimestampMillisecondType>(array, write),
+        TimeUnit::Microsecond => values::<TimestampMicrosecondType>(array, write),
+        TimeUnit::Nanosecond => values::<TimestampNanosecondType>(array, write),
+    }
+}
+
+fn interval<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    format: Format,
+    settings: &EncodeSettings,
+    convert: impl Fn(T::Native) -> Option<Interval> + 'static,
+) -> Result<Encoder, EncodeError> {
+    let style = settings.interval_style;
+    values::<T>(array, move |value, out| {
+        let out_of_range = EncodeError::DatetimeOutOfRange { type_name: "interval" };
+        let interval = convert(value).ok_or(out_of_range)?;
+        match format {
+            Format::Text => interval.put_text(style, out),
+            Format::Binary => interval.put_binary(out),
+        }
+        Ok(())
+    })
+}
+
+/// Durations come from subtracting timestamps, where PostgreSQL counts full days apart.
+fn duration(
+    array: &ArrayRef,
+    unit: TimeUnit,
+    format: Format,
+    settings: &EncodeSettings,
+) -> Result<Encoder, EncodeError> {
+    let convert = move |value: i64| {
+        let micros = to_micros(value, unit)?;
+        let days = i32::try_from(micros / MICROS_PER_DAY).ok()?;
+        Some(Interval { months: 0, days, micros: micros % MICROS_PER_DAY })
+    };
+    match unit {
+        TimeUnit::Second => interval::<DurationSecondType>(array, format, settings, convert),
+        TimeUnit::Millisecond => {
+            interval::<DurationMillisecondType>(array, format, settings, convert)
+        }
+        TimeUnit::Microsecond => {
+            interval::<DurationMicrosecondType>(array, format, settings, convert)
+        }
+        TimeUnit::Nanosecond => {
+            interval::<DurationNanosecondType>(array, format, settings, convert)
+        }
+    }
+}

@@ -1,0 +1,549 @@
+//! One statement from its tree to its rows.
+//!
+//! [`Session::prepare`] binds and plans; [`Session::execute`] binds again, so that it reads the
+//! newest versions, reuses the plan where nothing has changed, and starts it. Planning runs on
+//! the CPU threads: it can take long and needs their stacks, and a cancel request reaches it
+//! there because the waiting side is what listens.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::scalar::ScalarValue;
+use parking_lot::Mutex;
+use tarn_exec::{ExecError, QueryId, QueryStream};
+use tarn_planner::binder::{Bound, Pin, bind};
+use tarn_planner::rewrite::strip_suffix;
+use tarn_planner::{Command, PlannerError, Statement, plan};
+use tokio::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::lookup::SessionLookup;
+use crate::session::{Session, Status};
+use crate::{command, define, explain, modify};
+
+/// A statement that was planned once and can be executed many times.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) statement: Statement,
+    pub(crate) command: Command,
+    schema: Option<SchemaRef>,
+    parameter_types: Vec<DataType>,
+    cached: Mutex<Option<Cached>>,
+}
+
+/// An optimised plan and what it is good for.
+#[derive(Debug, Clone)]
+struct Cached {
+    plan: Arc<LogicalPlan>,
+    pins: Vec<Pin>,
+    generation: u64,
+}
+
+impl Prepared {
+    /// The columns that executing it yields; `None` where it yields no rows.
+    #[must_use]
+    pub fn schema(&self) -> Option<&SchemaRef> {
+        self.schema.as_ref()
+    }
+
+    /// The types of `$1`, `$2`, … in order.
+    #[must_use]
+    pub fn parameter_types(&self) -> &[DataType] {
+        &self.parameter_types
+    }
+
+    /// The statement.
+    #[must_use]
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
+    /// Whether it may run in a transaction that has failed.
+    #[must_use]
+    pub fn ends_transaction(&self) -> bool {
+        matches!(self.command, Command::Commit | Command::Rollback | Command::RollbackTo(_))
+    }
+}
+
+/// What executing a statement gives.
+#[derive(Debug)]
+pub enum Execution {
+    /// Rows, possibly none.
+    Rows(Rows),
+    /// Something was done.
+    Done(CommandTag),
+}
+
+/// What was done, as PostgreSQL's CommandComplete says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandTag {
+    /// `INSERT`, `CREATE TABLE`, …
+    pub verb: String,
+    /// Rows changed, for the verbs that say so.
+    pub n_rows: Option<u64>,
+}
+
+impl CommandTag {
+    /// A tag without a count.
+    #[must_use]
+    pub fn new(verb: &str) -> Self {
+        Self { verb: verb.to_owned(), n_rows: None }
+    }
+
+    /// A tag with a count.
+    #[must_use]
+    pub fn with_rows(verb: &str, n_rows: u64) -> Self {
+        Self { verb: verb.to_owned(), n_rows: Some(n_rows) }
+    }
+}
+
+/// A running query's rows; dropping it stops the query.
+#[derive(Debug)]
+pub struct Rows {
+    session: Arc<Session>,
+    schema: SchemaRef,
+    verb: &'static str,
+    source: Source,
+    query_id: QueryId,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Stream(QueryStream),
+    Batches(VecDeque<RecordBatch>),
+}
+
+impl Rows {
+    /// The columns of every batch.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The word of the command tag: `SELECT`, `SHOW`, `EXPLAIN`.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        self.verb
+    }
+
+    /// The query's number.
+    #[must_use]
+    pub fn query_id(&self) -> QueryId {
+        self.query_id
+    }
+
+    /// When the statement has to be done, sending included.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The plan that runs, where there is one.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Arc<dyn ExecutionPlan>> {
+        match &self.source {
+            Source::Stream(stream) => Some(stream.plan()),
+            Source::Batches(_) => None,
+        }
+    }
+
+    /// The next batch; `None` after the last one or after an error.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        let batch = match &mut self.source {
+            Source::Batches(batches) => return batches.pop_front().map(Ok),
+            Source::Stream(stream) => match self.deadline {
+                None => stream.next().await,
+                Some(deadline) => match tokio::time::timeout_at(deadline, stream.next()).await {
+                    Ok(batch) => batch,
+                    Err(_) => return Some(Err(Error::StatementTimeout)),
+                },
+            },
+        };
+        match batch? {
+            Ok(batch) => Some(rename(&batch, &self.schema)),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        self.session.shared.running.remove(self.query_id);
+        self.session.end_statement(self.query_id);
+    }
+}
+
+/// Puts the announced schema on a batch: names without suffixes.
+fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options)
+        .map_err(|error| Error::Internal { what: format!("a batch has another schema: {error}") })
+}
+
+impl Session {
+    /// Binds and plans a statement.
+    ///
+    /// `declared` are the types that the client has declared for `$1`, `$2`, …
+    ///
+    /// # Errors
+    /// Names, types, constructs and privileges that do not fit; `FailedTransaction`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind; planning may go on for a moment.
+    pub async fn prepare(
+        self: &Arc<Self>,
+        statement: Statement,
+        declared: Vec<Option<DataType>>,
+    ) -> Result<Arc<Prepared>> {
+        let command = statement.command()?;
+        let prepared = Prepared {
+            schema: None,
+            parameter_types: vec![],
+            cached: Mutex::new(None),
+            command,
+            statement,
+        };
+        if self.status() == Status::Failed && !prepared.ends_transaction() {
+            return Err(Error::FailedTransaction);
+        }
+        let session = Arc::clone(self);
+        let prepared = self.on_cpu(async move { session.plan_prepared(prepared, declared).await });
+        Ok(Arc::new(prepared.await?))
+    }
+
+    async fn plan_prepared(
+        self: Arc<Self>,
+        mut prepared: Prepared,
+        declared: Vec<Option<DataType>>,
+    ) -> Result<Prepared> {
+        match &prepared.command {
+            Command::Query => {
+                let planned = self.plan_query(&prepared.statement, &declared).await?;
+                prepared.parameter_types = planned.parameter_types;
+                prepared.schema = Some(plain_schema(planned.optimized.schema().as_arrow()));
+                if planned.reusable && prepared.parameter_types.is_empty() {
+                    *prepared.cached.lock() = Some(Cached {
+                        plan: Arc::new(planned.optimized),
+                        pins: planned.pins,
+                        generation: planned.generation,
+                    });
+                }
+            }
+            Command::Explain(_) => prepared.schema = Some(text_schema("QUERY PLAN")),
+            Command::Show { name } => prepared.schema = Some(command::show_schema(name)),
+            Command::Write(_) => {
+                prepared.parameter_types = modify::parameter_types(&self, &prepared.statement, &declared).await?;
+            }
+            _ => {}
+        }
+        Ok(prepared)
+    }
+
+    async fn plan_query(
+        self: &Arc<Self>,
+        statement: &Statement,
+        declared: &[Option<DataType>],
+    ) -> Result<Planned> {
+        let generation = self.generation();
+        let state = self.state();
+        let Bound { ast, tables, pins } =
+            bind(statement, &state, &SessionLookup::new(self)).await?;
+        let mut logical = plan::logical_plan(statement, ast.clone(), &state, &tables, declared)?;
+        let parameter_types = plan::parameter_types(&logical, declared)?;
+        if !parameter_types.is_empty() {
+            // Again with all types known, so that expressions over parameters get theirs.
+            let known: Vec<_> = parameter_types.iter().cloned().map(Some).collect();
+            logical = plan::logical_plan(statement, ast, &state, &tables, &known)?;
+        }
+        let reusable = is_reusable(&logical) && pins.iter().all(|pin| pin.version.is_some());
+        let optimized = plan::optimize(&logical, &state, statement)?;
+        Ok(Planned { optimized, logical, pins, parameter_types, reusable, generation })
+    }
+
+    /// Runs a prepared statement.
+    ///
+    /// # Errors
+    /// What planning finds now, and what goes wrong before the first row; later errors come with
+    /// the rows.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the query.
+    pub async fn execute(
+        self: &Arc<Self>,
+        prepared: &Arc<Prepared>,
+        parameters: Vec<ScalarValue>,
+    ) -> Result<Execution> {
+        if self.status() == Status::Failed && !prepared.ends_transaction() {
+            return Err(Error::FailedTransaction);
+        }
+        let query_id = QueryId::next();
+        let token = self.begin_statement(query_id, prepared.statement.text());
+        let timeout_ms = self.timeout_ms("statement_timeout");
+        let deadline = (timeout_ms > 0)
+            .then(|| Instant::now() + std::time::Duration::from_millis(timeout_ms));
+        let session = Arc::clone(self);
+        let prepared = Arc::clone(prepared);
+        let work = self.on_cpu(async move {
+            session.execute_here(&prepared, parameters, query_id, deadline).await
+        });
+        let timed_out = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let result = tokio::select! {
+            result = work => result,
+            () = token.cancelled() => Err(ExecError::Cancelled.into()),
+            () = timed_out => Err(Error::StatementTimeout),
+        };
+        if !matches!(result, Ok(Execution::Rows(_))) {
+            self.end_statement(query_id);
+        }
+        result
+    }
+
+    async fn execute_here(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+        parameters: Vec<ScalarValue>,
+        query_id: QueryId,
+        deadline: Option<Instant>,
+    ) -> Result<Execution> {
+        let statement = &prepared.statement;
+        match &prepared.command {
+            Command::Query => {
+                let rows = self.execute_query(prepared, parameters, query_id, deadline).await?;
+                Ok(Execution::Rows(rows))
+            }
+            Command::Explain(form) => {
+                let lines = explain::explain(self, statement, *form, query_id).await?;
+                Ok(Execution::Rows(self.text_rows("QUERY PLAN", lines, "EXPLAIN", query_id)))
+            }
+            Command::Show { name } => {
+                let batch = command::show(self, name)?;
+                Ok(Execution::Rows(self.batch_rows(batch, "SHOW", query_id)))
+            }
+            Command::Write(write) => {
+                modify::run(self, statement, *write, parameters, query_id).await.map(Execution::Done)
+            }
+            Command::Define(form) => {
+                define::run(self, statement, *form, query_id).await.map(Execution::Done)
+            }
+            other => command::run(self, other).map(Execution::Done),
+        }
+    }
+
+    async fn execute_query(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+        parameters: Vec<ScalarValue>,
+        query_id: QueryId,
+        deadline: Option<Instant>,
+    ) -> Result<Rows> {
+        let statement = &prepared.statement;
+        let state = self.state();
+        let plan = match self.cached_plan(prepared).await? {
+            Some(plan) => plan,
+            None => {
+                let declared: Vec<_> = prepared.parameter_types.iter().cloned().map(Some).collect();
+                let planned = self.plan_query(statement, &declared).await?;
+                if parameters.is_empty() {
+                    Arc::new(planned.optimized)
+                } else {
+                    let bound = plan::with_parameters(planned.logical, parameters)?;
+                    Arc::new(plan::optimize(&bound, &state, statement)?)
+                }
+            }
+        };
+        let physical = plan::physical_plan(&plan, &state, statement).await?;
+        let schema = match &prepared.schema {
+            Some(announced) if same_types(announced, &physical.schema()) => Arc::clone(announced),
+            _ => plain_schema(&physical.schema()),
+        };
+        self.start(physical, &state, schema, plan::is_constant(&plan), query_id, deadline).await
+    }
+
+    /// The plan made by an earlier call, if every table still has the version that it read.
+    async fn cached_plan(self: &Arc<Self>, prepared: &Prepared) -> Result<Option<Arc<LogicalPlan>>> {
+        let Some(cached) = prepared.cached.lock().clone() else { return Ok(None) };
+        if cached.generation != self.generation() {
+            return Ok(None);
+        }
+        let lookup = SessionLookup::new(self);
+        for pin in &cached.pins {
+            if lookup.version_now(&pin.name).await? != pin.version {
+                return Ok(None);
+            }
+        }
+        Ok(Some(cached.plan))
+    }
+
+    /// Starts a physical plan.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        physical: Arc<dyn ExecutionPlan>,
+        state: &SessionState,
+        schema: SchemaRef,
+        constant: bool,
+        query_id: QueryId,
+        deadline: Option<Instant>,
+    ) -> Result<Rows> {
+        let engine = &self.shared.engine;
+        let context = tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
+        let source = if constant {
+            let batches = collect(physical, context)
+                .await
+                .map_err(|error| ExecError::Engine(Box::new(error)))?;
+            let batches: Result<VecDeque<_>> = batches.iter().map(|b| rename(b, &schema)).collect();
+            Source::Batches(batches?)
+        } else {
+            let stream = engine.run(query_id, physical, context, self.token()).await?;
+            self.shared.running.add(query_id, Arc::clone(stream.plan()));
+            Source::Stream(stream)
+        };
+        let session = Arc::clone(self);
+        Ok(Rows { session, schema, verb: "SELECT", source, query_id, deadline })
+    }
+
+    /// Plans and runs a query to its end, for statements that need all of it.
+    pub(crate) async fn collect(
+        self: &Arc<Self>,
+        logical: &LogicalPlan,
+        state: &SessionState,
+        statement: &Statement,
+        query_id: QueryId,
+    ) -> Result<Vec<RecordBatch>> {
+        let optimized = plan::optimize(logical, state, statement)?;
+        let physical = plan::physical_plan(&optimized, state, statement).await?;
+        let engine = &self.shared.engine;
+        let context = tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
+        let mut stream = engine.run(query_id, physical, context, self.token()).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.next().await {
+            batches.push(batch?);
+        }
+        Ok(batches)
+    }
+
+    fn text_rows(
+        self: &Arc<Self>,
+        column: &str,
+        lines: Vec<String>,
+        verb: &'static str,
+        query_id: QueryId,
+    ) -> Rows {
+        let schema = text_schema(column);
+        let values: ArrayRef = Arc::new(StringArray::from(lines));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![values]);
+        let batches: VecDeque<RecordBatch> = batch.into_iter().collect();
+        let source = Source::Batches(batches);
+        Rows { session: Arc::clone(self), schema, verb, source, query_id, deadline: None }
+    }
+
+    fn batch_rows(self: &Arc<Self>, batch: RecordBatch, verb: &'static str, query_id: QueryId) -> Rows {
+        let schema = batch.schema();
+        let source = Source::Batches(VecDeque::from([batch]));
+        Rows { session: Arc::clone(self), schema, verb, source, query_id, deadline: None }
+    }
+
+    /// Runs planning work on the CPU threads; a panic there becomes an error.
+    async fn on_cpu<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let task = self.shared.engine.spawn(work);
+        let abort = AbortOnDrop(task.abort_handle());
+        let result = task.await;
+        drop(abort);
+        match result {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => {
+                let panic = error.into_panic();
+                let text = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned());
+                let what = text.unwrap_or_else(|| "no message".to_owned());
+                Err(ExecError::Panicked { what }.into())
+            }
+            Err(_) => Err(ExecError::Stopping.into()),
+        }
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Planned {
+    optimized: LogicalPlan,
+    logical: LogicalPlan,
+    pins: Vec<Pin>,
+    parameter_types: Vec<DataType>,
+    reusable: bool,
+    generation: u64,
+}
+
+/// Whether a plan can be used again: it calls nothing whose value changes between statements.
+fn is_reusable(plan: &LogicalPlan) -> bool {
+    let mut reusable = true;
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(function) = expr {
+                    if function.func.signature().volatility != Volatility::Immutable {
+                        reusable = false;
+                        return Ok(TreeNodeRecursion::Stop);
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    reusable && walked.is_ok()
+}
+
+/// The schema that clients see: names without suffixes.
+fn plain_schema(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        let plain = strip_suffix(field.name());
+        if plain == field.name() {
+            Arc::clone(field)
+        } else {
+            Arc::new(field.as_ref().clone().with_name(plain))
+        }
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Whether batches of one schema can be announced with another: only names and metadata differ,
+/// and nothing is announced as NOT NULL that may be NULL.
+fn same_types(announced: &Schema, sent: &Schema) -> bool {
+    announced.fields().len() == sent.fields().len()
+        && announced.fields().iter().zip(sent.fields()).all(|(a, b)| {
+            a.data_type() == b.data_type() && (a.is_nullable() || !b.is_nullable())
+        })
+}
+
+pub(crate) fn text_schema(column: &str) -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new(column, DataType::Utf8, false)]))
+}
+
+/// An error for statements that are refused where they stand.
+pub(crate) fn unsupported(what: impl Into<String>) -> Error {
+    PlannerError::unsupported(what).into()
+}

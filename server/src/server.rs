@@ -1,0 +1,247 @@
+//! The life of the process: listeners, background work, ordered stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tarn_catalog::object_store::{ObjectStores, StoreLimits};
+use tarn_catalog::{Catalog, CatalogError};
+use tarn_exec::{Engine, EngineOptions, ExecError};
+use tarn_planner::parser::ParseLimits;
+use tarn_planner::session_state::SessionStateFactory;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::UserStore;
+use crate::config::ServerConfig;
+use crate::running::RunningQueries;
+use crate::session_registry::SessionRegistry;
+use crate::tls::Identity;
+use crate::{Shared, flight, http, pg, system_tables, telemetry, tls};
+
+/// The name of the one database.
+pub const DATABASE: &str = "tarn";
+
+/// How long running statements may go on after the server was told to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often storage is searched for tables that came and went.
+const RESCAN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is taken, or the address is not of this machine.
+    #[error("cannot listen on {address}: {source}\nUse --{flag} ADDRESS:PORT to choose another, or --{flag} off")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {}: {source}\nUse --data-dir FOLDER to choose another", path.display())]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error("cannot use the files of --tls-cert and --tls-key: {0}")]
+    Tls(std::io::Error),
+    /// A path cannot be served.
+    #[error("{0}")]
+    Catalog(#[from] CatalogError),
+    /// The engine cannot start.
+    #[error("{0}")]
+    Engine(#[from] ExecError),
+    /// The demo's data could not be written.
+    #[error("cannot write the demo's tables: {0}")]
+    Demo(String),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    pg: Option<SocketAddr>,
+    flight: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+    stop: CancellationToken,
+    parts: Vec<(&'static str, JoinHandle<()>)>,
+    broken: Vec<(String, CatalogError)>,
+}
+
+impl Handle {
+    /// Where the Postgres wire listens.
+    #[must_use]
+    pub fn pg_addr(&self) -> Option<SocketAddr> {
+        self.pg
+    }
+
+    /// Where Flight SQL listens.
+    #[must_use]
+    pub fn flight_addr(&self) -> Option<SocketAddr> {
+        self.flight
+    }
+
+    /// Where the HTTP page is.
+    #[must_use]
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// What the sessions share.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Tables that were found and could not be opened.
+    #[must_use]
+    pub fn broken(&self) -> &[(String, CatalogError)] {
+        &self.broken
+    }
+
+    /// Stops in order: no new connections, running statements get a moment, then everything ends.
+    ///
+    /// Returns the names of parts that had not ended by themselves in time.
+    pub async fn shutdown(self) -> Vec<&'static str> {
+        self.stop.cancel();
+        let n_running = self.shared.running.len();
+        if n_running > 0 {
+            tracing::info!(n_running, "waiting for running queries");
+        }
+        let deadline = tokio::time::Instant::now() + DRAIN_TIMEOUT;
+        let mut pending = Vec::new();
+        for (name, mut part) in self.parts {
+            if tokio::time::timeout_at(deadline, &mut part).await.is_err() {
+                for session in self.shared.sessions.list() {
+                    session.terminate();
+                }
+                // Cancelled statements end at once; what still does not is named and cut off.
+                if tokio::time::timeout(Duration::from_secs(1), &mut part).await.is_err() {
+                    pending.push(name);
+                    part.abort();
+                }
+            }
+        }
+        self.shared.engine.stop();
+        pending
+    }
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// Ports that are taken, folders and certificates that cannot be used, paths that do not exist.
+/// A single broken table is no error: see [`Handle::broken`].
+pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
+    tls::install_provider();
+    telemetry::metrics();
+    let data_dir = |source| StartError::DataDir { path: config.data_dir.clone(), source };
+    std::fs::create_dir_all(&config.data_dir).map_err(data_dir)?;
+    let users = UserStore::open(&config).map_err(data_dir)?;
+    let identity = config.tls.as_ref().map(Identity::load).transpose().map_err(StartError::Tls)?;
+    let acceptor = identity.as_ref().map(Identity::acceptor).transpose().map_err(StartError::Tls)?;
+    // All ports first: a busy one must be known before anything is searched or written.
+    let (pg_listener, pg) = listen(config.pg, "pg").await?;
+    let (flight_listener, flight) = listen(config.flight, "flight").await?;
+    let (http_listener, http) = listen(config.http, "http").await?;
+    let (shared, broken) = build_shared(config, users, identity.as_ref()).await?;
+    let stop = CancellationToken::new();
+    let mut parts: Vec<(&'static str, JoinHandle<()>)> = Vec::new();
+    if let Some(listener) = pg_listener {
+        let serving = pg::serve(Arc::clone(&shared), listener, acceptor, stop.clone());
+        parts.push(("postgres connections", tokio::spawn(serving)));
+    }
+    if let Some(listener) = flight_listener {
+        let tls = identity.as_ref().map(|identity| {
+            let identity = tonic::transport::Identity::from_pem(&identity.certificate_pem, &identity.key_pem);
+            tonic::transport::ServerTlsConfig::new().identity(identity)
+        });
+        let serving = flight::serve(Arc::clone(&shared), listener, tls, stop.clone());
+        parts.push(("flight sql connections", tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "flight sql stopped");
+            }
+        })));
+    }
+    if let Some(listener) = http_listener {
+        let serving = http::serve(Arc::clone(&shared), listener, stop.clone());
+        parts.push(("http connections", tokio::spawn(serving)));
+    }
+    parts.push(("table search", tokio::spawn(rescan(Arc::clone(&shared), stop.clone()))));
+    Ok(Handle { shared, pg, flight, http, stop, parts, broken })
+}
+
+async fn build_shared(
+    config: ServerConfig,
+    users: UserStore,
+    identity: Option<&Identity>,
+) -> Result<(Arc<Shared>, Vec<(String, CatalogError)>), StartError> {
+    let stores = ObjectStores::new(StoreLimits::default());
+    let catalog = Catalog::new(DATABASE, stores.clone(), config.paths.clone());
+    for schema in system_tables::schemas() {
+        catalog.add_system_schema(schema);
+    }
+    catalog.set_roles(users.entries());
+    let broken = catalog.rescan().await?;
+    for (place, error) in &broken {
+        let detail = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        tracing::warn!(%place, %error, %detail, "skipping a table that cannot be opened");
+    }
+    let engine = Engine::start(EngineOptions {
+        n_threads: config.n_threads,
+        memory_bytes_max: config.memory_bytes_max,
+        spill_bytes_max: config.spill_bytes_max,
+        spill_dir: config.data_dir.join("spill"),
+        n_running_max: config.n_queries_max,
+        n_waiting_max: config.n_waiting_max,
+        object_stores: Arc::new(stores),
+    })?;
+    let factory = SessionStateFactory::new(Arc::clone(engine.runtime_env()), vec![]);
+    let shared = Shared {
+        config: Arc::new(config),
+        catalog,
+        engine,
+        factory,
+        sessions: SessionRegistry::default(),
+        running: RunningQueries::default(),
+        users,
+        limits: ParseLimits::default(),
+        started_at: Utc::now(),
+        certificate_pem: identity.map(|identity| identity.certificate_pem.clone()),
+    };
+    Ok((Arc::new(shared), broken))
+}
+
+async fn listen(
+    address: Option<SocketAddr>,
+    flag: &'static str,
+) -> Result<(Option<TcpListener>, Option<SocketAddr>), StartError> {
+    let Some(address) = address else { return Ok((None, None)) };
+    let failed = |source| StartError::Listen { address, flag, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((Some(listener), Some(bound)))
+}
+
+/// Looks for new tables from time to time, so that metadata queries see them.
+async fn rescan(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RESCAN_INTERVAL) => {}
+        }
+        if let Err(error) = shared.catalog.rescan().await {
+            tracing::warn!(%error, "could not search for tables");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+"""Test Anything Protocol for the driver programs.
+
+A program declares cases with `@case`, then calls `main(case_context)`. It takes
+`host port user password database`, prints one TAP line a case and exits with 1
+when any failed. Every case also holds on PostgreSQL 15 with the TPC-H tables.
+"""
+
+import sys
+import traceback
+from collections import namedtuple
+
+Server = namedtuple("Server", "host port user password database")
+
+_cases = []
+
+
+def case(function):
+    """Registers a case; the first line of its docstring is its name."""
+    _cases.append(function)
+    return function
+
+
+def server():
+    """The server that the command line names."""
+    if len(sys.argv) < 6:
+        sys.exit(f"usage: {sys.argv[0]} host port user password database")
+    host, port, user, password, database = sys.argv[1:6]
+    return Server(host, int(port), user, password, database)
+
+
+def equal(found, expected):
+    """Fails the case unless both are equal."""
+    assert found == expected, f"found {found!r}, expected {expected!r}"
+
+
+def raises(kind, function):
+    """Runs `function`, which must raise `kind`, and returns the exception."""
+    try:
+        function()
+    except kind as error:
+        return error
+    raise AssertionError(f"no {kind.__name__} was raised")
+
+
+def main(run=lambda function: function()):
+    """Runs all cases through `run` and ends the program."""
+    print(f"1..{len(_cases)}")
+    n_failed = 0
+    for number, function in enumerate(_cases, 1):
+        name = (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
+        try:
+            run(function)
+            print(f"ok {number} - {name}", flush=True)
+        except Exception:
+            n_failed += 1
+            print(f"not ok {number} - {name}")
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", flush=True)
+    sys.exit(1 if n_failed else 0)

@@ -1,0 +1,81 @@
+//! tarn inside the test process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tarn_server::{Handle, ServerConfig};
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+/// A running server with its own temporary data directory, on ports that the system chose.
+#[derive(Debug)]
+pub struct Server {
+    handle: Handle,
+    data_dir: TempDir,
+}
+
+impl Server {
+    /// Starts a server that serves the tables below `paths`.
+    pub async fn start(paths: &[PathBuf]) -> Result<Self> {
+        Self::start_with(paths, |_| {}).await
+    }
+
+    /// Starts a server after `change` has adjusted its settings.
+    pub async fn start_with(
+        paths: &[PathBuf],
+        change: impl FnOnce(&mut ServerConfig),
+    ) -> Result<Self> {
+        let data_dir = tempfile::tempdir().context("making a data directory")?;
+        let paths = paths.iter().map(|p| p.display().to_string()).collect();
+        let mut config = ServerConfig::for_tests(data_dir.path(), paths);
+        change(&mut config);
+        let handle = tarn_server::start(config).await.context("starting tarn")?;
+        Ok(Self { handle, data_dir })
+    }
+
+    /// Returns where the Postgres frontend listens.
+    pub fn pg_addr(&self) -> Result<SocketAddr> {
+        self.handle.pg_addr().context("no Postgres listener")
+    }
+
+    /// Returns where the Flight SQL frontend listens.
+    pub fn flight_addr(&self) -> Result<SocketAddr> {
+        self.handle.flight_addr().context("no Flight listener")
+    }
+
+    /// Returns where the HTTP frontend listens.
+    pub fn http_addr(&self) -> Result<SocketAddr> {
+        self.handle.http_addr().context("no HTTP listener")
+    }
+
+    /// Returns the server's data directory, which is removed with the server.
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    /// Opens a Postgres connection as the user and on the database `tarn`.
+    pub async fn connect(&self) -> Result<Client> {
+        connect_pg(self.pg_addr()?).await
+    }
+
+    /// Stops the server and waits for it.
+    pub async fn stop(self) {
+        self.handle.shutdown().await;
+    }
+}
+
+/// Opens a connection to `addr` as `tarn`, database `tarn`, without TLS.
+///
+/// The task that drives the connection ends when the client is dropped.
+pub async fn connect_pg(addr: SocketAddr) -> Result<Client> {
+    connect_pg_url(&format!("host={} port={} user=tarn dbname=tarn", addr.ip(), addr.port())).await
+}
+
+/// Opens a connection from a connection string in either of libpq's forms.
+pub async fn connect_pg_url(url: &str) -> Result<Client> {
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.with_context(|| format!("connecting to {url}"))?;
+    tokio::spawn(connection);
+    Ok(client)
+}
