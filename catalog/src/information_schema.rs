@@ -143,7 +143,6 @@ fn facets(column: &Column<'_>) -> Facets {
         20 => Some((64, 2, Some(0))),
         700 => Some((24, 2, None)),
         701 => Some((53, 2, None)),
-        1700 => None,
         _ => None,
     };
     Facets {

@@ -11,12 +11,25 @@ use datafusion::prelude::SessionConfig;
 
 use crate::facts::SessionFacts;
 use crate::functions;
+use crate::functions::array_literal::ArrayLiterals;
 use crate::variables::Variables;
+
+/// A state behind a trait object, for the same reason as a statement's tree: the type reaches
+/// plans and expressions, over which the compiler would prove `Send` in every future.
+trait Base: std::fmt::Debug + Send + Sync {
+    fn state(&self) -> SessionState;
+}
+
+impl Base for SessionState {
+    fn state(&self) -> SessionState {
+        self.clone()
+    }
+}
 
 /// Makes the state of a session; the parts that all sessions share are built once.
 #[derive(Debug, Clone)]
 pub struct SessionStateFactory {
-    base: SessionState,
+    base: Arc<dyn Base>,
 }
 
 impl SessionStateFactory {
@@ -41,7 +54,15 @@ impl SessionStateFactory {
         if let Some(functions) = builder.aggregate_functions() {
             functions.extend(functions::aggregate_functions());
         }
-        Self { base: builder.build() }
+        if let Some(functions) = builder.table_functions() {
+            let added = functions::table_functions().into_iter();
+            functions.extend(added.map(|function| (function.name().to_owned(), function)));
+        }
+        if let Some(planners) = builder.expr_planners() {
+            // Before DataFusion's own, which would refuse the operands.
+            planners.insert(0, Arc::new(ArrayLiterals));
+        }
+        Self { base: Arc::new(builder.build()) }
     }
 
     /// The state for one session's settings.
@@ -54,7 +75,7 @@ impl SessionStateFactory {
         variables: &Variables,
         n_partitions_default: usize,
     ) -> SessionState {
-        let mut state = self.base.clone();
+        let mut state = self.base.state();
         let config = state.config_mut();
         let options = config.options_mut();
         let n_partitions = variables

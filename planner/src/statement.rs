@@ -6,10 +6,24 @@ use sqlparser::ast::{self, Statement as Ast};
 
 use crate::error::{PlannerError, Result};
 
+/// A syntax tree behind a trait object.
+///
+/// The tree is a deeply recursive type: every `async fn` that holds a [`Statement`] would make the
+/// compiler prove `Send` over all of it again, seconds each time. The proof stops at the object.
+trait Tree: std::fmt::Debug + Send + Sync {
+    fn get(&self) -> &Ast;
+}
+
+impl Tree for Ast {
+    fn get(&self) -> &Ast {
+        self
+    }
+}
+
 /// One statement of a text, with what is needed to point into that text.
 #[derive(Debug, Clone)]
 pub struct Statement {
-    ast: Arc<Ast>,
+    ast: Arc<dyn Tree>,
     text: Arc<str>,
     source: Arc<str>,
     offset: usize,
@@ -29,7 +43,7 @@ impl Statement {
     /// The syntax tree.
     #[must_use]
     pub fn ast(&self) -> &Ast {
-        &self.ast
+        self.ast.get()
     }
 
     /// The statement's own text without the semicolon.
@@ -55,7 +69,7 @@ impl Statement {
     /// # Errors
     /// `Unsupported` for statements that tarn does not have.
     pub fn command(&self) -> Result<Command> {
-        command(&self.ast)
+        command(self.ast())
     }
 }
 

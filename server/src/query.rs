@@ -5,6 +5,7 @@
 //! the CPU threads: it can take long and needs their stacks, and a cancel request reaches it
 //! there because the waiting side is what listens.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::scalar::ScalarValue;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tarn_exec::{ExecError, QueryId, QueryStream};
 use tarn_planner::binder::{Bound, Pin, bind};
@@ -36,7 +38,8 @@ pub struct Prepared {
     pub(crate) command: Command,
     schema: Option<SchemaRef>,
     parameter_types: Vec<DataType>,
-    cached: Mutex<Option<Cached>>,
+    /// Holds a [`Cached`], behind `Any` so that futures which hold a `Prepared` compile quickly.
+    cached: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
 }
 
 /// An optimised plan and what it is good for.
@@ -199,7 +202,17 @@ impl Session {
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing behind; planning may go on for a moment.
-    pub async fn prepare(
+    pub fn prepare(
+        self: &Arc<Self>,
+        statement: Statement,
+        declared: Vec<Option<DataType>>,
+    ) -> BoxFuture<'static, Result<Arc<Prepared>>> {
+        let session = Arc::clone(self);
+        // Boxed, so that callers do not prove `Send` over the plans inside.
+        Box::pin(async move { session.prepare_inner(statement, declared).await })
+    }
+
+    async fn prepare_inner(
         self: &Arc<Self>,
         statement: Statement,
         declared: Vec<Option<DataType>>,
@@ -231,11 +244,11 @@ impl Session {
                 prepared.parameter_types = planned.parameter_types;
                 prepared.schema = Some(plain_schema(planned.optimized.schema().as_arrow()));
                 if planned.reusable && prepared.parameter_types.is_empty() {
-                    *prepared.cached.lock() = Some(Cached {
+                    *prepared.cached.lock() = Some(Arc::new(Cached {
                         plan: Arc::new(planned.optimized),
                         pins: planned.pins,
                         generation: planned.generation,
-                    });
+                    }));
                 }
             }
             Command::Explain(_) => prepared.schema = Some(text_schema("QUERY PLAN")),
@@ -277,7 +290,16 @@ impl Session {
     ///
     /// # Cancel safety
     /// Dropping the future stops the query.
-    pub async fn execute(
+    pub fn execute(
+        self: &Arc<Self>,
+        prepared: &Arc<Prepared>,
+        parameters: Vec<ScalarValue>,
+    ) -> BoxFuture<'static, Result<Execution>> {
+        let (session, prepared) = (Arc::clone(self), Arc::clone(prepared));
+        Box::pin(async move { session.execute_inner(&prepared, parameters).await })
+    }
+
+    async fn execute_inner(
         self: &Arc<Self>,
         prepared: &Arc<Prepared>,
         parameters: Vec<ScalarValue>,
@@ -376,6 +398,7 @@ impl Session {
     /// The plan made by an earlier call, if every table still has the version that it read.
     async fn cached_plan(self: &Arc<Self>, prepared: &Prepared) -> Result<Option<Arc<LogicalPlan>>> {
         let Some(cached) = prepared.cached.lock().clone() else { return Ok(None) };
+        let Some(cached) = cached.downcast_ref::<Cached>().cloned() else { return Ok(None) };
         if cached.generation != self.generation() {
             return Ok(None);
         }

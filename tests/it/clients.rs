@@ -36,7 +36,8 @@ async fn run_script(
 ) -> Result<String> {
     let addr = server.pg_addr()?;
     let script = repository_file("clients/python").join(script).display().to_string();
-    let mut arguments = vec!["-B".to_owned(), script, addr.ip().to_string(), addr.port().to_string()];
+    let mut arguments =
+        vec!["-B".to_owned(), script, addr.ip().to_string(), addr.port().to_string()];
     arguments.extend(["tarn", "unused", "tarn"].map(str::to_owned));
     arguments.extend(more);
     run_blocking(python, arguments).await
@@ -101,7 +102,9 @@ async fn psql(server: &Server, options: &[&str], commands: &[&str]) -> Result<St
     let mut arguments = vec!["-X".to_owned(), "-v".to_owned(), "ON_ERROR_STOP=1".to_owned()];
     arguments.extend(options.iter().map(ToString::to_string));
     arguments.push(format!(
-        "host={} port={} user=tarn dbname=tarn sslmode=disable", addr.ip(), addr.port()
+        "host={} port={} user=tarn dbname=tarn sslmode=disable",
+        addr.ip(),
+        addr.port()
     ));
     for command in commands {
         arguments.extend(["-c".to_owned(), (*command).to_owned()]);
@@ -139,9 +142,10 @@ async fn psql_describes() -> Result<()> {
     check(&psql(&server, &[], &["\\dn"]).await?, &["List of schemas", "public"])?;
     check(&psql(&server, &[], &["\\du"]).await?, &["Role name", "tarn", "Superuser"])?;
     let text = psql(&server, &[], &["\\d orders"]).await?;
-    check(&text, &[
-        "Table \"public.orders\"", "o_orderkey", "bigint", "numeric(15,2)", "| date", "Column",
-    ])?;
+    check(
+        &text,
+        &["Table \"public.orders\"", "o_orderkey", "bigint", "numeric(15,2)", "| date", "Column"],
+    )?;
     check(&psql(&server, &[], &["\\d+ nation"]).await?, &["n_nationkey", "Storage"])?;
     check(&psql(&server, &[], &["\\dT", "\\dp", "\\conninfo"]).await?, &["You are connected"])?;
     let missing = psql(&server, &[], &["\\d missing"]).await?;
@@ -153,7 +157,8 @@ async fn psql_describes() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn psql_formats_rows() -> Result<()> {
     let Some(server) = server_for_psql().await? else { return Ok(()) };
-    let text = psql(&server, &[], &["select r_regionkey, r_name from region order by 1 limit 2"]).await?;
+    let text =
+        psql(&server, &[], &["select r_regionkey, r_name from region order by 1 limit 2"]).await?;
     check(&text, &[" r_regionkey | r_name  \n", "           0 | AFRICA\n", "(2 rows)"])?;
     let text = psql(&server, &["--csv"], &["select 1 as a, null as b, 'x,y' as c"]).await?;
     ensure!(text == "a,b,c\n1,,\"x,y\"\n", "{text}");
@@ -161,7 +166,8 @@ async fn psql_formats_rows() -> Result<()> {
     check(&text, &["Timing is on.", "Time: "])?;
     let text = psql(&server, &["-At"], &["select 1; select 2", "select 3"]).await?;
     ensure!(text == "1\n2\n3\n" || text == "2\n3\n", "{text}");
-    let text = psql(&server, &["-At"], &["prepare p(int) as select $1 + 1", "execute p(41)"]).await?;
+    let text =
+        psql(&server, &["-At"], &["prepare p(int) as select $1 + 1", "execute p(41)"]).await?;
     check(&text, &["PREPARE", "42"])?;
     server.stop().await;
     Ok(())
@@ -172,12 +178,8 @@ async fn psql_fetches_in_parts() -> Result<()> {
     let Some(server) = server_for_psql().await? else { return Ok(()) };
     let counted = ["-At", "-v", "FETCH_COUNT=1000"];
     let text = psql(&server, &counted, &["select l_orderkey from lineitem"]).await?;
-    let expected: i64 = server
-        .connect()
-        .await?
-        .query_one("select count(*) from lineitem", &[])
-        .await?
-        .get(0);
+    let expected: i64 =
+        server.connect().await?.query_one("select count(*) from lineitem", &[]).await?.get(0);
     ensure!(text.lines().count() as i64 == expected, "{} of {expected} rows", text.lines().count());
     server.stop().await;
     Ok(())
@@ -188,8 +190,16 @@ async fn psql_points_at_errors() -> Result<()> {
     let Some(server) = server_for_psql().await? else { return Ok(()) };
     let verbose = ["-v", "VERBOSITY=verbose"];
     let cases = [
-        ("select * from missing", "42P01", "LINE 1: select * from missing\n                      ^"),
-        ("select missing from nation", "42703", "LINE 1: select missing from nation\n               ^"),
+        (
+            "select * from missing",
+            "42P01",
+            "LINE 1: select * from missing\n                      ^",
+        ),
+        (
+            "select missing from nation",
+            "42703",
+            "LINE 1: select missing from nation\n               ^",
+        ),
         ("selec 1", "42601", "LINE 1: selec 1\n        ^"),
     ];
     for (sql, code, caret) in cases {

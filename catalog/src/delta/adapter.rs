@@ -91,15 +91,8 @@ impl DeltaAdapter {
     fn stored_column(&self, expr: &Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
         let column = expr.downcast_ref::<Column>()?;
         let index = column.index();
-        let (from, to) = (
-            self.physical.fields().get(index)?,
-            self.relabelled.fields().get(index)?,
-        );
-        Some(relabelled(
-            Arc::new(Column::new(from.name(), index)),
-            from,
-            to,
-        ))
+        let (from, to) = (self.physical.fields().get(index)?, self.relabelled.fields().get(index)?);
+        Some(relabelled(Arc::new(Column::new(from.name(), index)), from, to))
     }
 
     /// `get_field(point@2, 'x')` -> `get_field(col-1@2, 'col-2')`.
@@ -120,32 +113,25 @@ impl DeltaAdapter {
         let Some(index) = source.downcast_ref::<Column>().map(Column::index) else {
             return Ok(None);
         };
-        let (Some(mut from), Some(mut to)) = (
-            self.physical.fields().get(index),
-            self.relabelled.fields().get(index),
-        ) else {
+        let (Some(mut from), Some(mut to)) =
+            (self.physical.fields().get(index), self.relabelled.fields().get(index))
+        else {
             return Ok(None);
         };
         let mut args: Vec<Arc<dyn PhysicalExpr>> = vec![Arc::new(Column::new(from.name(), index))];
         for key in keys {
-            let key = key
-                .downcast_ref::<Literal>()
-                .and_then(|key| key.value().try_as_str());
+            let key = key.downcast_ref::<Literal>().and_then(|key| key.value().try_as_str());
             let (DataType::Struct(stored), DataType::Struct(named)) =
                 (from.data_type(), to.data_type())
             else {
                 return Ok(None);
             };
-            let position = named
-                .iter()
-                .position(|field| Some(Some(field.name().as_str())) == key);
+            let position = named.iter().position(|field| Some(Some(field.name().as_str())) == key);
             let Some(fields) = position.and_then(|i| Some((stored.get(i)?, named.get(i)?))) else {
                 return Ok(None);
             };
             (from, to) = fields;
-            args.push(Arc::new(Literal::new(ScalarValue::from(
-                from.name().as_str(),
-            ))));
+            args.push(Arc::new(Literal::new(ScalarValue::from(from.name().as_str()))));
         }
         let field = ScalarFunctionExpr::try_new(
             Arc::new(get.fun().clone()),
@@ -166,10 +152,7 @@ fn relabelled(
     if !from.data_type().is_nested() || from.data_type() == to.data_type() {
         return stored;
     }
-    Arc::new(RelabelExpr {
-        stored,
-        field: Arc::clone(to),
-    })
+    Arc::new(RelabelExpr { stored, field: Arc::clone(to) })
 }
 
 /// The file's fields under logical names, position by position.
@@ -223,9 +206,7 @@ fn relabel_type(
             let entries = match (s.data_type(), m.data_type(), l.data_type()) {
                 (DataType::Struct(s), DataType::Struct(m), DataType::Struct(l)) => {
                     let inner = s.iter().zip(m).zip(l);
-                    inner
-                        .map(|((s, m), l)| relabel_inner(s, m, l, mode))
-                        .collect()
+                    inner.map(|((s, m), l)| relabel_inner(s, m, l, mode)).collect()
                 }
                 _ => return stored.clone(),
             };
@@ -243,12 +224,8 @@ fn relabel_inner(
     logical: &FieldRef,
     mode: ColumnMappingMode,
 ) -> FieldRef {
-    let data_type = relabel_type(
-        stored.data_type(),
-        mapped.data_type(),
-        Some(logical.data_type()),
-        mode,
-    );
+    let data_type =
+        relabel_type(stored.data_type(), mapped.data_type(), Some(logical.data_type()), mode);
     Arc::new(Field::new(logical.name(), data_type, logical.is_nullable()))
 }
 
@@ -286,10 +263,7 @@ impl PhysicalExpr for RelabelExpr {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let stored = self.stored.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(ColumnarValue::Array(relabel_array(
-            &stored,
-            self.field.data_type(),
-        )?))
+        Ok(ColumnarValue::Array(relabel_array(&stored, self.field.data_type())?))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -301,10 +275,7 @@ impl PhysicalExpr for RelabelExpr {
         mut children: Vec<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn PhysicalExpr>> {
         let stored = children.pop().unwrap_or_else(|| Arc::clone(&self.stored));
-        Ok(Arc::new(Self {
-            stored,
-            field: Arc::clone(&self.field),
-        }))
+        Ok(Arc::new(Self { stored, field: Arc::clone(&self.field) }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -64,10 +64,7 @@ impl DeletionVector {
                     relative_path(&self.path_or_inline).ok_or_else(|| damaged("no UUID".into()))?;
                 self.read(table, table_url, store, &relative).await?
             }
-            "p" => {
-                self.read(table, table_url, store, &self.path_or_inline)
-                    .await?
-            }
+            "p" => self.read(table, table_url, store, &self.path_or_inline).await?,
             other => return Err(damaged(format!("storage type \"{other}\""))),
         };
         let bitmap = parse_bitmap(&bytes).map_err(damaged)?;
@@ -92,13 +89,12 @@ impl DeletionVector {
         let path = object_path(table, table_url, file)?;
         let start = u64::from(self.offset.unwrap_or(1).unsigned_abs());
         let size = u64::from(self.size_bytes.unsigned_abs());
-        let stored = store
-            .get_range(&path, start..start + size + 8)
-            .await
-            .map_err(|source| CatalogError::Storage {
+        let stored = store.get_range(&path, start..start + size + 8).await.map_err(|source| {
+            CatalogError::Storage {
                 what: format!("deletion vector {path} of table \"{table}\""),
                 source: Box::new(source),
-            })?;
+            }
+        })?;
         let damaged = |what: &str| CatalogError::Corrupt {
             table: table.to_owned(),
             what: format!("deletion vector {path} at {start}: {what}"),
@@ -185,9 +181,7 @@ fn decode_z85(text: &[u8]) -> Option<Vec<u8>> {
     for group in text.chunks_exact(5) {
         let mut value = 0_u64;
         for character in group {
-            let digit = Z85_ALPHABET
-                .iter()
-                .position(|candidate| candidate == character)?;
+            let digit = Z85_ALPHABET.iter().position(|candidate| candidate == character)?;
             value = value * 85 + u64::try_from(digit).ok()?;
         }
         decoded.extend_from_slice(&u32::try_from(value).ok()?.to_be_bytes());
@@ -219,11 +213,7 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
             let mut value = index as u32;
             let mut bit = 0;
             while bit < 8 {
-                value = if value & 1 == 1 {
-                    (value >> 1) ^ 0xEDB8_8320
-                } else {
-                    value >> 1
-                };
+                value = if value & 1 == 1 { (value >> 1) ^ 0xEDB8_8320 } else { value >> 1 };
                 bit += 1;
             }
             table[index] = value;

@@ -108,11 +108,7 @@ impl FileIndex {
     /// Rows a scan of file `i` yields.
     pub(super) fn live_rows(&self, i: usize) -> Option<u64> {
         let stored = self.stored_rows.get(i).copied().flatten()?;
-        let deleted = self
-            .deletion_vectors
-            .get(i)?
-            .as_ref()
-            .map_or(0, |v| v.cardinality);
+        let deleted = self.deletion_vectors.get(i)?.as_ref().map_or(0, |v| v.cardinality);
         stored.checked_sub(deleted)
     }
 
@@ -120,10 +116,7 @@ impl FileIndex {
         &self,
         i: usize,
     ) -> datafusion::common::Result<Vec<ScalarValue>> {
-        self.partitions
-            .iter()
-            .map(|values| ScalarValue::try_from_array(values, i))
-            .collect()
+        self.partitions.iter().map(|values| ScalarValue::try_from_array(values, i)).collect()
     }
 }
 
@@ -136,35 +129,24 @@ pub(super) struct IndexStatistics<'a> {
 
 impl IndexStatistics<'_> {
     fn bounds(&self, column: &Column) -> Option<&ColumnBounds> {
-        let position = self
-            .layout
-            .scan_schema
-            .file_schema()
-            .index_of(column.name())
-            .ok()?;
+        let position = self.layout.scan_schema.file_schema().index_of(column.name()).ok()?;
         self.index.columns.get(position)
     }
 
     fn partition(&self, column: &Column) -> Option<&ArrayRef> {
         let fields = self.layout.partition_fields();
-        let position = fields
-            .iter()
-            .position(|field| field.name() == column.name())?;
+        let position = fields.iter().position(|field| field.name() == column.name())?;
         self.index.partitions.get(position)
     }
 }
 
 impl PruningStatistics for IndexStatistics<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.partition(column)
-            .or_else(|| self.bounds(column)?.min.as_ref())
-            .map(Arc::clone)
+        self.partition(column).or_else(|| self.bounds(column)?.min.as_ref()).map(Arc::clone)
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.partition(column)
-            .or_else(|| self.bounds(column)?.max.as_ref())
-            .map(Arc::clone)
+        self.partition(column).or_else(|| self.bounds(column)?.max.as_ref()).map(Arc::clone)
     }
 
     fn num_containers(&self) -> usize {
@@ -184,13 +166,7 @@ impl PruningStatistics for IndexStatistics<'_> {
 
     fn row_counts(&self) -> Option<ArrayRef> {
         // With the deleted rows: null counts are over them as well.
-        Some(Arc::new(
-            self.index
-                .stored_rows
-                .iter()
-                .copied()
-                .collect::<UInt64Array>(),
-        ))
+        Some(Arc::new(self.index.stored_rows.iter().copied().collect::<UInt64Array>()))
     }
 
     fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
@@ -203,33 +179,22 @@ fn longs(column: Option<&ArrayRef>) -> Option<&Int64Array> {
 }
 
 fn long_at(values: Option<&Int64Array>, i: usize) -> Option<i64> {
-    values
-        .filter(|values| values.is_valid(i))
-        .map(|values| values.value(i))
+    values.filter(|values| values.is_valid(i)).map(|values| values.value(i))
 }
 
 fn deletion_vectors(column: Option<&ArrayRef>, n_files: usize) -> Vec<Option<DeletionVector>> {
     let Some(vectors) = column.and_then(|c| c.as_struct_opt()) else {
         return vec![None; n_files];
     };
-    let text = |name: &str| {
-        vectors
-            .column_by_name(name)
-            .and_then(|c| c.as_string_opt::<i32>())
-    };
-    let int = |name: &str| {
-        vectors
-            .column_by_name(name)
-            .and_then(|c| c.as_primitive_opt::<Int32Type>())
-    };
+    let text = |name: &str| vectors.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
+    let int =
+        |name: &str| vectors.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int32Type>());
     let (kind, path) = (text("storageType"), text("pathOrInlineDv"));
     let (offset, size) = (int("offset"), int("sizeInBytes"));
     let cardinality = longs(vectors.column_by_name("cardinality"));
     (0..n_files)
         .map(|i| {
-            let kind = kind
-                .filter(|_| vectors.is_valid(i))
-                .filter(|kind| kind.is_valid(i))?;
+            let kind = kind.filter(|_| vectors.is_valid(i)).filter(|kind| kind.is_valid(i))?;
             Some(DeletionVector {
                 storage_type: kind.value(i).to_owned(),
                 path_or_inline: path
@@ -277,11 +242,7 @@ fn round_up_milliseconds(max: ArrayRef) -> ArrayRef {
     };
     let micros = max.as_primitive::<TimestampMicrosecondType>();
     let raised = micros.unary::<_, TimestampMicrosecondType>(|value| {
-        if value % 1000 == 0 {
-            value.saturating_add(999)
-        } else {
-            value
-        }
+        if value % 1000 == 0 { value.saturating_add(999) } else { value }
     });
     Arc::new(raised.with_timezone_opt(zone.clone()))
 }
@@ -293,25 +254,19 @@ fn partition_values(
     n_files: usize,
 ) -> Result<Vec<ArrayRef>> {
     let values = values.and_then(|c| c.as_struct_opt());
-    let typed = layout
-        .partition_names
-        .iter()
-        .zip(layout.partition_fields())
-        .map(|(name, field)| {
+    let typed =
+        layout.partition_names.iter().zip(layout.partition_fields()).map(|(name, field)| {
             if n_files == 0 {
                 return Ok(new_empty_array(field.data_type()));
             }
             let values = values.and_then(|v| v.column_by_name(name));
-            values
-                .and_then(|v| cast(v, field.data_type()).ok())
-                .ok_or_else(|| CatalogError::Corrupt {
+            values.and_then(|v| cast(v, field.data_type()).ok()).ok_or_else(|| {
+                CatalogError::Corrupt {
                     table: table.to_owned(),
-                    what: format!(
-                        "the log has no values of partition column \"{}\"",
-                        field.name()
-                    ),
+                    what: format!("the log has no values of partition column \"{}\"", field.name()),
                     source: None,
-                })
+                }
+            })
         });
     typed.collect()
 }
@@ -335,9 +290,8 @@ pub(super) fn object_path(table: &str, table_url: &Url, path: &str) -> Result<Pa
         }
         return Path::from_url_path(url.path()).map_err(|error| damaged(error.to_string()));
     }
-    let decoded = percent_decode_str(path)
-        .decode_utf8()
-        .map_err(|error| damaged(error.to_string()))?;
+    let decoded =
+        percent_decode_str(path).decode_utf8().map_err(|error| damaged(error.to_string()))?;
     if decoded.split('/').any(|part| part == "..") {
         return Err(damaged("leaves the table's folder".to_owned()));
     }
@@ -345,10 +299,7 @@ pub(super) fn object_path(table: &str, table_url: &Url, path: &str) -> Result<Pa
         return Path::parse(decoded.as_ref()).map_err(|error| damaged(error.to_string()));
     }
     let base = Path::from_url_path(table_url.path()).map_err(|error| damaged(error.to_string()))?;
-    let full = if base.as_ref().is_empty() {
-        decoded.into_owned()
-    } else {
-        format!("{base}/{decoded}")
-    };
+    let full =
+        if base.as_ref().is_empty() { decoded.into_owned() } else { format!("{base}/{decoded}") };
     Path::parse(full).map_err(|error| damaged(error.to_string()))
 }

@@ -53,18 +53,11 @@ impl TableLayout {
 
         let (mut file, mut partition) = (Vec::new(), Vec::new());
         for field in annotated.fields() {
-            if is_partition(field) {
-                &mut partition
-            } else {
-                &mut file
-            }
-            .push(Arc::clone(field));
+            if is_partition(field) { &mut partition } else { &mut file }.push(Arc::clone(field));
         }
         // Values of a file are listed in the order in which the table names its partition columns.
         partition.sort_by_key(|field: &FieldRef| {
-            partition_columns
-                .iter()
-                .position(|name| name == field.name())
+            partition_columns.iter().position(|name| name == field.name())
         });
 
         let plain: HashMap<&str, FieldRef> = annotated
@@ -73,10 +66,7 @@ impl TableLayout {
             .map(|field| (field.name().as_str(), Arc::new(plain_field(field, true))))
             .collect();
         let plain_fields = |fields: &[FieldRef]| -> Vec<FieldRef> {
-            fields
-                .iter()
-                .filter_map(|f| plain.get(f.name().as_str()).map(Arc::clone))
-                .collect()
+            fields.iter().filter_map(|f| plain.get(f.name().as_str()).map(Arc::clone)).collect()
         };
         let file_schema = Arc::new(Schema::new(plain_fields(&file)));
         let scan_schema = TableSchema::builder(file_schema)
@@ -89,10 +79,7 @@ impl TableLayout {
             .filter_map(|field| scan_schema.table_schema().index_of(field.name()).ok())
             .collect();
         let physical = |fields: &[FieldRef]| -> Vec<String> {
-            fields
-                .iter()
-                .map(|field| physical_name(field, mode).to_owned())
-                .collect()
+            fields.iter().map(|field| physical_name(field, mode).to_owned()).collect()
         };
         Ok(Self {
             schema,
@@ -100,10 +87,7 @@ impl TableLayout {
             scan_position,
             file_names: physical(&file),
             partition_names: physical(&partition),
-            mapping: Arc::new(ColumnMapping {
-                mode,
-                fields: file.into(),
-            }),
+            mapping: Arc::new(ColumnMapping { mode, fields: file.into() }),
         })
     }
 
@@ -116,10 +100,9 @@ impl TableLayout {
 pub(super) fn physical_name(field: &Field, mode: ColumnMappingMode) -> &str {
     match mode {
         ColumnMappingMode::None => field.name(),
-        ColumnMappingMode::Name | ColumnMappingMode::Id => field
-            .metadata()
-            .get(PHYSICAL_NAME)
-            .unwrap_or_else(|| field.name()),
+        ColumnMappingMode::Name | ColumnMappingMode::Id => {
+            field.metadata().get(PHYSICAL_NAME).unwrap_or_else(|| field.name())
+        }
     }
 }
 
@@ -141,12 +124,9 @@ fn plain_field(field: &Field, is_top_level: bool) -> Field {
 
 pub(super) fn plain_type(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Struct(fields) => DataType::Struct(
-            fields
-                .iter()
-                .map(|f| Arc::new(plain_field(f, false)))
-                .collect(),
-        ),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(|f| Arc::new(plain_field(f, false))).collect())
+        }
         DataType::List(element) => DataType::List(Arc::new(plain_field(element, false))),
         DataType::Map(entries, sorted) => {
             DataType::Map(Arc::new(plain_field(entries, false)), *sorted)

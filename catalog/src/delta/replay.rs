@@ -44,9 +44,7 @@ pub(super) struct LogReader {
 
 impl fmt::Debug for LogReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LogReader")
-            .field("url", &self.url.as_str())
-            .finish_non_exhaustive()
+        f.debug_struct("LogReader").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -55,15 +53,8 @@ impl LogReader {
     pub(super) fn try_new(table: &str, url: &Url, store: Arc<dyn ObjectStore>) -> Result<Self> {
         let runtime = log_runtime()?;
         let executor = Arc::new(TokioMultiThreadExecutor::new(runtime.handle().clone()));
-        let engine = DefaultEngineBuilder::new(store)
-            .with_task_executor(executor)
-            .build();
-        Ok(Self {
-            table: table.to_owned(),
-            url: url.clone(),
-            engine: Arc::new(engine),
-            runtime,
-        })
+        let engine = DefaultEngineBuilder::new(store).with_task_executor(executor).build();
+        Ok(Self { table: table.to_owned(), url: url.clone(), engine: Arc::new(engine), runtime })
     }
 
     /// The newest version; with an older snapshot, only the commits after it are read.
@@ -79,8 +70,7 @@ impl LogReader {
     /// The table as of a version that is known to be below the newest.
     pub(super) async fn at_version(&self, version: u64) -> Result<SnapshotRef> {
         let url = self.url.clone();
-        self.run(move |engine| Snapshot::builder_for(url).at_version(version).build(engine))
-            .await
+        self.run(move |engine| Snapshot::builder_for(url).at_version(version).build(engine)).await
     }
 
     /// The newest version committed at or before an instant; `None` when there is none.
@@ -102,13 +92,10 @@ impl LogReader {
 
     /// The oldest version that can still be rebuilt.
     pub(super) async fn earliest(&self) -> Result<u64> {
-        let log = self
-            .url
-            .join("_delta_log/")
-            .map_err(|error| CatalogError::InvalidLocation {
-                url: self.url.to_string(),
-                reason: error.to_string(),
-            })?;
+        let log = self.url.join("_delta_log/").map_err(|error| CatalogError::InvalidLocation {
+            url: self.url.to_string(),
+            reason: error.to_string(),
+        })?;
         self.run(move |engine| {
             get_earliest_commit(engine, &log, None, HistoryCommitType::Recreatable)
         })
@@ -125,8 +112,7 @@ impl LogReader {
         let version = snapshot.version();
         let typed = {
             let snapshot = Arc::clone(&snapshot);
-            self.run(move |engine| scan_rows(&snapshot, engine, StatsOptions::all_struct()))
-                .await
+            self.run(move |engine| scan_rows(&snapshot, engine, StatsOptions::all_struct())).await
         };
         match typed {
             Ok(batch) => Ok(batch),
@@ -149,11 +135,7 @@ impl LogReader {
         call: impl FnOnce(&dyn Engine) -> DeltaResult<T> + Send + 'static,
     ) -> Result<T> {
         let engine = Arc::clone(&self.engine);
-        match self
-            .runtime
-            .spawn_blocking(move || call(engine.as_ref()))
-            .await
-        {
+        match self.runtime.spawn_blocking(move || call(engine.as_ref())).await {
             Ok(result) => result.map_err(|error| kernel_error(&self.table, error)),
             Err(_) => Err(CatalogError::Corrupt {
                 table: self.table.clone(),
@@ -198,10 +180,8 @@ fn scan_rows(
         let (data, mut selected) = metadata?.scan_files.into_parts();
         let batch = data.try_into_record_batch()?;
         selected.resize(batch.num_rows(), true);
-        let kept: Vec<usize> = SCAN_COLUMNS
-            .iter()
-            .filter_map(|name| batch.schema_ref().index_of(name).ok())
-            .collect();
+        let kept: Vec<usize> =
+            SCAN_COLUMNS.iter().filter_map(|name| batch.schema_ref().index_of(name).ok()).collect();
         let batch = batch.project(&kept)?;
         batches.push(filter_record_batch(&batch, &BooleanArray::from(selected))?);
     }
@@ -213,15 +193,11 @@ fn scan_rows(
 
 /// The table's columns as Arrow fields; mapping names and ids are in the fields' metadata.
 pub(super) fn arrow_schema(table: &str, snapshot: &Snapshot) -> Result<Schema> {
-    snapshot
-        .schema()
-        .as_ref()
-        .try_into_arrow()
-        .map_err(|error| CatalogError::UnsupportedFeature {
-            table: table.to_owned(),
-            format: "delta",
-            feature: error.to_string(),
-        })
+    snapshot.schema().as_ref().try_into_arrow().map_err(|error| CatalogError::UnsupportedFeature {
+        table: table.to_owned(),
+        format: "delta",
+        feature: error.to_string(),
+    })
 }
 
 fn is_out_of_range(error: &KernelError) -> bool {
@@ -257,11 +233,7 @@ fn kernel_error(table: &str, error: KernelError) -> CatalogError {
             what: format!("file {path} of the log is missing"),
             source: None,
         },
-        other => CatalogError::Corrupt {
-            table: table_name,
-            what: other.to_string(),
-            source: None,
-        },
+        other => CatalogError::Corrupt { table: table_name, what: other.to_string(), source: None },
     }
 }
 

@@ -43,9 +43,7 @@ pub(super) fn is_partition_filter(layout: &TableLayout, filter: &Expr) -> bool {
     let partition = layout.partition_fields();
     let columns = filter.column_refs();
     !columns.is_empty()
-        && columns
-            .iter()
-            .all(|c| partition.iter().any(|field| field.name() == c.name()))
+        && columns.iter().all(|c| partition.iter().any(|field| field.name() == c.name()))
         && !filter.is_volatile()
         && !has_subquery(filter)
 }
@@ -74,15 +72,11 @@ pub(super) fn select_files(
     limit: Option<usize>,
 ) -> Result<Vec<usize>> {
     let layout = &snapshot.layout;
-    let (exact, inexact): (Vec<Expr>, Vec<Expr>) = filters
-        .iter()
-        .cloned()
-        .partition(|filter| is_partition_filter(layout, filter));
+    let (exact, inexact): (Vec<Expr>, Vec<Expr>) =
+        filters.iter().cloned().partition(|filter| is_partition_filter(layout, filter));
     let mut keep = vec![true; snapshot.index.n_files()];
     if let Some(predicate) = conjunction(exact) {
-        for (keep, is_match) in keep
-            .iter_mut()
-            .zip(&match_partitions(snapshot, state, predicate)?)
+        for (keep, is_match) in keep.iter_mut().zip(&match_partitions(snapshot, state, predicate)?)
         {
             *keep = is_match == Some(true);
         }
@@ -95,11 +89,8 @@ pub(super) fn select_files(
             *keep &= may_match;
         }
     }
-    let mut files: Vec<usize> = keep
-        .iter()
-        .enumerate()
-        .filter_map(|(i, keep)| keep.then_some(i))
-        .collect();
+    let mut files: Vec<usize> =
+        keep.iter().enumerate().filter_map(|(i, keep)| keep.then_some(i)).collect();
     if let Some(limit) = limit.filter(|_| is_exact) {
         cut_at_limit(snapshot, &mut files, limit);
     }
@@ -120,10 +111,7 @@ fn match_partitions(
     let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), values, &options)?;
     let expr = state.create_physical_expr(predicate, &DFSchema::try_from(schema)?)?;
     let matched = expr.evaluate(&batch)?.into_array(n_files)?;
-    Ok(matched
-        .as_boolean_opt()
-        .cloned()
-        .unwrap_or_else(|| vec![true; n_files].into()))
+    Ok(matched.as_boolean_opt().cloned().unwrap_or_else(|| vec![true; n_files].into()))
 }
 
 /// Which files the log's statistics do not rule out; `None` if they cannot tell.
@@ -136,19 +124,11 @@ fn match_statistics(
     let schema = Arc::clone(layout.scan_schema.table_schema());
     let df_schema = DFSchema::try_from(Arc::clone(&schema)).ok()?;
     let expr = state.create_physical_expr(predicate, &df_schema).ok()?;
-    let pruning = PruningPredicateBuilder::new()
-        .with_file_schema(schema)
-        .try_build(expr)
-        .ok()?;
+    let pruning = PruningPredicateBuilder::new().with_file_schema(schema).try_build(expr).ok()?;
     if pruning.always_true() {
         return None;
     }
-    pruning
-        .prune(&IndexStatistics {
-            index: &snapshot.index,
-            layout,
-        })
-        .ok()
+    pruning.prune(&IndexStatistics { index: &snapshot.index, layout }).ok()
 }
 
 /// Drops files after those whose known rows already reach the limit.
@@ -171,25 +151,11 @@ pub(super) async fn load_selections(snapshot: &DeltaSnapshot, files: &[usize]) -
     let missing: Vec<usize> = files
         .iter()
         .copied()
-        .filter(|i| {
-            snapshot
-                .index
-                .deletion_vectors
-                .get(*i)
-                .is_some_and(Option::is_some)
-        })
-        .filter(|i| {
-            snapshot
-                .selections
-                .get(*i)
-                .is_some_and(|slot| slot.get().is_none())
-        })
+        .filter(|i| snapshot.index.deletion_vectors.get(*i).is_some_and(Option::is_some))
+        .filter(|i| snapshot.selections.get(*i).is_some_and(|slot| slot.get().is_none()))
         .collect();
     let reads = missing.into_iter().map(|i| load_selection(snapshot, i));
-    Ok(stream::iter(reads)
-        .buffer_unordered(VECTOR_READS_MAX)
-        .try_collect::<()>()
-        .await?)
+    Ok(stream::iter(reads).buffer_unordered(VECTOR_READS_MAX).try_collect::<()>().await?)
 }
 
 async fn load_selection(snapshot: &DeltaSnapshot, i: usize) -> Result<(), CatalogError> {
@@ -205,9 +171,7 @@ async fn load_selection(snapshot: &DeltaSnapshot, i: usize) -> Result<(), Catalo
         source: None,
     })?;
     let store = snapshot.store.as_ref();
-    let selection = vector
-        .load(&snapshot.table, &snapshot.url, store, n_rows)
-        .await?;
+    let selection = vector.load(&snapshot.table, &snapshot.url, store, n_rows).await?;
     // Another scan may have been faster; its result is the same.
     let _ = slot.set(selection);
     Ok(())
@@ -230,10 +194,9 @@ pub(super) fn plan(
         return Ok(Arc::new(EmptyExec::new(schema)));
     }
     let columns: Vec<usize> = match projection {
-        Some(columns) => columns
-            .iter()
-            .filter_map(|c| layout.scan_position.get(*c).copied())
-            .collect(),
+        Some(columns) => {
+            columns.iter().filter_map(|c| layout.scan_position.get(*c).copied()).collect()
+        }
         None => layout.scan_position.clone(),
     };
     let mut options = TableParquetOptions {
@@ -241,10 +204,7 @@ pub(super) fn plan(
         ..TableParquetOptions::default()
     };
     // Old writers store timestamps as INT96; nanoseconds, the default, cannot hold all of them.
-    options
-        .global
-        .coerce_int96
-        .get_or_insert_with(|| "us".to_owned());
+    options.global.coerce_int96.get_or_insert_with(|| "us".to_owned());
     let metadata_bytes = options.global.metadata_size_hint;
     let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
     let readers = CachedParquetFileReaderFactory::new(Arc::clone(&snapshot.store), footers);
@@ -254,9 +214,7 @@ pub(super) fn plan(
     if let Some(bytes) = metadata_bytes {
         source = source.with_metadata_size_hint(bytes);
     }
-    let adapter = DeltaAdapterFactory {
-        mapping: Arc::clone(&layout.mapping),
-    };
+    let adapter = DeltaAdapterFactory { mapping: Arc::clone(&layout.mapping) };
     let groups = group_files(snapshot, files, state.config().target_partitions())?;
     let config = FileScanConfigBuilder::new(snapshot.object_store_url.clone(), Arc::new(source))
         .with_file_groups(groups)
@@ -274,14 +232,7 @@ fn group_files(
     files: &[usize],
     n_groups: usize,
 ) -> Result<Vec<FileGroup>> {
-    let size = |i: &usize| {
-        snapshot
-            .index
-            .size_bytes
-            .get(*i)
-            .copied()
-            .unwrap_or_default()
-    };
+    let size = |i: &usize| snapshot.index.size_bytes.get(*i).copied().unwrap_or_default();
     let mut by_size = files.to_vec();
     by_size.sort_by_key(|i| std::cmp::Reverse(size(i)));
     let mut groups: Vec<(u64, Vec<usize>)> =
@@ -294,10 +245,7 @@ fn group_files(
     }
     let groups = groups.into_iter().map(|(_, mut group)| {
         group.sort_unstable();
-        group
-            .into_iter()
-            .map(|i| partitioned_file(snapshot, i))
-            .collect::<Result<Vec<_>>>()
+        group.into_iter().map(|i| partitioned_file(snapshot, i)).collect::<Result<Vec<_>>>()
     });
     groups.map(|group| Ok(FileGroup::new(group?))).collect()
 }
@@ -305,10 +253,7 @@ fn group_files(
 fn partitioned_file(snapshot: &DeltaSnapshot, i: usize) -> Result<PartitionedFile> {
     let index = &snapshot.index;
     let (Some(location), Some(size)) = (index.paths.get(i), index.size_bytes.get(i)) else {
-        return Err(CatalogError::Internal {
-            what: format!("no file {i} in the index"),
-        }
-        .into());
+        return Err(CatalogError::Internal { what: format!("no file {i} in the index") }.into());
     };
     let modified_ms = index.modified_ms.get(i).copied().unwrap_or_default();
     let meta = ObjectMeta {
@@ -325,10 +270,8 @@ fn partitioned_file(snapshot: &DeltaSnapshot, i: usize) -> Result<PartitionedFil
         let made = || Arc::new(statistics::of_files(index, &snapshot.layout, &[i]));
         Arc::clone(slot.get_or_init(made))
     });
-    Ok(
-        match snapshot.selections.get(i).and_then(|slot| slot.get()) {
-            Some(selection) => file.with_extension(ParquetRowSelection::new(selection.clone())),
-            None => file,
-        },
-    )
+    Ok(match snapshot.selections.get(i).and_then(|slot| slot.get()) {
+        Some(selection) => file.with_extension(ParquetRowSelection::new(selection.clone())),
+        None => file,
+    })
 }

@@ -46,9 +46,7 @@ impl DeltaSnapshot {
 
     /// Rows a full scan yields; `None` if a file's log entry does not say.
     pub fn n_rows(&self) -> Option<u64> {
-        (0..self.index.n_files())
-            .map(|i| self.index.live_rows(i))
-            .sum()
+        (0..self.index.n_files()).map(|i| self.index.live_rows(i)).sum()
     }
 
     /// Live files.
@@ -63,11 +61,7 @@ impl DeltaSnapshot {
 
     /// Names of the partition columns, in the table's partitioning order.
     pub fn partition_columns(&self) -> Vec<&str> {
-        self.layout
-            .partition_fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect()
+        self.layout.partition_fields().iter().map(|field| field.name().as_str()).collect()
     }
 
     fn full_statistics(&self) -> &Statistics {

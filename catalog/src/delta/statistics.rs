@@ -30,22 +30,12 @@ pub(super) fn of_files(index: &FileIndex, layout: &TableLayout, files: &[usize])
     let is_all = files.len() == index.n_files();
     let chosen: UInt64Array = files.iter().map(|i| u64::try_from(*i).ok()).collect();
     let pick = |values: &ArrayRef| -> Option<ArrayRef> {
-        if is_all {
-            Some(Arc::clone(values))
-        } else {
-            take(values, &chosen, None).ok()
-        }
+        if is_all { Some(Arc::clone(values)) } else { take(values, &chosen, None).ok() }
     };
-    let is_tight = files
-        .iter()
-        .all(|i| index.is_tight.get(*i).copied().unwrap_or_default());
+    let is_tight = files.iter().all(|i| index.is_tight.get(*i).copied().unwrap_or_default());
 
-    let stored = files
-        .iter()
-        .map(|i| index.stored_rows.get(*i).copied().flatten());
-    let rows: Vec<Option<i64>> = stored
-        .map(|n| n.and_then(|n| i64::try_from(n).ok()))
-        .collect();
+    let stored = files.iter().map(|i| index.stored_rows.get(*i).copied().flatten());
+    let rows: Vec<Option<i64>> = stored.map(|n| n.and_then(|n| i64::try_from(n).ok())).collect();
     let file_fields = layout.scan_schema.file_schema().fields();
     let mut columns: Vec<ColumnStatistics> = index
         .columns
@@ -56,14 +46,8 @@ pub(super) fn of_files(index: &FileIndex, layout: &TableLayout, files: &[usize])
     for (values, field) in index.partitions.iter().zip(layout.partition_fields()) {
         columns.push(partition_column(index, values, field, files, &n_rows));
     }
-    let total = columns
-        .iter()
-        .fold(Precision::Exact(0), |sum, c| sum.add(&c.byte_size));
-    Statistics {
-        num_rows: n_rows,
-        total_byte_size: total.to_inexact(),
-        column_statistics: columns,
-    }
+    let total = columns.iter().fold(Precision::Exact(0), |sum, c| sum.add(&c.byte_size));
+    Statistics { num_rows: n_rows, total_byte_size: total.to_inexact(), column_statistics: columns }
 }
 
 fn file_column(
@@ -74,13 +58,8 @@ fn file_column(
     is_tight: bool,
     pick: &impl Fn(&ArrayRef) -> Option<ArrayRef>,
 ) -> ColumnStatistics {
-    let nulls = bounds
-        .null_count
-        .as_ref()
-        .and_then(|nulls| pick(&(Arc::new(nulls.clone()) as _)));
-    let null_counts = nulls
-        .as_ref()
-        .and_then(|n| n.as_primitive_opt::<Int64Type>());
+    let nulls = bounds.null_count.as_ref().and_then(|nulls| pick(&(Arc::new(nulls.clone()) as _)));
+    let null_counts = nulls.as_ref().and_then(|n| n.as_primitive_opt::<Int64Type>());
     let null_count: Option<i64> = null_counts
         .filter(|nulls| nulls.null_count() == 0)
         .map(|nulls| nulls.values().iter().sum());
@@ -142,15 +121,10 @@ fn partition_column(
     let Ok(chosen_values) = take(values, &chosen, None) else {
         return ColumnStatistics::new_unknown();
     };
-    let null_rows: Option<u64> = files
-        .iter()
-        .filter(|i| values.is_null(**i))
-        .map(|i| index.live_rows(*i))
-        .sum();
+    let null_rows: Option<u64> =
+        files.iter().filter(|i| values.is_null(**i)).map(|i| index.live_rows(*i)).sum();
     // Exact values need rows in every file: a file whose rows are all deleted has a value too.
-    let has_rows = files
-        .iter()
-        .all(|i| index.live_rows(*i).is_some_and(|rows| rows > 0));
+    let has_rows = files.iter().all(|i| index.live_rows(*i).is_some_and(|rows| rows > 0));
     let precise = |value: datafusion::common::Result<ScalarValue>| match value {
         Ok(value) if !value.is_null() && has_rows => Precision::Exact(value),
         Ok(value) if !value.is_null() => Precision::Inexact(value),
@@ -173,9 +147,6 @@ fn has_exact_bounds(data_type: &DataType) -> bool {
 }
 
 fn byte_size(field: &Field, n_rows: &Precision<usize>) -> Precision<usize> {
-    let width = field
-        .data_type()
-        .primitive_width()
-        .unwrap_or(VARIABLE_WIDTH_BYTES);
+    let width = field.data_type().primitive_width().unwrap_or(VARIABLE_WIDTH_BYTES);
     n_rows.multiply(&Precision::Inexact(width))
 }

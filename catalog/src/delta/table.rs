@@ -82,11 +82,9 @@ impl DeltaTable {
         object_store_url: ObjectStoreUrl,
     ) -> Result<Arc<Self>> {
         let url = as_folder(location);
-        let root =
-            Path::from_url_path(url.path()).map_err(|error| CatalogError::InvalidLocation {
-                url: url.to_string(),
-                reason: error.to_string(),
-            })?;
+        let root = Path::from_url_path(url.path()).map_err(|error| {
+            CatalogError::InvalidLocation { url: url.to_string(), reason: error.to_string() }
+        })?;
         let table = Arc::new(Self {
             name: name.to_owned(),
             log: LogReader::try_new(name, &url, Arc::clone(&store))?,
@@ -202,11 +200,7 @@ impl DeltaTable {
             self.travelled.invalidate_all();
         }
         let commit = self.commit_file(kernel.version()).await?;
-        let latest = Arc::new(Latest {
-            kernel,
-            snapshot,
-            commit,
-        });
+        let latest = Arc::new(Latest { kernel, snapshot, commit });
         *self.latest.write() = Some(Arc::clone(&latest));
         Ok(latest)
     }
@@ -236,11 +230,7 @@ impl DeltaTable {
     }
 
     async fn commit_file(&self, version: u64) -> Result<Option<ObjectMeta>> {
-        let path = self
-            .root
-            .clone()
-            .join("_delta_log")
-            .join(format!("{version:020}.json"));
+        let path = self.root.clone().join("_delta_log").join(format!("{version:020}.json"));
         match self.store.head(&path).await {
             Ok(meta) => Ok(Some(meta)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -284,10 +274,7 @@ impl LakeTable for DeltaTable {
         async move {
             let snapshot = self.snapshot(travel).await?;
             let version = TableVersion::Number(snapshot.version());
-            Ok(Pinned {
-                provider: snapshot,
-                version,
-            })
+            Ok(Pinned { provider: snapshot, version })
         }
         .boxed()
     }

@@ -36,25 +36,18 @@ struct Lake {
 impl Lake {
     fn new() -> Self {
         let url = Url::parse("memory:///lake/my%20table").unwrap();
-        Self {
-            store: Arc::new(InMemory::new()),
-            url,
-        }
+        Self { store: Arc::new(InMemory::new()), url }
     }
 
     async fn create(schema: &Schema, partition_columns: &[&str]) -> Self {
         let lake = Self::new();
         let store = lake.store.as_ref();
-        create_table(store, &lake.url, schema, partition_columns, &[])
-            .await
-            .unwrap();
+        create_table(store, &lake.url, schema, partition_columns, &[]).await.unwrap();
         lake
     }
 
     async fn append(&self, batch: RecordBatch, file_rows: usize) -> u64 {
-        append(&self.store, &self.url, [batch], file_rows)
-            .await
-            .unwrap()
+        append(&self.store, &self.url, [batch], file_rows).await.unwrap()
     }
 
     async fn open(&self) -> Arc<DeltaTable> {
@@ -71,25 +64,19 @@ impl Lake {
     }
 
     async fn put(&self, relative: &str, bytes: impl Into<object_store::PutPayload>) {
-        self.store
-            .put(&self.path(relative), bytes.into())
-            .await
-            .unwrap();
+        self.store.put(&self.path(relative), bytes.into()).await.unwrap();
     }
 
     async fn commit(&self, version: u64, actions: &[Value]) {
         let lines: String = actions.iter().map(|action| format!("{action}\n")).collect();
-        self.put(&format!("_delta_log/{version:020}.json"), lines)
-            .await;
+        self.put(&format!("_delta_log/{version:020}.json"), lines).await;
     }
 
     async fn log_lines(&self, version: u64) -> Vec<Value> {
         let path = self.path(&format!("_delta_log/{version:020}.json"));
         let bytes = self.store.get(&path).await.unwrap().bytes().await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// A session in which `t` is the table as asked for.
@@ -124,13 +111,7 @@ impl Lake {
     /// Files and partitions of the scan below a query.
     async fn scanned(&self, table: &Arc<DeltaTable>, sql: &str) -> (usize, usize) {
         let context = self.session(table, Travel::Latest).await;
-        let plan = context
-            .sql(sql)
-            .await
-            .unwrap()
-            .create_physical_plan()
-            .await
-            .unwrap();
+        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
         let mut found = (0, 0);
         visit(&plan, &mut |config| {
             let paths: std::collections::BTreeSet<_> = config
@@ -165,9 +146,8 @@ fn ids_schema() -> Schema {
 
 fn ids(from: i64, to: i64, part: &[Option<&str>]) -> RecordBatch {
     let ids: Int64Array = (from..to).collect();
-    let parts: StringArray = (from..to)
-        .map(|i| part[usize::try_from(i).unwrap() % part.len()])
-        .collect();
+    let parts: StringArray =
+        (from..to).map(|i| part[usize::try_from(i).unwrap() % part.len()]).collect();
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let prices: Float64Array = (from..to).map(|i| i as f64 / 2.0).collect();
     let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(parts), Arc::new(prices)];
@@ -178,24 +158,13 @@ fn ids(from: i64, to: i64, part: &[Option<&str>]) -> RecordBatch {
 async fn sees_each_commit_and_travels_back() {
     let lake = Lake::create(&ids_schema(), &[]).await;
     assert!(is_delta(lake.store.as_ref(), &lake.path("")).await.unwrap());
-    assert!(
-        !is_delta(lake.store.as_ref(), &Path::from("lake/other"))
-            .await
-            .unwrap()
-    );
+    assert!(!is_delta(lake.store.as_ref(), &Path::from("lake/other")).await.unwrap());
     let table = lake.open().await;
-    assert_eq!(
-        lake.rows(&table, "SELECT count(*) FROM t").await,
-        "| 0        |"
-    );
+    assert_eq!(lake.rows(&table, "SELECT count(*) FROM t").await, "| 0        |");
     assert_eq!(lake.append(ids(0, 10, &[Some("a")]), 4).await, 1);
     assert_eq!(lake.append(ids(10, 15, &[Some("a")]), 100).await, 2);
     assert_eq!(
-        lake.rows(
-            &table,
-            "SELECT count(*), min(id), max(id), sum(price) FROM t"
-        )
-        .await,
+        lake.rows(&table, "SELECT count(*), min(id), max(id), sum(price) FROM t").await,
         "| 15       | 0         | 14        | 52.5         |"
     );
     assert_eq!(lake.scanned(&table, "SELECT * FROM t").await.0, 4);
@@ -206,10 +175,7 @@ async fn sees_each_commit_and_travels_back() {
     let pinned = Arc::clone(&table).pin(Travel::Latest).await.unwrap();
     assert_eq!(pinned.version, TableVersion::Number(2));
     let again = Arc::clone(&table).pin(Travel::Latest).await.unwrap();
-    assert!(
-        Arc::ptr_eq(&pinned.provider, &again.provider),
-        "nothing new, nothing read"
-    );
+    assert!(Arc::ptr_eq(&pinned.provider, &again.provider), "nothing new, nothing read");
 }
 
 #[tokio::test]
@@ -217,34 +183,46 @@ async fn names_the_range_when_a_version_is_missing() {
     let lake = Lake::create(&ids_schema(), &[]).await;
     lake.append(ids(0, 10, &[None]), 100).await;
     let table = lake.open().await;
-    let error = Arc::clone(&table)
-        .pin(Travel::Version(7))
-        .await
-        .unwrap_err();
-    let CatalogError::VersionNotFound {
-        version, available, ..
-    } = error
-    else {
-        panic!("{error}")
-    };
+    let error = Arc::clone(&table).pin(Travel::Version(7)).await.unwrap_err();
+    let CatalogError::VersionNotFound { version, available, .. } = error else { panic!("{error}") };
     assert_eq!(version, "7");
-    assert!(
-        available.starts_with("versions 0 (") && available.contains(" to 1 ("),
-        "{available}"
-    );
+    assert!(available.starts_with("versions 0 (") && available.contains(" to 1 ("), "{available}");
     let before: DateTime<Utc> = Utc::now() - Duration::days(365);
-    let error = Arc::clone(&table)
-        .pin(Travel::Timestamp(before))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, CatalogError::VersionNotFound { .. }),
-        "{error}"
-    );
+    let error = Arc::clone(&table).pin(Travel::Timestamp(before)).await.unwrap_err();
+    assert!(matches!(error, CatalogError::VersionNotFound { .. }), "{error}");
     let after = Travel::Timestamp(Utc::now() + Duration::days(1));
+    assert_eq!(lake.query(&table, after, "SELECT count(*) FROM t").await, "| 10       |");
+}
+
+#[tokio::test]
+async fn travels_by_the_time_of_commit() {
+    let lake = Lake::new();
+    let features = ["inCommitTimestamp"];
+    let schema = json!({"type": "struct", "fields": [
+        {"name": "x", "type": "long", "nullable": true, "metadata": {}}]});
+    let info = |at_ms: i64| json!({"commitInfo": {"timestamp": 0, "inCommitTimestamp": at_ms}});
+    let protocol = json!({"minReaderVersion": 1, "minWriterVersion": 7,
+        "writerFeatures": features});
+    let metadata = json!({"id": "x", "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema.to_string(), "partitionColumns": [], "createdTime": 0,
+        "configuration": {"delta.enableInCommitTimestamps": "true"}});
+    let first = [info(1000), json!({"protocol": protocol}), json!({"metaData": metadata})];
+    lake.commit(0, &first).await;
+    lake.commit(1, &[info(2000)]).await;
+    lake.commit(2, &[info(3000)]).await;
+    let table = lake.open().await;
+    for (at_ms, version) in [(1000, 0), (1999, 0), (2000, 1), (3000, 2), (9000, 2)] {
+        let travel = Travel::Timestamp(DateTime::from_timestamp_millis(at_ms).unwrap());
+        let found = table.snapshot(travel).await.unwrap().version();
+        assert_eq!(found, version, "at {at_ms}");
+    }
+    let travel = Travel::Timestamp(DateTime::from_timestamp_millis(999).unwrap());
+    let error = table.snapshot(travel).await.unwrap_err();
+    let CatalogError::VersionNotFound { version, available, .. } = error else { panic!("{error}") };
+    assert_eq!(version, "as of 1970-01-01 00:00:00.999 UTC");
     assert_eq!(
-        lake.query(&table, after, "SELECT count(*) FROM t").await,
-        "| 10       |"
+        available,
+        "versions 0 (1970-01-01 00:00:01.000 UTC) to 2 (1970-01-01 00:00:03.000 UTC)"
     );
 }
 
@@ -258,9 +236,7 @@ async fn notices_a_table_put_in_the_place_of_another() {
         lake.store.delete(&path).await.unwrap();
     }
     let other = Schema::new(vec![Field::new("x", DataType::Int32, true)]);
-    create_table(lake.store.as_ref(), &lake.url, &other, &[], &[])
-        .await
-        .unwrap();
+    create_table(lake.store.as_ref(), &lake.url, &other, &[], &[]).await.unwrap();
     let pinned = Arc::clone(&table).pin(Travel::Latest).await.unwrap();
     assert_eq!(pinned.version, TableVersion::Number(0));
     assert_eq!(pinned.provider.schema().field(0).name(), "x");
@@ -269,47 +245,16 @@ async fn notices_a_table_put_in_the_place_of_another() {
 #[tokio::test]
 async fn prunes_files_by_partition_and_by_statistics() {
     let lake = Lake::create(&ids_schema(), &["part"]).await;
-    lake.append(ids(0, 40, &[Some("a b/ü:%"), None, Some("x=1")]), 10)
-        .await;
+    lake.append(ids(0, 40, &[Some("a b/ü:%"), None, Some("x=1")]), 10).await;
     lake.append(ids(100, 140, &[Some("only")]), 10).await;
     let table = lake.open().await;
     assert_eq!(lake.scanned(&table, "SELECT * FROM t").await.0, 16);
-    assert_eq!(
-        lake.scanned(&table, "SELECT * FROM t WHERE part = 'only'")
-            .await
-            .0,
-        4
-    );
-    assert_eq!(
-        lake.scanned(&table, "SELECT * FROM t WHERE part IS NULL")
-            .await
-            .0,
-        4
-    );
-    assert_eq!(
-        lake.scanned(&table, "SELECT * FROM t WHERE id = 117")
-            .await
-            .0,
-        1
-    );
-    assert_eq!(
-        lake.scanned(&table, "SELECT * FROM t WHERE part LIKE 'a%' AND id < 10")
-            .await
-            .0,
-        1
-    );
-    assert_eq!(
-        lake.scanned(&table, "SELECT * FROM t WHERE part = 'only' OR id < 10")
-            .await
-            .0,
-        7
-    );
-    assert_eq!(
-        lake.scanned(&table, "SELECT * FROM t WHERE part = 'only' LIMIT 15")
-            .await
-            .0,
-        2
-    );
+    assert_eq!(lake.scanned(&table, "SELECT * FROM t WHERE part = 'only'").await.0, 4);
+    assert_eq!(lake.scanned(&table, "SELECT * FROM t WHERE part IS NULL").await.0, 4);
+    assert_eq!(lake.scanned(&table, "SELECT * FROM t WHERE id = 117").await.0, 1);
+    assert_eq!(lake.scanned(&table, "SELECT * FROM t WHERE part LIKE 'a%' AND id < 10").await.0, 1);
+    assert_eq!(lake.scanned(&table, "SELECT * FROM t WHERE part = 'only' OR id < 10").await.0, 7);
+    assert_eq!(lake.scanned(&table, "SELECT * FROM t WHERE part = 'only' LIMIT 15").await.0, 2);
     assert_eq!(
         lake.rows(
             &table,
@@ -319,29 +264,16 @@ async fn prunes_files_by_partition_and_by_statistics() {
         "|         | 13       | 247       |\n| a b/ü:% | 14       | 273       |\n| only    | 40       | 4780      |\n| x=1     | 13       | 260       |"
     );
     assert_eq!(
-        lake.rows(
-            &table,
-            "SELECT id, part, price FROM t WHERE part IS NULL AND price > 17"
-        )
-        .await,
+        lake.rows(&table, "SELECT id, part, price FROM t WHERE part IS NULL AND price > 17").await,
         "| 37 |      | 18.5  |"
     );
     let plan = plan_text(&lake, &table, "SELECT id FROM t WHERE part = 'only'").await;
-    assert!(
-        !plan.contains("FilterExec") && !plan.contains("predicate="),
-        "{plan}"
-    );
+    assert!(!plan.contains("FilterExec") && !plan.contains("predicate="), "{plan}");
 }
 
 async fn plan_text(lake: &Lake, table: &Arc<DeltaTable>, sql: &str) -> String {
     let context = lake.session(table, Travel::Latest).await;
-    let plan = context
-        .sql(sql)
-        .await
-        .unwrap()
-        .create_physical_plan()
-        .await
-        .unwrap();
+    let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
     displayable(plan.as_ref()).indent(false).to_string()
 }
 
@@ -353,20 +285,12 @@ async fn exposes_statistics_no_better_than_they_are() {
     let statistics = snapshot.statistics().unwrap();
     assert_eq!(statistics.num_rows, Precision::Exact(40));
     assert_eq!(snapshot.n_rows(), Some(40));
-    let [id, part, price] = statistics.column_statistics.as_slice() else {
-        panic!()
-    };
+    let [id, part, price] = statistics.column_statistics.as_slice() else { panic!() };
     assert_eq!(id.min_value, Precision::Exact(ScalarValue::Int64(Some(0))));
     assert_eq!(id.max_value, Precision::Exact(ScalarValue::Int64(Some(39))));
     assert_eq!(id.null_count, Precision::Exact(0));
-    assert_eq!(
-        part.max_value,
-        Precision::Exact(ScalarValue::Utf8View(Some("q".into())))
-    );
-    assert_eq!(
-        price.max_value,
-        Precision::Inexact(ScalarValue::Float64(Some(19.5)))
-    );
+    assert_eq!(part.max_value, Precision::Exact(ScalarValue::Utf8View(Some("q".into()))));
+    assert_eq!(price.max_value, Precision::Inexact(ScalarValue::Float64(Some(19.5))));
 }
 
 #[tokio::test]
@@ -384,11 +308,7 @@ async fn writes_and_reads_every_bounded_type() {
     let long = "€".repeat(40);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int32Array::from(vec![1, 2, 3])),
-        Arc::new(StringArray::from(vec![
-            Some(long.as_str()),
-            Some("b"),
-            None,
-        ])),
+        Arc::new(StringArray::from(vec![Some(long.as_str()), Some("b"), None])),
         Arc::new(Date32Array::from(vec![Some(0), Some(20_000), None])),
         Arc::new(
             Decimal128Array::from(vec![Some(-5), Some(12_345_678_901_234_567_890), None])
@@ -399,11 +319,7 @@ async fn writes_and_reads_every_bounded_type() {
         Arc::new(TimestampMicrosecondArray::from(micros)),
     ];
     let lake = Lake::create(&schema, &[]).await;
-    lake.append(
-        RecordBatch::try_new(Arc::new(schema), columns).unwrap(),
-        100,
-    )
-    .await;
+    lake.append(RecordBatch::try_new(Arc::new(schema), columns).unwrap(), 100).await;
     let table = lake.open().await;
     let snapshot = table.snapshot(Travel::Latest).await.unwrap();
     assert_eq!(snapshot.schema().field(4).data_type(), &utc);
@@ -427,18 +343,8 @@ async fn writes_and_reads_every_bounded_type() {
         let sql = format!("SELECT count(*) FROM t WHERE {filter}");
         assert_eq!(lake.rows(&table, &sql).await, "| 1        |", "{filter}");
     }
-    assert_eq!(
-        lake.scanned(&table, "SELECT * FROM t WHERE s > 'é'")
-            .await
-            .0,
-        1
-    );
-    assert_eq!(
-        lake.scanned(&table, "SELECT * FROM t WHERE s < 'a'")
-            .await
-            .0,
-        0
-    );
+    assert_eq!(lake.scanned(&table, "SELECT * FROM t WHERE s > 'é'").await.0, 1);
+    assert_eq!(lake.scanned(&table, "SELECT * FROM t WHERE s < 'a'").await.0, 0);
 }
 
 #[tokio::test]
@@ -471,17 +377,11 @@ async fn reads_mapped_and_widened_columns() {
         .await;
         let table = lake.open().await;
         assert_eq!(
-            lake.rows(&table, "SELECT a, id, price FROM t WHERE a > 7 ORDER BY a")
-                .await,
+            lake.rows(&table, "SELECT a, id, price FROM t WHERE a > 7 ORDER BY a").await,
             "| 8 | a  |       |\n| 9 | a  |       |",
             "mode {mode}"
         );
-        assert_eq!(
-            lake.scanned(&table, "SELECT id FROM t WHERE a > 100")
-                .await
-                .0,
-            0
-        );
+        assert_eq!(lake.scanned(&table, "SELECT id FROM t WHERE a > 100").await.0, 0);
     }
 }
 
@@ -492,9 +392,7 @@ async fn filters_reach_renamed_fields_of_structs() {
     let list = Field::new("l", DataType::List(Arc::new(point.clone())), true);
     let xs: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
     let points = StructArray::new(vec![inner].into(), vec![xs], None);
-    let DataType::List(element) = list.data_type() else {
-        panic!()
-    };
+    let DataType::List(element) = list.data_type() else { panic!() };
     let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(2, 50));
     let lists = ListArray::new(Arc::clone(element), offsets, Arc::new(points.clone()), None);
     let schema = Schema::new(vec![point, list]);
@@ -525,10 +423,7 @@ async fn filters_reach_renamed_fields_of_structs() {
     .await;
     let table = lake.open().await;
     let sql = "SELECT p, p['y'] + 1, q[2]['y'] FROM t WHERE p['y'] = 7 AND q IS NOT NULL";
-    assert_eq!(
-        lake.rows(&table, sql).await,
-        "| {y: 7} | 8                 | 15               |"
-    );
+    assert_eq!(lake.rows(&table, sql).await, "| {y: 7} | 8                 | 15               |");
 }
 
 #[tokio::test]
@@ -536,44 +431,27 @@ async fn refuses_damage_and_unknown_features_with_words() {
     let lake = Lake::create(&ids_schema(), &[]).await;
     lake.append(ids(0, 10, &[None]), 100).await;
     let table = lake.open().await;
-    lake.put(
-        "_delta_log/00000000000000000002.json",
-        r#"{"add":{"path":"x","partitionVal"#,
-    )
-    .await;
+    lake.put("_delta_log/00000000000000000002.json", r#"{"add":{"path":"x","partitionVal"#).await;
     let error = Arc::clone(&table).pin(Travel::Latest).await.unwrap_err();
     assert!(matches!(error, CatalogError::Corrupt { .. }), "{error}");
     assert!(lake.try_open().await.is_err());
-    lake.store
-        .delete(&lake.path("_delta_log/00000000000000000002.json"))
-        .await
-        .unwrap();
-    assert_eq!(
-        lake.rows(&table, "SELECT count(*) FROM t").await,
-        "| 10       |"
-    );
+    lake.store.delete(&lake.path("_delta_log/00000000000000000002.json")).await.unwrap();
+    assert_eq!(lake.rows(&table, "SELECT count(*) FROM t").await, "| 10       |");
 
     lake.commit(
         2,
-        &[
-            json!({"protocol": {"minReaderVersion": 3, "minWriterVersion": 7,
-        "readerFeatures": ["timeMachine"], "writerFeatures": ["timeMachine"]}}),
-        ],
+        &[json!({"protocol": {"minReaderVersion": 3, "minWriterVersion": 7,
+        "readerFeatures": ["timeMachine"], "writerFeatures": ["timeMachine"]}})],
     )
     .await;
     let error = lake.try_open().await.unwrap_err();
-    let CatalogError::UnsupportedFeature { feature, .. } = &error else {
-        panic!("{error}")
-    };
+    let CatalogError::UnsupportedFeature { feature, .. } = &error else { panic!("{error}") };
     assert_eq!(feature, "timeMachine");
 
     let gap = Lake::create(&ids_schema(), &[]).await;
     gap.append(ids(0, 10, &[None]), 100).await;
     gap.append(ids(0, 10, &[None]), 100).await;
-    gap.store
-        .delete(&gap.path("_delta_log/00000000000000000001.json"))
-        .await
-        .unwrap();
+    gap.store.delete(&gap.path("_delta_log/00000000000000000001.json")).await.unwrap();
     let error = gap.try_open().await.unwrap_err();
     assert!(matches!(error, CatalogError::Corrupt { .. }), "{error}");
     let error = Lake::new().try_open().await.unwrap_err();
@@ -582,10 +460,8 @@ async fn refuses_damage_and_unknown_features_with_words() {
 
 /// Commits deletion vectors for the files of version 1 as version 2.
 async fn delete_rows(lake: &Lake, deleted: &[u64], storage: &str) {
-    let mut actions = vec![
-        json!({"protocol": {"minReaderVersion": 3, "minWriterVersion": 7,
-        "readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}}),
-    ];
+    let mut actions = vec![json!({"protocol": {"minReaderVersion": 3, "minWriterVersion": 7,
+        "readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}})];
     let bitmap: roaring::RoaringTreemap = deleted.iter().copied().collect();
     let mut body = 1_681_511_377_u32.to_le_bytes().to_vec();
     bitmap.serialize_into(&mut body).unwrap();
@@ -624,23 +500,18 @@ async fn deleted_rows_vanish_and_the_scan_stays_parallel() {
     for storage in ["u", "p", "i"] {
         // Two files of three row groups each, so that files are cut into ranges as well.
         let lake = Lake::create(&ids_schema(), &[]).await;
-        lake.append(ids(0, 600_000, &[Some("a"), Some("b")]), 300_000)
-            .await;
+        lake.append(ids(0, 600_000, &[Some("a"), Some("b")]), 300_000).await;
         delete_rows(&lake, &[0, 1, 2, 131_072, 200_000, 299_999], storage).await;
         let table = lake.open().await;
         assert_eq!(
-            lake.rows(&table, "SELECT count(*), min(id), max(id) FROM t")
-                .await,
+            lake.rows(&table, "SELECT count(*), min(id), max(id) FROM t").await,
             "| 599988   | 3         | 599998    |",
             "storage {storage}"
         );
         let sql = "SELECT count(*) FROM t WHERE id IN (0, 3, 131072, 131073, 299999, 500000)";
         assert_eq!(lake.rows(&table, sql).await, "| 2        |");
         assert_eq!(
-            lake.rows(&table, "SELECT id FROM t WHERE id < 6 LIMIT 3")
-                .await
-                .lines()
-                .count(),
+            lake.rows(&table, "SELECT id FROM t WHERE id < 6 LIMIT 3").await.lines().count(),
             3
         );
         let (n_files, n_partitions) = lake.scanned(&table, "SELECT sum(id) FROM t").await;
@@ -651,8 +522,7 @@ async fn deleted_rows_vanish_and_the_scan_stays_parallel() {
         let min = &statistics.column_statistics[0].min_value;
         assert_eq!(min, &Precision::Inexact(ScalarValue::Int64(Some(0))));
         assert_eq!(
-            lake.query(&table, Travel::Version(1), "SELECT count(*) FROM t")
-                .await,
+            lake.query(&table, Travel::Version(1), "SELECT count(*) FROM t").await,
             "| 600000   |"
         );
     }
@@ -665,15 +535,6 @@ async fn a_damaged_deletion_vector_is_an_error() {
     delete_rows(&lake, &[3, 11], "u").await;
     let table = lake.open().await;
     let context = lake.session(&table, Travel::Latest).await;
-    let error = context
-        .sql("SELECT sum(id) FROM t")
-        .await
-        .unwrap()
-        .collect()
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("beyond the file's 10"),
-        "{error}"
-    );
+    let error = context.sql("SELECT sum(id) FROM t").await.unwrap().collect().await.unwrap_err();
+    assert!(error.to_string().contains("beyond the file's 10"), "{error}");
 }

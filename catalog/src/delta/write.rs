@@ -58,13 +58,8 @@ const FOLDER_ESCAPES: &AsciiSet = &CONTROLS
     .add(b'>')
     .add(b'|');
 /// Everything but what is safe in a URL path.
-const URL_ESCAPES: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'=')
-    .remove(b'~');
+const URL_ESCAPES: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'=').remove(b'~');
 
 /// Creates an empty table as version 0.
 ///
@@ -84,34 +79,23 @@ pub async fn create_table(
         feature,
     };
     for name in partition_columns {
-        schema
-            .field_with_name(name)
-            .map_err(|error| unsupported(error.to_string()))?;
+        schema.field_with_name(name).map_err(|error| unsupported(error.to_string()))?;
     }
-    let delta: StructType = schema
-        .try_into_kernel()
-        .map_err(|error| unsupported(error.to_string()))?;
+    let delta: StructType =
+        schema.try_into_kernel().map_err(|error| unsupported(error.to_string()))?;
     let schema_text =
         serde_json::to_string(&delta).map_err(|error| unsupported(error.to_string()))?;
-    let has_ntz = schema
-        .flattened_fields()
-        .iter()
-        .any(|f| is_timestamp_ntz(f.data_type()));
+    let has_ntz = schema.flattened_fields().iter().any(|f| is_timestamp_ntz(f.data_type()));
     let protocol = if has_ntz {
         json!({"minReaderVersion": 3, "minWriterVersion": 7,
                "readerFeatures": ["timestampNtz"], "writerFeatures": ["timestampNtz"]})
     } else {
         json!({"minReaderVersion": 1, "minWriterVersion": 2})
     };
-    let configuration: Map<String, Value> = properties
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), json!(value)))
-        .collect();
+    let configuration: Map<String, Value> =
+        properties.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
     let actions = [
-        commit_info(
-            "CREATE TABLE",
-            json!({"partitionBy": json!(partition_columns).to_string()}),
-        ),
+        commit_info("CREATE TABLE", json!({"partitionBy": json!(partition_columns).to_string()})),
         json!({"protocol": protocol}),
         json!({"metaData": {
             "id": Uuid::new_v4().to_string(),
@@ -125,9 +109,7 @@ pub async fn create_table(
     if commit(store, &url, 0, &actions).await? {
         Ok(0)
     } else {
-        Err(CatalogError::TableExists {
-            name: url.to_string(),
-        })
+        Err(CatalogError::TableExists { name: url.to_string() })
     }
 }
 
@@ -150,16 +132,10 @@ pub async fn append(
     let mut latest = log.latest(None).await?;
     let layout = Arc::new(TableLayout::try_new(&name, &latest)?);
     if layout.mapping.mode != ColumnMappingMode::None {
-        return Err(CatalogError::NotWritable {
-            name,
-            reason: "it has mapped columns".to_owned(),
-        });
+        return Err(CatalogError::NotWritable { name, reason: "it has mapped columns".to_owned() });
     }
-    let mut chunks = Chunks {
-        batches: batches.into_iter(),
-        file_rows: file_rows.max(1),
-        rest: None,
-    };
+    let mut chunks =
+        Chunks { batches: batches.into_iter(), file_rows: file_rows.max(1), rest: None };
     let runtime = log_runtime()?;
     let encoded = stream::iter(std::iter::from_fn(|| chunks.next_chunk())).map(|chunk| {
         let layout = Arc::clone(&layout);
@@ -167,9 +143,7 @@ pub async fn append(
         async move {
             let encode = move || chunk.and_then(|chunk| encode_files(&table, &layout, &chunk));
             let files = runtime.spawn_blocking(encode).await;
-            files.map_err(|_| CatalogError::Internal {
-                what: "file encoder stopped".to_owned(),
-            })?
+            files.map_err(|_| CatalogError::Internal { what: "file encoder stopped".to_owned() })?
         }
     });
     let n_encoders = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -190,10 +164,7 @@ pub async fn append(
             break;
         }
     }
-    Err(CatalogError::NotWritable {
-        name,
-        reason: "other writers changed it".to_owned(),
-    })
+    Err(CatalogError::NotWritable { name, reason: "other writers changed it".to_owned() })
 }
 
 /// Cuts a sequence of batches into pieces of the rows of one file.
@@ -226,9 +197,7 @@ impl<I: Iterator<Item = RecordBatch>> Chunks<I> {
 }
 
 fn rows_refused(error: &dyn std::fmt::Display) -> CatalogError {
-    CatalogError::Internal {
-        what: format!("rows cannot be written: {error}"),
-    }
+    CatalogError::Internal { what: format!("rows cannot be written: {error}") }
 }
 
 /// A data file in memory and what its add action says.
@@ -245,13 +214,7 @@ impl DataFile {
     async fn put(self, store: &dyn ObjectStore, table: &Url) -> Result<Value> {
         let relative = format!("{}part-{}.snappy.parquet", self.folder, Uuid::new_v4());
         let size = self.bytes.len();
-        put(
-            store,
-            &table_path(table, &relative)?,
-            self.bytes.into(),
-            PutMode::Create,
-        )
-        .await?;
+        put(store, &table_path(table, &relative)?, self.bytes.into(), PutMode::Create).await?;
         Ok(json!({"add": {
             "path": utf8_percent_encode(&relative, URL_ESCAPES).to_string(),
             "partitionValues": self.partition_values,
@@ -266,20 +229,15 @@ impl DataFile {
 /// Encodes rows as one file per partition.
 fn encode_files(table: &str, layout: &TableLayout, rows: &RecordBatch) -> Result<Vec<DataFile>> {
     let column = |name: &str, to: &DataType| -> Result<ArrayRef> {
-        let values = rows
-            .column_by_name(name)
-            .ok_or_else(|| CatalogError::NotWritable {
-                name: table.to_owned(),
-                reason: format!("the rows have no column \"{name}\""),
-            })?;
+        let values = rows.column_by_name(name).ok_or_else(|| CatalogError::NotWritable {
+            name: table.to_owned(),
+            reason: format!("the rows have no column \"{name}\""),
+        })?;
         cast(values, to).map_err(|error| rows_refused(&error))
     };
     let scan_schema = Arc::clone(layout.scan_schema.table_schema());
-    let columns: Result<Vec<ArrayRef>> = scan_schema
-        .fields()
-        .iter()
-        .map(|f| column(f.name(), f.data_type()))
-        .collect();
+    let columns: Result<Vec<ArrayRef>> =
+        scan_schema.fields().iter().map(|f| column(f.name(), f.data_type())).collect();
     let mut rows =
         RecordBatch::try_new(scan_schema, columns?).map_err(|error| rows_refused(&error))?;
     let n_file_columns = layout.file_names.len();
@@ -295,9 +253,7 @@ fn encode_files(table: &str, layout: &TableLayout, rows: &RecordBatch) -> Result
         let slice = rows.slice(range.start, range.len());
         let keys = slice.columns().get(n_file_columns..).unwrap_or_default();
         let (folder, partition_values) = partition_of(layout, keys)?;
-        let stored = slice
-            .project(&file_columns)
-            .map_err(|error| rows_refused(&error))?;
+        let stored = slice.project(&file_columns).map_err(|error| rows_refused(&error))?;
         files.push(DataFile {
             folder,
             bytes: encode_parquet(&stored).map_err(|error| rows_refused(&error))?,
@@ -341,10 +297,7 @@ fn partition_of(layout: &TableLayout, keys: &[ArrayRef]) -> Result<(String, Map<
 fn sort_order(keys: &[ArrayRef]) -> Result<UInt32Array, arrow::error::ArrowError> {
     let columns: Vec<arrow::compute::SortColumn> = keys
         .iter()
-        .map(|values| arrow::compute::SortColumn {
-            values: Arc::clone(values),
-            options: None,
-        })
+        .map(|values| arrow::compute::SortColumn { values: Arc::clone(values), options: None })
         .collect();
     arrow::compute::lexsort_to_indices(&columns, None)
 }
@@ -384,18 +337,14 @@ async fn put(
     match store.put_opts(path, bytes, mode.into()).await {
         Ok(_) => Ok(true),
         Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-        Err(source) => Err(CatalogError::Storage {
-            what: format!("{path}"),
-            source: Box::new(source),
-        }),
+        Err(source) => {
+            Err(CatalogError::Storage { what: format!("{path}"), source: Box::new(source) })
+        }
     }
 }
 
 fn table_path(table: &Url, relative: &str) -> Result<Path> {
-    let invalid = |reason: String| CatalogError::InvalidLocation {
-        url: table.to_string(),
-        reason,
-    };
+    let invalid = |reason: String| CatalogError::InvalidLocation { url: table.to_string(), reason };
     let root = Path::from_url_path(table.path()).map_err(|error| invalid(error.to_string()))?;
     Path::parse(format!("{root}/{relative}")).map_err(|error| invalid(error.to_string()))
 }
@@ -411,9 +360,7 @@ fn commit_info(operation: &str, parameters: Value) -> Value {
 }
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or_default()
 }
 

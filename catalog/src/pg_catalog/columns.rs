@@ -122,7 +122,6 @@ impl Columns {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn internal(error: ArrowError) -> CatalogError {
     CatalogError::Internal { what: format!("system relation: {error}") }
 }

@@ -12,7 +12,6 @@ use crate::pg_type::{TypeInfo, type_info};
 const HEAP: i64 = 2;
 
 /// What the planner of a client may believe about a relation's rows; -1 is "not known".
-#[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn n_rows(relation: &Relation<'_>) -> Option<f32> {
     relation.entry?.n_rows_estimate.map(|rows| rows as f32)
 }
@@ -129,10 +128,10 @@ pub(super) fn table_statistics(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
     let relation_name = columns.name;
     let mut all = relations(columns.snapshot);
     all.retain(|relation| {
-        let wanted = match () {
-            () if relation_name.contains("_user_") => !relation.system,
-            () if relation_name.contains("_sys_") => relation.system,
-            () => true,
+        let wanted = if relation_name.contains("_user_") {
+            !relation.system
+        } else {
+            relation.system || !relation_name.contains("_sys_")
         };
         wanted && relation.kind == "r"
     });

@@ -1,10 +1,12 @@
 //! Functions that DataFusion lacks or that PostgreSQL defines otherwise, one file each.
 
+pub mod array_literal;
 pub mod pg_catalog;
 mod single_value;
 
 use std::sync::Arc;
 
+use datafusion::catalog::TableFunction;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 /// The scalar functions to add to DataFusion's.
@@ -17,4 +19,10 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 #[must_use]
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     vec![Arc::new(AggregateUDF::from(single_value::SingleValue::new()))]
+}
+
+/// The functions that stand in FROM, to add to DataFusion's.
+#[must_use]
+pub fn table_functions() -> Vec<Arc<TableFunction>> {
+    pg_catalog::table_functions()
 }

@@ -85,8 +85,13 @@ fn rewrite_cast(inner: &mut Expr, data_type: &mut DataType) -> Option<Expr> {
         ("regclass", false) => "regclass_out",
         ("regtype", true) => "to_regtype_oid",
         ("regtype", false) => "regtype_out",
-        ("regproc" | "regprocedure", true) => "to_regproc_oid",
-        ("regproc" | "regprocedure", false) => "regproc_out",
+        ("regproc", true) => "to_regproc_oid",
+        ("regproc", false) => "regproc_out",
+        ("regprocedure", true) => "to_regprocedure_oid",
+        ("regprocedure", false) => "regprocedure_out",
+        ("regoper", _) => "regoper_out",
+        ("regoperator", _) => "regoperator_out",
+        ("regcollation", _) => "regcollation_out",
         ("regnamespace", true) => "to_regnamespace_oid",
         ("regnamespace", false) => "regnamespace_out",
         ("regrole", true) => "to_regrole_oid",
@@ -114,7 +119,7 @@ fn catalog_type_name(data_type: &DataType) -> Option<String> {
 fn plain_type(data_type: &DataType) -> Option<DataType> {
     let name = catalog_type_name(data_type)?;
     Some(match name.as_str() {
-        "oid" | "xid" | "cid" => DataType::UnsignedInteger,
+        "oid" | "xid" | "cid" => DataType::IntUnsigned(None),
         "name" | "text" | "cstring" | "unknown" | "json" | "jsonb" | "varchar" | "bpchar" | "char"
         | "pg_node_tree" | "aclitem" | "citext" => DataType::Text,
         "int4" | "integer" => DataType::Int(None),

@@ -6,13 +6,17 @@
 //! | `names` | `SELECT count(*), a, a` | `SELECT count(*) AS count, a, a AS "a\u{1}1"` |
 //! | `casts` | `x::regclass`, `pg_catalog.f(y)`, `a OPERATOR(pg_catalog.=) b` | `regclass_out(x)`, `f(y)`, `a = b` |
 //! | `subqueries` | `(SELECT x FROM t WHERE …)`, `ARRAY(SELECT x …)` | `(SELECT single_value(x) …)`, `(SELECT array_agg(x) …)` |
+//! | `sets` | `ARRAY(SELECT e FROM unnest(a) AS x)` | `array_transform(a, x -> e)` |
+//! | `system_columns` | `t.tableoid` | `to_regclass_oid('t')` |
 //!
 //! Nothing here matches the text of one client's query: each rule is about a construct.
 
 mod casts;
 mod names;
 mod relations;
+mod sets;
 mod subqueries;
+mod system_columns;
 
 use std::ops::ControlFlow;
 
@@ -65,10 +69,17 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        sets::rewrite(factor);
         flow(self.relations.visit(factor))
     }
 
     fn pre_visit_relation(&mut self, _name: &mut ObjectName) -> ControlFlow<Self::Break> {
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        // Before relations are renamed, as the names are needed as written.
+        system_columns::rewrite(select);
         ControlFlow::Continue(())
     }
 

@@ -6,6 +6,7 @@ use sqlparser::ast::{
 };
 
 use super::call;
+use super::sets::array_from_unnest;
 use crate::error::{PlannerError, Result};
 
 /// Rewrites one expression before its children.
@@ -16,7 +17,9 @@ pub(super) fn rewrite(expr: &mut Expr) {
             let is_array = function.name.0.len() == 1
                 && function.name.to_string().eq_ignore_ascii_case("array");
             if let (true, FunctionArguments::Subquery(query)) = (is_array, &mut function.args) {
-                if wrap_array_agg(query) {
+                if let Some(array) = array_from_unnest(query) {
+                    *expr = array;
+                } else if wrap_array_agg(query) {
                     let query = query.clone();
                     *expr = Expr::Subquery(query);
                 }

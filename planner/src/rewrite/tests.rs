@@ -39,3 +39,13 @@ fn scalar_subqueries_become_aggregates() {
     check("select array(select b from u order by b)",
         "SELECT (SELECT array_agg(b ORDER BY b) AS \"array_agg\" FROM u) AS \"array_agg\"");
 }
+
+#[test]
+fn catalog_functions_and_columns_in_from() {
+    check("select array(select 'x' || y from pg_catalog.unnest(t.a) y) from t",
+        "SELECT array_transform(t.a, y -> 'x' || y) AS \"array_transform\" FROM t");
+    check("select array(select y from unnest(a) as t(y)) from t", "SELECT a FROM t");
+    check("select * from pg_catalog.pg_timezone_names()", "SELECT * FROM pg_timezone_names()");
+    check("select l.tableoid from pg_catalog.pg_language l",
+        "SELECT to_regclass_oid('pg_catalog.pg_language') AS \"tableoid\" FROM pg_catalog.pg_language l");
+}

@@ -207,9 +207,7 @@ mod tests {
             ("tpch", "orders", "o_orderkey"),
             ("pg_catalog", "pg_class", "relname"),
         ];
-        Names::from_rows(
-            rows.map(|(a, b, c)| [a, b, c].map(|text| Some(text.to_owned())).to_vec()).to_vec(),
-        )
+        Names::from_rows(rows.into_iter().map(|row| <[&str; 3]>::from(row).map(str::to_owned)))
     }
 
     /// `|` is the cursor.

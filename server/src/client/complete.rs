@@ -12,6 +12,7 @@ use rustyline::hint::Hinter;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper};
 use tokio::runtime::Handle;
+use tokio_postgres::SimpleQueryRow;
 
 use super::candidates::{candidates, is_keyword, wanted};
 use super::lexer::{Kind, tokens};
@@ -66,7 +67,12 @@ impl EditorHelper {
              ORDER BY n.nspname IN ('pg_catalog', 'information_schema'), n.nspname, c.relname, a.attnum LIMIT {COLUMNS_MAX}"
         );
         let rows = self.runtime.block_on(self.side.rows(&sql));
-        let names = Arc::new(Names::from_rows(rows.unwrap_or_default()));
+        let value = |row: &SimpleQueryRow, index: usize| {
+            row.try_get(index).ok().flatten().unwrap_or_default().to_owned()
+        };
+        let rows = rows.unwrap_or_default();
+        let rows = rows.iter().map(|row| [0, 1, 2].map(|index| value(row, index)));
+        let names = Arc::new(Names::from_rows(rows));
         *self.names.lock() = Some((Instant::now(), Arc::clone(&names)));
         names
     }

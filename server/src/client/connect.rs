@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::{DbError, SqlState};
-use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, SimpleQueryMessage};
+use tokio_postgres::{
+    AsyncMessage, CancelToken, Client, Config, SimpleQueryMessage, SimpleQueryRow,
+};
 
 use super::error::{ClientError, Result, chain};
 use super::socket::Socket;
@@ -149,16 +151,14 @@ impl Connection {
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.driver).await;
     }
 
-    /// Runs a small query of the client's own and returns its rows as text.
-    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+    /// Runs a small query of the client's own and returns its rows.
+    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<SimpleQueryRow>> {
         let fetch = async {
             let mut messages = pin!(self.client.simple_query_raw(sql).await?);
             let mut rows = Vec::new();
             while let Some(message) = messages.next().await {
                 if let SimpleQueryMessage::Row(row) = message? {
-                    let values = (0..row.len())
-                        .map(|index| row.try_get(index).ok().flatten().map(str::to_owned));
-                    rows.push(values.collect());
+                    rows.push(row);
                 }
             }
             Ok(rows)

@@ -248,7 +248,7 @@ async fn describe(session: &mut Session, argument: &str) -> Result<()> {
     }
     let n_shown = if argument.contains('*') { found.len() } else { 1 };
     for row in found.iter().take(n_shown) {
-        let value = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or("");
+        let value = |index: usize| row.try_get(index).ok().flatten().unwrap_or("");
         let oid: u32 = value(0)
             .parse()
             .map_err(|_| ClientError::Usage("the server gave no table id".to_owned()))?;

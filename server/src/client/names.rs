@@ -16,18 +16,13 @@ pub(super) struct TableName {
 }
 
 impl Names {
-    pub(super) fn from_rows(rows: Vec<Vec<Option<String>>>) -> Self {
+    /// Collects schema, table and column names that come ordered by table.
+    pub(super) fn from_rows(rows: impl Iterator<Item = [String; 3]>) -> Self {
         let mut tables: Vec<TableName> = Vec::new();
-        for row in rows {
-            let mut values = row.into_iter().map(Option::unwrap_or_default);
-            let (Some(schema), Some(name), Some(column)) =
-                (values.next(), values.next(), values.next())
-            else {
-                continue;
-            };
+        for [schema, name, column] in rows {
             match tables.last_mut() {
                 Some(last) if last.schema == schema && last.name == name => {
-                    last.columns.push(column)
+                    last.columns.push(column);
                 }
                 _ => tables.push(TableName { schema, name, columns: vec![column] }),
             }

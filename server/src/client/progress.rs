@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
+use tokio_postgres::SimpleQueryRow;
 use unicode_width::UnicodeWidthStr;
 
 use super::connect::Connection;
@@ -47,7 +48,7 @@ impl SideConnection {
     }
 
     /// Runs a small query.
-    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<SimpleQueryRow>> {
         let mut slot = self.connection.lock().await;
         let connection = match slot.take() {
             Some(connection) => connection,
@@ -148,17 +149,13 @@ fn poll(
     process_id: i32,
 ) -> (JoinHandle<()>, watch::Receiver<Option<Report>>) {
     let (sender, receiver) = watch::channel(None);
-    let sql = format!(
-        "SELECT state, progress, rows, bytes_scanned FROM tarn.queries WHERE pid = {process_id}"
-    );
+    // All columns: which there are depends on the server's version.
+    let sql = format!("SELECT * FROM tarn.queries WHERE pid = {process_id}");
     let task = tokio::spawn(async move {
         loop {
             match side.rows(&sql).await {
                 Ok(rows) => {
-                    let report = rows
-                        .iter()
-                        .map(|row| report(row))
-                        .find(|report| report.state != "finished");
+                    let report = rows.iter().map(|row| report(|name| value(row, name))).next();
                     sender.send_replace(report);
                 }
                 Err(ClientError::Database(_)) => {
@@ -173,13 +170,18 @@ fn poll(
     (task, receiver)
 }
 
-fn report(row: &[Option<String>]) -> Report {
-    let text = |index: usize| row.get(index).and_then(Option::as_deref);
+fn value<'a>(row: &'a SimpleQueryRow, name: &str) -> Option<&'a str> {
+    row.try_get(name).ok().flatten()
+}
+
+fn report<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Report {
+    let number = |name: &str| value(name).and_then(|text| text.parse().ok());
+    let done = value("progress").and_then(|text| text.parse().ok());
     Report {
-        state: text(0).unwrap_or_default().to_owned(),
-        done: text(1).and_then(|value| value.parse().ok()).filter(|done: &f64| done.is_finite()),
-        n_rows: text(2).and_then(|value| value.parse().ok()),
-        n_bytes_scanned: text(3).and_then(|value| value.parse().ok()),
+        state: value("state").unwrap_or_default().to_owned(),
+        done: done.filter(|done: &f64| done.is_finite()),
+        n_rows: number("rows_scanned"),
+        n_bytes_scanned: number("bytes_scanned"),
     }
 }
 

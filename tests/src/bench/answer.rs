@@ -49,8 +49,10 @@ impl Answer {
         let mut answer = Self::default();
         let options = FormatOptions::new().with_null("");
         for batch in batches {
-            answer.kinds = batch.schema().fields().iter().map(|f| arrow_kind(f.data_type())).collect();
-            let columns = batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options));
+            answer.kinds =
+                batch.schema().fields().iter().map(|f| arrow_kind(f.data_type())).collect();
+            let columns =
+                batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             for row in 0..batch.num_rows() {
                 let cells = columns.iter().zip(batch.columns()).map(|(formatter, array)| {
@@ -114,13 +116,16 @@ impl Answer {
     /// Rows ordered by the columns that must be equal, then by the approximate ones.
     fn sorted(&self, slack: &[Option<f64>]) -> Vec<&Vec<Option<String>>> {
         let mut rows: Vec<_> = self.rows.iter().collect();
-        let text = |cell: &Option<String>| -> Option<String> { cell.as_deref().map(|t| plain(t).to_owned()) };
+        let text = |cell: &Option<String>| -> Option<String> {
+            cell.as_deref().map(|t| plain(t).to_owned())
+        };
         rows.sort_by(|a, b| {
             let cells = || a.iter().zip(b.iter()).zip(slack);
-            let exact = cells().filter(|(_, s)| s.is_none()).map(|((x, y), _)| text(x).cmp(&text(y)));
-            let close = cells().filter(|(_, s)| s.is_some()).map(|((x, y), _)| {
-                number(x.as_deref()).total_cmp(&number(y.as_deref()))
-            });
+            let exact =
+                cells().filter(|(_, s)| s.is_none()).map(|((x, y), _)| text(x).cmp(&text(y)));
+            let close = cells()
+                .filter(|(_, s)| s.is_some())
+                .map(|((x, y), _)| number(x.as_deref()).total_cmp(&number(y.as_deref())));
             exact.chain(close).find(|o| o.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
         });
         rows
@@ -159,8 +164,8 @@ fn number(text: Option<&str>) -> f64 {
 
 /// A number without superfluous zeros; other text as it is, without padding at the end.
 fn plain(text: &str) -> &str {
-    let is_decimal = text.contains('.')
-        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
+    let is_decimal =
+        text.contains('.') && text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
     if !is_decimal {
         return text.trim_end();
     }
@@ -252,7 +257,8 @@ fn numeric(raw: &[u8]) -> Option<Cell> {
         index.and_then(|index| digits.get(index)).copied().unwrap_or(0)
     };
     let mut text = String::from(if sign == 0x4000 { "-" } else { "" });
-    let whole: String = (0..=i32::from(weight.max(0))).rev().map(|p| format!("{:04}", digit(p))).collect();
+    let whole: String =
+        (0..=i32::from(weight.max(0))).rev().map(|p| format!("{:04}", digit(p))).collect();
     let whole = whole.trim_start_matches('0');
     text.push_str(if whole.is_empty() { "0" } else { whole });
     if scale > 0 {

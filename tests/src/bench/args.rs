@@ -41,8 +41,24 @@ pub struct Args {
 }
 
 const KNOWN: [&str; 18] = [
-    "scale", "rounds", "threads", "queries", "engines", "protocol", "url", "flight-url", "pid",
-    "binary", "data", "iterations", "rows", "clients", "think-ms", "seconds", "idle", "json",
+    "scale",
+    "rounds",
+    "threads",
+    "queries",
+    "engines",
+    "protocol",
+    "url",
+    "flight-url",
+    "pid",
+    "binary",
+    "data",
+    "iterations",
+    "rows",
+    "clients",
+    "think-ms",
+    "seconds",
+    "idle",
+    "json",
 ];
 
 impl Args {

@@ -37,7 +37,9 @@ pub async fn run(args: &Args) -> Result<()> {
     let machine = machine::describe();
     println!(
         "{n_clients} clients, {} ms think time, {} s, {n_idle} idle connections, scale {scale}; {}",
-        think.as_millis(), duration.as_secs(), machine::line(&machine)
+        think.as_millis(),
+        duration.as_secs(),
+        machine::line(&machine)
     );
     let target = Target::start(args)?;
     let (names, queries) = mix(scale)?;
@@ -56,7 +58,8 @@ pub async fn run(args: &Args) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let n_dropped = idle.iter().filter(|client| client.is_closed()).count();
 
-    let mut table = Table::new(["query", "n", "errors", "per second", "p50 ms", "p90 ms", "p99 ms"]);
+    let mut table =
+        Table::new(["query", "n", "errors", "per second", "p50 ms", "p90 ms", "p99 ms"]);
     let mut results = Vec::new();
     for (index, name) in names.iter().map(Some).chain([None]).enumerate() {
         let of_query: Vec<&Sample> =
@@ -67,8 +70,13 @@ pub async fn run(args: &Args) -> Result<()> {
         let [p50, p90, p99] = [50.0, 90.0, 99.0].map(|percent| percentile(&ms, percent));
         let rate = ms.len() as f64 / seconds;
         table.row([
-            name.to_owned(), ms.len().to_string(), n_errors.to_string(), number(rate),
-            number(p50), number(p90), number(p99),
+            name.to_owned(),
+            ms.len().to_string(),
+            n_errors.to_string(),
+            number(rate),
+            number(p50),
+            number(p90),
+            number(p99),
         ]);
         results.push(json!({
             "query": name, "n": ms.len(), "errors": n_errors, "per_second": rate,
@@ -84,14 +92,19 @@ pub async fn run(args: &Args) -> Result<()> {
     println!(
         "\nresident set of tarn in MB: {} at start, {} with all connections, {} at its peak; \
          {n_dropped} of {n_idle} idle connections were lost",
-        mb(start_bytes), mb(connected_bytes), mb(peak_bytes)
+        mb(start_bytes),
+        mb(connected_bytes),
+        mb(peak_bytes)
     );
-    report::write_json(args, &json!({
-        "mode": "concurrency", "clients": n_clients, "idle": n_idle, "idle_lost": n_dropped,
-        "think_ms": think.as_millis() as u64, "seconds": seconds, "scale": scale,
-        "machine": machine, "queries": results, "start_bytes": start_bytes,
-        "connected_bytes": connected_bytes, "peak_bytes": peak_bytes,
-    }))
+    report::write_json(
+        args,
+        &json!({
+            "mode": "concurrency", "clients": n_clients, "idle": n_idle, "idle_lost": n_dropped,
+            "think_ms": think.as_millis() as u64, "seconds": seconds, "scale": scale,
+            "machine": machine, "queries": results, "start_bytes": start_bytes,
+            "connected_bytes": connected_bytes, "peak_bytes": peak_bytes,
+        }),
+    )
 }
 
 /// Names and texts of the statements.

@@ -10,16 +10,20 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::args::Args;
 use super::engine::{connect_flight, flight, ms_since, pg_extended, pg_simple};
+use super::machine;
 use super::peer::Run;
 use super::report::{self, Table, megabytes, number};
 use super::stats::{median, minimum};
 use super::target::Target;
-use super::machine;
 use crate::harness::{PostgresProcess, connect_pg, connect_pg_url};
 
 /// The ways to fetch, in the order of the table.
 const WAYS: [&str; 6] = [
-    "tarn pg text", "tarn pg binary", "tarn Flight SQL", "PostgreSQL text", "PostgreSQL binary",
+    "tarn pg text",
+    "tarn pg binary",
+    "tarn Flight SQL",
+    "PostgreSQL text",
+    "PostgreSQL binary",
     "PostgreSQL COPY",
 ];
 
@@ -44,7 +48,9 @@ pub async fn run(args: &Args) -> Result<()> {
         None => None,
         Some(postgres) => {
             let client = connect_pg_url(&postgres.url()).await?;
-            copy_table(&tarn, &client, "lineitem", Some(n_rows)).await.context("copying lineitem")?;
+            copy_table(&tarn, &client, "lineitem", Some(n_rows))
+                .await
+                .context("copying lineitem")?;
             client.batch_execute("vacuum analyze lineitem").await?;
             Some(client)
         }
@@ -72,21 +78,33 @@ pub async fn run(args: &Args) -> Result<()> {
             }
         }
     }
-    let mut table = Table::new(["way", "min ms", "median ms", "million rows/s", "server MB above idle"]);
+    let mut table =
+        Table::new(["way", "min ms", "median ms", "million rows/s", "server MB above idle"]);
     for (way, name) in WAYS.iter().enumerate().filter(|(way, _)| !samples[*way].is_empty()) {
         let (min, middle) = (minimum(&samples[way]), median(&samples[way]));
         let memory = if way < 3 { megabytes(peaks[way]) } else { "-".to_owned() };
-        table.row([(*name).to_owned(), number(min), number(middle), number(n_rows as f64 / min / 1e3), memory]);
+        table.row([
+            (*name).to_owned(),
+            number(min),
+            number(middle),
+            number(n_rows as f64 / min / 1e3),
+            memory,
+        ]);
     }
     print!("\n{table}");
     println!("\nresident set of tarn when idle: {} MB", megabytes(idle_bytes.unwrap_or_default()));
-    let ways = WAYS.iter().enumerate().map(|(way, name)| json!({
-        "way": name, "ms": samples[way], "peak_above_idle_bytes": peaks[way],
-    }));
-    report::write_json(args, &json!({
-        "mode": "fetch", "rows": n_rows, "machine": machine, "idle_bytes": idle_bytes,
-        "ways": ways.collect::<Vec<_>>(),
-    }))
+    let ways = WAYS.iter().enumerate().map(|(way, name)| {
+        json!({
+            "way": name, "ms": samples[way], "peak_above_idle_bytes": peaks[way],
+        })
+    });
+    report::write_json(
+        args,
+        &json!({
+            "mode": "fetch", "rows": n_rows, "machine": machine, "idle_bytes": idle_bytes,
+            "ways": ways.collect::<Vec<_>>(),
+        }),
+    )
 }
 
 /// Reads the table through `COPY … TO STDOUT`; the number of rows is taken as loaded.
@@ -106,7 +124,8 @@ pub async fn copy_table(from: &Client, to: &Client, table: &str, limit: Option<u
     let limit = limit.map_or(String::new(), |n| format!(" limit {n}"));
     let mut rows =
         std::pin::pin!(from.simple_query_raw(&format!("select * from {table}{limit}")).await?);
-    let mut sink = std::pin::pin!(to.copy_in::<_, Bytes>(&format!("copy {table} from stdin")).await?);
+    let mut sink =
+        std::pin::pin!(to.copy_in::<_, Bytes>(&format!("copy {table} from stdin")).await?);
     let mut buffer = BytesMut::new();
     while let Some(message) = rows.try_next().await? {
         let SimpleQueryMessage::Row(row) = message else { continue };

@@ -8,14 +8,15 @@ use tokio_postgres::{Client, Statement, types::ToSql};
 
 use super::args::Args;
 use super::fetch::copy_table;
+use super::machine;
 use super::report::{self, Table, number};
 use super::stats::{median, minimum, percentile};
 use super::target::Target;
-use super::machine;
 use crate::harness::{PostgresProcess, connect_pg, connect_pg_url};
 
 const POINT_LOOKUP: &str = "select c_name, c_acctbal from customer where c_custkey = $1";
-const CASES: [&str; 4] = ["SELECT 1 simple", "SELECT 1 prepared", "point lookup prepared", "connect"];
+const CASES: [&str; 4] =
+    ["SELECT 1 simple", "SELECT 1 prepared", "point lookup prepared", "connect"];
 
 /// One server with its statements prepared.
 #[derive(Debug)]
@@ -68,7 +69,11 @@ pub async fn run(args: &Args) -> Result<()> {
     if let Some(postgres) = &postgres {
         let client = connect_pg_url(&postgres.url()).await?;
         copy_table(&tarn, &client, "customer", None).await.context("copying customer")?;
-        client.batch_execute("alter table customer add primary key (c_custkey); vacuum analyze customer").await?;
+        client
+            .batch_execute(
+                "alter table customer add primary key (c_custkey); vacuum analyze customer",
+            )
+            .await?;
         lanes.push(Lane::open(format!("PostgreSQL {}", postgres.version), postgres.url()).await?);
     } else {
         println!("PostgreSQL is not installed: tarn alone");
@@ -87,10 +92,13 @@ pub async fn run(args: &Args) -> Result<()> {
         }
     }
     print!("\n{}", table(&lanes));
-    report::write_json(args, &json!({
-        "mode": "latency", "iterations": iterations, "machine": machine,
-        "rss_bytes": target.rss_bytes(), "lanes": lanes.iter().map(results).collect::<Vec<_>>(),
-    }))
+    report::write_json(
+        args,
+        &json!({
+            "mode": "latency", "iterations": iterations, "machine": machine,
+            "rss_bytes": target.rss_bytes(), "lanes": lanes.iter().map(results).collect::<Vec<_>>(),
+        }),
+    )
 }
 
 fn table(lanes: &[Lane]) -> Table {
@@ -104,9 +112,12 @@ fn table(lanes: &[Lane]) -> Table {
             let samples = &lane.samples[case];
             format!("{} / {}", number(median(samples)), number(percentile(samples, 99.0)))
         }));
-        cells.extend(lanes.iter().skip(1).map(|lane| {
-            number(median(&lanes[0].samples[case]) / median(&lane.samples[case]))
-        }));
+        cells.extend(
+            lanes
+                .iter()
+                .skip(1)
+                .map(|lane| number(median(&lanes[0].samples[case]) / median(&lane.samples[case]))),
+        );
         table.row(cells);
     }
     table

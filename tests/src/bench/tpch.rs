@@ -49,7 +49,10 @@ pub async fn run(args: &Args) -> Result<()> {
     };
     let queries = numbers.iter().map(|n| query(*n, scale)).collect::<Result<Vec<_>>>()?;
     let machine = machine::describe();
-    println!("TPC-H scale {scale}, {rounds} rounds, {threads} threads; {}", machine::line(&machine));
+    println!(
+        "TPC-H scale {scale}, {rounds} rounds, {threads} threads; {}",
+        machine::line(&machine)
+    );
 
     let target = Target::start(args)?;
     let idle_bytes = target.rss_bytes();
@@ -65,10 +68,17 @@ pub async fn run(args: &Args) -> Result<()> {
     print!("\n{}", table(&lanes, &numbers));
     println!("\n{}", summary(&lanes));
     print_memory(&memory);
-    report::write_json(args, &results(&lanes, &numbers, json!({
-        "mode": "tpch", "scale": scale, "rounds": rounds, "threads": threads,
-        "machine": machine, "memory": memory,
-    })))
+    report::write_json(
+        args,
+        &results(
+            &lanes,
+            &numbers,
+            json!({
+                "mode": "tpch", "scale": scale, "rounds": rounds, "threads": threads,
+                "machine": machine, "memory": memory,
+            }),
+        ),
+    )
 }
 
 async fn open(args: &Args, target: &Target, threads: usize, n_queries: usize) -> Result<Vec<Lane>> {
@@ -185,13 +195,18 @@ fn summary(lanes: &[Lane]) -> String {
         {
             lines.push(format!(
                 "{} / {} ({}): geometric mean {} by minimum, {} by median",
-                lanes[0].name, lane.name, lane.version, number(min), number(median)
+                lanes[0].name,
+                lane.name,
+                lane.version,
+                number(min),
+                number(median)
             ));
         }
     }
     for lane in lanes {
         let n_faults = lane.faults.iter().flatten().count();
-        let state = if n_faults == 0 { "all rows right".into() } else { format!("{n_faults} faults") };
+        let state =
+            if n_faults == 0 { "all rows right".into() } else { format!("{n_faults} faults") };
         lines.push(format!("{}: {state}", lane.name));
     }
     lines.join("\n")
@@ -201,19 +216,28 @@ fn print_memory(memory: &Value) {
     let text = |key: &str| memory[key].as_u64().map_or("unknown".into(), megabytes);
     println!(
         "resident set of tarn in MB: {} idle, {} at the end, {} at its peak",
-        text("idle_bytes"), text("end_bytes"), text("peak_bytes")
+        text("idle_bytes"),
+        text("end_bytes"),
+        text("peak_bytes")
     );
 }
 
 fn results(lanes: &[Lane], numbers: &[usize], mut head: Value) -> Value {
     let engines = lanes.iter().map(|lane| {
-        let queries: Map<String, Value> = numbers.iter().enumerate().map(|(index, n)| {
-            let samples = &lane.samples[index];
-            (format!("q{n:02}"), json!({
-                "ms": samples, "min_ms": minimum(samples), "median_ms": median(samples),
-                "fault": lane.faults[index],
-            }))
-        }).collect();
+        let queries: Map<String, Value> = numbers
+            .iter()
+            .enumerate()
+            .map(|(index, n)| {
+                let samples = &lane.samples[index];
+                (
+                    format!("q{n:02}"),
+                    json!({
+                        "ms": samples, "min_ms": minimum(samples), "median_ms": median(samples),
+                        "fault": lane.faults[index],
+                    }),
+                )
+            })
+            .collect();
         json!({
             "name": lane.name, "version": lane.version, "queries": queries,
             "subject_ratio_min": mean_ratio(&lanes[0], lane, minimum),

@@ -11,9 +11,10 @@ pub fn python() -> Option<PathBuf> {
     let path = match std::env::var_os("TARN_PYTHON") {
         Some(path) => PathBuf::from(path),
         None => {
-            let clients = std::env::var_os("TARN_CLIENTS_DIR").map(PathBuf::from).or_else(|| {
-                Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/tarn-clients"))
-            })?;
+            let clients =
+                std::env::var_os("TARN_CLIENTS_DIR").map(PathBuf::from).or_else(|| {
+                    Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/tarn-clients"))
+                })?;
             clients.join("bin/python")
         }
     };

@@ -33,9 +33,11 @@ pub fn demo_data(scale: f64) -> Result<PathBuf> {
         }
     }
     let folder = target.join("demo");
-    folder.join("lineitem/_delta_log").exists().then_some(folder).with_context(|| {
-        format!("{} is not complete: remove it and run again", target.display())
-    })
+    folder
+        .join("lineitem/_delta_log")
+        .exists()
+        .then_some(folder)
+        .with_context(|| format!("{} is not complete: remove it and run again", target.display()))
 }
 
 /// Writes the tables from a thread of its own, so that callers may be inside a runtime.

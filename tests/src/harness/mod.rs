@@ -14,7 +14,9 @@ mod demo;
 mod postgres;
 mod server;
 
-pub use child::{Child, TarnProcess, clear_peak, free_addrs, rss_bytes, rss_peak_bytes, wait_for_port};
+pub use child::{
+    Child, TarnProcess, clear_peak, free_addrs, rss_bytes, rss_peak_bytes, wait_for_port,
+};
 pub use clients::{program, python, repository_file, require_or_skip, run_program};
 pub use demo::{TPCH_TABLES, demo_data};
 pub use postgres::PostgresProcess;

@@ -57,7 +57,8 @@ impl PostgresProcess {
             .context("starting postgres")?;
         let mut child = Child(child);
         wait_for_port(addr, &mut child, Duration::from_secs(60))?;
-        let version = Command::new(folder_of_programs.join("postgres")).arg("--version").output()?;
+        let version =
+            Command::new(folder_of_programs.join("postgres")).arg("--version").output()?;
         let version = String::from_utf8_lossy(&version.stdout);
         let version = version.split_whitespace().nth(2).unwrap_or("unknown").to_owned();
         Ok(Some(Self { child, _folder: folder, addr, version }))

@@ -74,8 +74,9 @@ pub async fn connect_pg(addr: SocketAddr) -> Result<Client> {
 
 /// Opens a connection from a connection string in either of libpq's forms.
 pub async fn connect_pg_url(url: &str) -> Result<Client> {
-    let (client, connection) =
-        tokio_postgres::connect(url, NoTls).await.with_context(|| format!("connecting to {url}"))?;
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .with_context(|| format!("connecting to {url}"))?;
     tokio::spawn(connection);
     Ok(client)
 }

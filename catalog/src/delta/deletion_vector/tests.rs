@@ -34,11 +34,7 @@ fn turns_deleted_rows_into_runs() {
     check(&[0, 1], 3, &[skip(2), select(1)]);
     check(&[1], 3, &[select(1), skip(1), select(1)]);
     check(&[2], 3, &[select(2), skip(1)]);
-    check(
-        &[0, 2, 3, 5],
-        6,
-        &[skip(1), select(1), skip(2), select(1), skip(1)],
-    );
+    check(&[0, 2, 3, 5], 6, &[skip(1), select(1), skip(2), select(1), skip(1)]);
     check(&[0, 1, 2], 3, &[skip(3)]);
     let beyond: RoaringTreemap = [3].into_iter().collect();
     assert!(remaining_rows(&beyond, 3).is_err());

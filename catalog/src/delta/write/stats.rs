@@ -55,10 +55,7 @@ fn bound(value: &ScalarValue, is_max: bool) -> Option<String> {
             // Down to milliseconds; readers know that the maximum may be a little later.
             let at = DateTime::from_timestamp_millis(micros.div_euclid(1000))?;
             let suffix = if zone.is_some() { "Z" } else { "" };
-            Some(format!(
-                "\"{}{suffix}\"",
-                at.format("%Y-%m-%dT%H:%M:%S%.3f")
-            ))
+            Some(format!("\"{}{suffix}\"", at.format("%Y-%m-%dT%H:%M:%S%.3f")))
         }
         _ if value.data_type().is_integer() => Some(value.to_string()),
         ScalarValue::Decimal128(Some(digits), _, scale) => decimal_text(*digits, *scale),

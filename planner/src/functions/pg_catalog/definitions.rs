@@ -72,7 +72,6 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     stable("pg_describe_object", (3, 3), Kind::Text, nothing),
 ];
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn nothing(_: &Call<'_>, _: usize) -> Result<Value> {
     Ok(Value::Null)
 }
@@ -91,7 +90,6 @@ fn result_type(function: &FunctionRow) -> String {
     if function.returns_set { format!("SETOF {name}") } else { name }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn arguments(call: &Call<'_>, row: usize) -> Result<Value> {
     Ok(Value::from_text(function(call, row).map(|found| argument_types(found, ", "))))
 }

@@ -110,7 +110,6 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     stable("pg_ts_template_is_visible", (1, 1), Kind::Bool, always),
 ];
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn always(_: &Call<'_>, _: usize) -> Result<Value> {
     Ok(Value::Bool(true))
 }

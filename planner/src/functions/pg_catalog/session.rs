@@ -101,33 +101,27 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     volatile("pg_stat_get_dead_tuples", (1, 1), Kind::Int8, zero),
 ];
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn nothing(_: &Call<'_>, _: usize) -> Result<Value> {
     Ok(Value::Null)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn no(_: &Call<'_>, _: usize) -> Result<Value> {
     Ok(Value::Bool(false))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn yes(_: &Call<'_>, _: usize) -> Result<Value> {
     Ok(Value::Bool(true))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn zero(_: &Call<'_>, _: usize) -> Result<Value> {
     Ok(Value::Int(0))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn empty(_: &Call<'_>, _: usize) -> Result<Value> {
     Ok(Value::text(""))
 }
 
 /// A snapshot's number stands for the transaction that made it.
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn transaction(call: &Call<'_>, _: usize) -> Result<Value> {
     let version = call.facts.catalog.version.saturating_add(700);
     Ok(Value::Int(i64::try_from(version).unwrap_or(i64::MAX)))

@@ -35,7 +35,6 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     }),
 ];
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a body")]
 fn relation_size(call: &Call<'_>, row: usize) -> Result<Value> {
     let found = relation_oid(call, row).and_then(|oid| call.table(oid));
     Ok(found.map_or(Value::Null, |(_, entry)| Value::Int(estimate(entry))))

@@ -1,0 +1,78 @@
+//! `t.tableoid`, which every relation of PostgreSQL has without listing it.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, Ident, Query, Select, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+};
+
+use super::call;
+use crate::statement::fold;
+
+/// Rewrites `alias.tableoid` to the number of the relation that `alias` names in FROM.
+///
+/// Subqueries that mention the alias of an outer query are rewritten with it.
+pub(super) fn rewrite(select: &mut Select) {
+    let names = relation_names(&select.from);
+    if names.is_empty() {
+        return;
+    }
+    // Visits the whole SELECT; an inner one that reuses the alias has been visited before.
+    let _ = select.visit(&mut Replacer { names });
+}
+
+/// The alias and the full name of each relation in FROM.
+fn relation_names(from: &[TableWithJoins]) -> Vec<(String, String)> {
+    let factors = from.iter().flat_map(|item| {
+        std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation))
+    });
+    let mut names = Vec::new();
+    for factor in factors {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                let last = name.0.last().and_then(|part| part.as_ident()).map(fold);
+                let alias = alias.as_ref().map(|alias| fold(&alias.name)).or(last);
+                names.extend(alias.map(|alias| (alias, name.to_string())));
+            }
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                names.extend(relation_names(std::slice::from_ref(table_with_joins)));
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+struct Replacer {
+    names: Vec<(String, String)>,
+}
+
+impl VisitorMut for Replacer {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr {
+            if let Some(replaced) = self.replacement(parts) {
+                *expr = replaced;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Replacer {
+    fn replacement(&self, parts: &[Ident]) -> Option<Expr> {
+        let [alias, column] = parts else { return None };
+        if fold(column) != "tableoid" {
+            return None;
+        }
+        let alias = fold(alias);
+        let (_, name) = self.names.iter().find(|(known, _)| *known == alias)?;
+        let name = Expr::value(Value::SingleQuotedString(name.clone()));
+        Some(call("to_regclass_oid", vec![name]))
+    }
+}
