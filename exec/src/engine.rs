@@ -27,6 +27,9 @@ use crate::query::{self, QueryStream};
 /// this also in builds without optimisation, where frames are large.
 const STACK_BYTES: usize = 256 << 20;
 
+// There are twice as many threads as cores queries are planned for: an operator may compute for
+// seconds without a pause, and planning and other queries must go on beside it.
+
 /// How many operators are named in an out-of-memory error.
 const N_CONSUMERS_NAMED: usize = 3;
 
@@ -68,7 +71,7 @@ impl Engine {
     /// `Start` when threads or the spill folder cannot be made.
     pub fn start(options: EngineOptions) -> Result<Arc<Self>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(options.n_threads.max(1))
+            .worker_threads(options.n_threads.max(1).saturating_mul(2))
             .thread_name("tarn-cpu")
             .thread_stack_size(STACK_BYTES)
             .enable_all()

@@ -31,6 +31,7 @@ pub struct QueryStream {
     schema: SchemaRef,
     plan: Arc<dyn ExecutionPlan>,
     batches: mpsc::Receiver<Result<RecordBatch>>,
+    cancel: CancellationToken,
     task: AbortHandle,
 }
 
@@ -54,8 +55,15 @@ impl QueryStream {
     }
 
     /// The next batch; `None` after the last one or after an error.
+    ///
+    /// A cancelled query answers at once, also while an operator computes without a pause; its
+    /// task ends at the operator's next pause.
     pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
-        self.batches.recv().await
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Some(Err(ExecError::Cancelled)),
+            batch = self.batches.recv() => batch,
+        }
     }
 }
 
@@ -78,7 +86,7 @@ pub(crate) fn start(
     let producer = Producer {
         plan: Arc::clone(&plan),
         context,
-        cancel,
+        cancel: cancel.clone(),
         sender: sender.clone(),
         permits: Arc::clone(engine.permits()),
         permit: Some(permit),
@@ -94,7 +102,7 @@ pub(crate) fn start(
         // A receiver that is gone does not want the error.
         drop(sender.send(Err(error)).await);
     });
-    QueryStream { id, schema, plan, batches, task: task.abort_handle() }
+    QueryStream { id, schema, plan, batches, cancel, task: task.abort_handle() }
 }
 
 struct Producer {

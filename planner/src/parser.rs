@@ -156,7 +156,7 @@ fn parse_one(
         .find(|t| !matches!(t.token, Token::Whitespace(_)))
         .map_or(Location::new(1, 1), |t| t.span.start);
     let end = tokens.last().map(|t| t.span.end);
-    let text = slice(sql, start, end).to_owned();
+    let text = slice(sql, start, end).trim_end().to_owned();
     // Each level of nesting passes through several of the parser's guarded functions.
     let mut parser = Parser::new(dialect)
         .with_recursion_limit(limits.n_nesting_max.saturating_mul(4))

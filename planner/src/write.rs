@@ -310,6 +310,11 @@ fn delete_table(delete: &ast::Delete) -> Result<&TableWithJoins> {
 }
 
 fn select(projection: Vec<SelectItem>, from: TableWithJoins) -> Ast {
+    Ast::Query(select_query(projection, from))
+}
+
+/// `SELECT projection FROM from`.
+pub(crate) fn select_query(projection: Vec<SelectItem>, from: TableWithJoins) -> Box<Query> {
     let token = ast::helpers::attached_token::AttachedToken::empty;
     let select = Select {
         select_token: token(),
@@ -337,7 +342,7 @@ fn select(projection: Vec<SelectItem>, from: TableWithJoins) -> Ast {
         value_table_mode: None,
         flavor: ast::SelectFlavor::Standard,
     };
-    Ast::Query(Box::new(Query {
+    Box::new(Query {
         with: None,
         body: Box::new(SetExpr::Select(Box::new(select))),
         order_by: None,
@@ -348,7 +353,7 @@ fn select(projection: Vec<SelectItem>, from: TableWithJoins) -> Ast {
         settings: None,
         format_clause: None,
         pipe_operators: vec![],
-    }))
+    })
 }
 
 /// The Arrow type of a column definition.

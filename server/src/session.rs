@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::error::{Error, Result};
+use crate::system_tables::SCHEMAS;
 
 pub use crate::query::{CommandTag, Execution, Prepared, Rows};
 
@@ -390,10 +391,14 @@ impl Session {
     #[must_use]
     pub fn search_path(&self) -> Vec<String> {
         let path = self.setting("search_path").unwrap_or_default();
+        // The first role is called as the schema of the system tables is: `"$user"` must neither
+        // hide tables of `public` behind them nor be where CREATE TABLE goes.
+        let own = (!SCHEMAS.contains(&self.user.as_str())).then_some(self.user.as_str());
         path.split(',')
             .map(|part| part.trim().trim_matches(['"', '\'']))
-            .map(|part| if part == "$user" { self.user.clone() } else { part.to_owned() })
+            .filter_map(|part| if part == "$user" { own } else { Some(part) })
             .filter(|part| !part.is_empty())
+            .map(ToOwned::to_owned)
             .collect()
     }
 

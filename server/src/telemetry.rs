@@ -10,13 +10,17 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+/// The Delta kernel logs as errors what is answered to the client as an error anyway.
+const DEFAULT_FILTER: &str =
+    "warn,tarn_server=info,tarn_catalog=info,buoyant_kernel=off,buoyant_kernel_engine=off";
+
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Starts the log on standard error; `TARN_LOG` chooses what is logged.
 pub(crate) fn start_log() {
     let filter = crate::config::environment("TARN_LOG")
         .and_then(|text| text.parse::<EnvFilter>().ok())
-        .unwrap_or_else(|| EnvFilter::new("warn,tarn=info"));
+        .unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

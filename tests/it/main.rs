@@ -10,4 +10,10 @@
 )]
 
 mod clients;
+mod hostile;
+mod lifecycle;
+mod protocol;
+mod serve;
+mod streaming;
 mod tpch;
+mod wire;

@@ -1,7 +1,9 @@
 //! Functions that DataFusion lacks or that PostgreSQL defines otherwise, one file each.
 
 pub mod array_literal;
+mod is_member;
 pub mod pg_catalog;
+mod single_element;
 mod single_value;
 
 use std::sync::Arc;
@@ -12,7 +14,10 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 /// The scalar functions to add to DataFusion's.
 #[must_use]
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    pg_catalog::scalar_functions()
+    let mut functions = pg_catalog::scalar_functions();
+    functions.push(Arc::new(ScalarUDF::from(is_member::IsMember::new())));
+    functions.push(Arc::new(ScalarUDF::from(single_element::SingleElement::new())));
+    functions
 }
 
 /// The aggregate functions to add to DataFusion's.

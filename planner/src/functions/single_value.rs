@@ -62,7 +62,7 @@ impl Single {
     }
 }
 
-fn too_many_rows() -> DataFusionError {
+pub(super) fn too_many_rows() -> DataFusionError {
     DataFusionError::External(Box::new(PlannerError::Semantics {
         code: "21000",
         message: "more than one row returned by a subquery used as an expression".to_owned(),

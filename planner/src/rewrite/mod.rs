@@ -6,12 +6,16 @@
 //! | `names` | `SELECT count(*), a, a` | `SELECT count(*) AS count, a, a AS "a\u{1}1"` |
 //! | `casts` | `x::regclass`, `pg_catalog.f(y)`, `a OPERATOR(pg_catalog.=) b` | `regclass_out(x)`, `f(y)`, `a = b` |
 //! | `subqueries` | `(SELECT x FROM t WHERE …)`, `ARRAY(SELECT x …)` | `(SELECT single_value(x) …)`, `(SELECT array_agg(x) …)` |
+//! | `correlation` | `(SELECT x FROM t WHERE t.a < o.a)` | `single_element(array_transform(array_filter(…)))` |
+//! | `membership` | `x IN (SELECT …)` as a value | `is_member(x, (SELECT array_agg(…) …))` |
 //! | `sets` | `ARRAY(SELECT e FROM unnest(a) AS x)` | `array_transform(a, x -> e)` |
 //! | `system_columns` | `t.tableoid` | `to_regclass_oid('t')` |
 //!
 //! Nothing here matches the text of one client's query: each rule is about a construct.
 
 mod casts;
+mod membership;
+mod correlation;
 mod names;
 mod relations;
 mod sets;
@@ -80,6 +84,7 @@ impl VisitorMut for Rewriter {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         // Before relations are renamed, as the names are needed as written.
         system_columns::rewrite(select);
+        membership::rewrite(select);
         ControlFlow::Continue(())
     }
 

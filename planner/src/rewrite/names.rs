@@ -61,7 +61,7 @@ fn unique(name: &str, n_before: usize) -> Ident {
 }
 
 /// PostgreSQL's name for an expression; `None` where it has no opinion.
-fn name_of(expr: &Expr) -> Option<String> {
+pub(super) fn name_of(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Identifier(ident) => Some(fold(ident)),
         Expr::CompoundIdentifier(idents) => idents.last().map(fold),
@@ -138,11 +138,31 @@ fn name_of_function(function: &Function) -> String {
     match last(&function.name).as_deref() {
         // The planner's own wrappers carry the name of what they wrap.
         Some("single_value") => first_argument(function).unwrap_or_else(|| "?column?".to_owned()),
-        Some("regclass_out" | "to_regclass_oid") => "regclass".to_owned(),
-        Some("regtype_out" | "to_regtype_oid") => "regtype".to_owned(),
-        Some("regproc_out" | "to_regproc_oid") => "regproc".to_owned(),
+        Some("single_element") => second_argument(function).unwrap_or_else(|| "?column?".to_owned()),
+        Some("array_transform") => "array".to_owned(),
+        Some(name) if name.starts_with("reg") && name.ends_with("_out") => {
+            // A cast takes the name of the column it casts.
+            let type_name = name.trim_end_matches("_out").to_owned();
+            first_argument(function).unwrap_or(type_name)
+        }
+        Some(name) if name.starts_with("to_reg") && name.ends_with("_oid") => {
+            name.trim_start_matches("to_").trim_end_matches("_oid").to_owned()
+        }
         Some(name) => name.to_owned(),
         None => "?column?".to_owned(),
+    }
+}
+
+/// The text that is the second argument.
+fn second_argument(function: &Function) -> Option<String> {
+    use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments, Value};
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) = list.args.get(1)? else {
+        return None;
+    };
+    match &value.value {
+        Value::SingleQuotedString(text) => Some(text.clone()),
+        _ => None,
     }
 }
 

@@ -2,22 +2,33 @@
 
 use sqlparser::ast::{
     Expr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind, Query, Select, SelectItem,
-    SetExpr,
+    SetExpr, Value,
 };
 
-use super::call;
+use super::names::name_of;
 use super::sets::array_from_unnest;
+use super::{call, correlation};
 use crate::error::{PlannerError, Result};
+use crate::statement::fold;
 
 /// Rewrites one expression before its children.
 pub(super) fn rewrite(expr: &mut Expr) {
     match expr {
-        Expr::Subquery(query) => wrap_single_value(query),
+        Expr::Subquery(query) => match filtered(query) {
+            Some((array, name)) => {
+                let name = Expr::value(Value::SingleQuotedString(name));
+                *expr = call("single_element", vec![array, name]);
+            }
+            None => wrap_single_value(query),
+        },
         Expr::Function(function) => {
             let is_array = function.name.0.len() == 1
                 && function.name.to_string().eq_ignore_ascii_case("array");
             if let (true, FunctionArguments::Subquery(query)) = (is_array, &mut function.args) {
+                positions_to_outputs(query);
                 if let Some(array) = array_from_unnest(query) {
+                    *expr = array;
+                } else if let Some((array, _)) = filtered(query) {
                     *expr = array;
                 } else if wrap_array_agg(query) {
                     let query = query.clone();
@@ -29,13 +40,54 @@ pub(super) fn rewrite(expr: &mut Expr) {
     }
 }
 
+/// The rows of a subquery that needs a filter outside of it, and the name of its output.
+fn filtered(query: &Query) -> Option<(Expr, String)> {
+    if query.with.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
+        return None;
+    }
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let [item] = select.projection.as_slice() else { return None };
+    let (expr, name) = match item {
+        SelectItem::UnnamedExpr(expr) => (expr, name_of(expr)),
+        SelectItem::ExprWithAlias { expr, alias } => (expr, Some(fold(alias))),
+        _ => return None,
+    };
+    if !is_plain(select) || has_aggregate(expr) {
+        return None;
+    }
+    let order_by = match query.order_by.as_ref().map(|order_by| &order_by.kind) {
+        Some(OrderByKind::Expressions(expressions)) => expressions.as_slice(),
+        Some(OrderByKind::All(_)) => return None,
+        None => &[],
+    };
+    let array = correlation::as_array(query, order_by)?;
+    Some((array, name.unwrap_or_else(|| "?column?".to_owned())))
+}
+
+/// `ORDER BY 1` of a query with one output orders by that output.
+fn positions_to_outputs(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let [SelectItem::UnnamedExpr(output) | SelectItem::ExprWithAlias { expr: output, .. }] =
+        select.projection.as_slice()
+    else {
+        return;
+    };
+    let Some(order_by) = &mut query.order_by else { return };
+    let OrderByKind::Expressions(expressions) = &mut order_by.kind else { return };
+    for ordered in expressions {
+        if matches!(&ordered.expr, Expr::Value(value) if matches!(value.value, Value::Number(..))) {
+            ordered.expr = output.clone();
+        }
+    }
+}
+
 /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
 pub(super) fn fetch_to_limit(query: &mut Query) -> Result<()> {
     let Some(fetch) = query.fetch.take() else { return Ok(()) };
     if fetch.with_ties || fetch.percent {
         return Err(PlannerError::unsupported("FETCH FIRST … WITH TIES or PERCENT"));
     }
-    let one = || Expr::value(sqlparser::ast::Value::Number("1".to_owned(), false));
+    let one = || Expr::value(Value::Number("1".to_owned(), false));
     let n = fetch.quantity.unwrap_or_else(one);
     match &mut query.limit_clause {
         None => {
@@ -103,8 +155,63 @@ fn wrap_array_agg(query: &mut Query) -> bool {
             }
         }
     }
-    *expr = aggregate;
+    let alias = sqlparser::ast::Ident::with_quote('"', "array");
+    *item = SelectItem::ExprWithAlias { expr: aggregate, alias };
     true
+}
+
+/// Replaces the one output of a plain query by an aggregate of it; false where the query has
+/// another shape.
+pub(super) fn aggregate_only_item(query: &mut Query, aggregate: impl Fn(Expr) -> Expr) -> bool {
+    if query.with.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
+        return false;
+    }
+    let SetExpr::Select(select) = query.body.as_mut() else { return false };
+    let plain = is_plain(select) && !select.from.is_empty();
+    let [item] = select.projection.as_mut_slice() else { return false };
+    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
+        return false;
+    };
+    if !plain || has_aggregate(expr) {
+        return false;
+    }
+    *item = SelectItem::UnnamedExpr(aggregate(expr.clone()));
+    query.order_by = None;
+    true
+}
+
+/// `SELECT aggregate FROM (query) AS q (column)`.
+pub(super) fn derived_aggregate(
+    query: Box<Query>,
+    aggregate: Expr,
+    column: Option<&str>,
+) -> Box<Query> {
+    let ident = |name: &str| sqlparser::ast::Ident::with_quote('"', name);
+    let columns = column.map(|name| sqlparser::ast::TableAliasColumnDef::from_name(name));
+    let derived = sqlparser::ast::TableFactor::Derived {
+        lateral: false,
+        subquery: query,
+        alias: Some(sqlparser::ast::TableAlias {
+            explicit: true,
+            name: ident("q"),
+            columns: columns.into_iter().collect(),
+            at: None,
+        }),
+        sample: None,
+    };
+    let from = sqlparser::ast::TableWithJoins { relation: derived, joins: vec![] };
+    crate::write::select_query(vec![SelectItem::UnnamedExpr(aggregate)], from)
+}
+
+/// Whether a SELECT groups its rows or makes them unique.
+pub(super) fn has_group(select: &Select) -> bool {
+    let aggregates = select.projection.iter().any(|item| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            has_aggregate(expr)
+        }
+        _ => false,
+    });
+    aggregates || !is_plain(select)
 }
 
 /// A SELECT without grouping, DISTINCT and windows.

@@ -3,11 +3,14 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Ident, Query, Select, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    Expr, Ident, Select, SelectItem, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
 };
 
 use super::call;
 use crate::statement::fold;
+
+/// The number of the relation that a row is in.
+const COLUMN: &str = "tableoid";
 
 /// Rewrites `alias.tableoid` to the number of the relation that `alias` names in FROM.
 ///
@@ -17,7 +20,16 @@ pub(super) fn rewrite(select: &mut Select) {
     if names.is_empty() {
         return;
     }
-    // Visits the whole SELECT; an inner one that reuses the alias has been visited before.
+    for item in &mut select.projection {
+        // The column keeps its name.
+        if let SelectItem::UnnamedExpr(expr @ Expr::CompoundIdentifier(_)) = item {
+            let replacer = Replacer { names: names.clone() };
+            if let Some(expr) = replacer.replacement_of(expr) {
+                *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', COLUMN) };
+            }
+        }
+    }
+    // Nothing breaks this walk.
     let _ = select.visit(&mut Replacer { names });
 }
 
@@ -50,24 +62,19 @@ struct Replacer {
 impl VisitorMut for Replacer {
     type Break = ();
 
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::CompoundIdentifier(parts) = expr {
-            if let Some(replaced) = self.replacement(parts) {
-                *expr = replaced;
-            }
+        if let Some(replaced) = self.replacement_of(expr) {
+            *expr = replaced;
         }
         ControlFlow::Continue(())
     }
 }
 
 impl Replacer {
-    fn replacement(&self, parts: &[Ident]) -> Option<Expr> {
-        let [alias, column] = parts else { return None };
-        if fold(column) != "tableoid" {
+    fn replacement_of(&self, expr: &Expr) -> Option<Expr> {
+        let Expr::CompoundIdentifier(parts) = expr else { return None };
+        let [alias, column] = parts.as_slice() else { return None };
+        if fold(column) != COLUMN {
             return None;
         }
         let alias = fold(alias);

@@ -81,6 +81,8 @@ pub(super) struct Progress {
     shown: bool,
     color: bool,
     screen_columns: usize,
+    /// The server was asked to stop and has not done so yet.
+    stopping: bool,
     side: Arc<SideConnection>,
     process_id: i32,
     poller: Option<(JoinHandle<()>, watch::Receiver<Option<Report>>)>,
@@ -101,10 +103,16 @@ impl Progress {
             shown: false,
             color,
             screen_columns: columns.unwrap_or(80),
+            stopping: false,
             side: Arc::clone(side),
             process_id,
             poller: None,
         })
+    }
+
+    /// Says from now on that the server was asked to stop.
+    pub(super) fn set_stopping(&mut self) {
+        self.stopping = true;
     }
 
     /// Draws the next frame, given what the client has received.
@@ -119,7 +127,10 @@ impl Progress {
         let report = self.poller.as_ref().and_then(|(_, reports)| reports.borrow().clone());
         self.frame += 1;
         let spinner = SPINNER.get(self.frame % SPINNER.len()).copied().unwrap_or('-');
-        let line = line(spinner, elapsed, report.as_ref(), n_rows_received, n_bytes_received);
+        let mut line = line(spinner, elapsed, report.as_ref(), n_rows_received, n_bytes_received);
+        if self.stopping {
+            line.push_str(" · stopping, Ctrl-C again gives up waiting");
+        }
         let line = fit(&line, self.screen_columns.saturating_sub(1));
         let (paint, reset) = if self.color { ("\x1b[36m", "\x1b[0m") } else { ("", "") };
         self.shown = true;

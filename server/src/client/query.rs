@@ -144,6 +144,9 @@ impl Running {
 
     fn stop(&mut self, connection: &Connection) {
         self.stopping = true;
+        if let Some(progress) = &mut self.progress {
+            progress.set_stopping();
+        }
         tokio::spawn(connection.cancel_request());
     }
 

@@ -20,4 +20,4 @@ pub use child::{
 pub use clients::{program, python, repository_file, require_or_skip, run_program};
 pub use demo::{TPCH_TABLES, demo_data};
 pub use postgres::PostgresProcess;
-pub use server::{Server, connect_pg, connect_pg_url};
+pub use server::{Server, connect_pg, connect_pg_url, wait_until};

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use tarn_server::{Handle, ServerConfig};
+use anyhow::{Context, Result, ensure};
+use tarn_server::{Handle, ServerConfig, Shared};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
@@ -59,6 +61,33 @@ impl Server {
         connect_pg(self.pg_addr()?).await
     }
 
+    /// Returns what the server's sessions share: running queries, memory, the catalog.
+    pub fn shared(&self) -> Arc<Shared> {
+        self.handle.shared()
+    }
+
+    /// Returns the tables that were found at start and could not be opened, with the reason.
+    pub fn broken(&self) -> Vec<(String, String)> {
+        let broken = self.handle.broken().iter();
+        broken.map(|(place, error)| (place.clone(), error.to_string())).collect()
+    }
+
+    /// Stops the server and returns the names of parts that did not end by themselves.
+    pub async fn shutdown(self) -> Vec<&'static str> {
+        self.handle.shutdown().await
+    }
+
+    /// Waits until no query runs and all reserved memory is free.
+    pub async fn until_quiet(&self, limit: Duration) -> Result<()> {
+        let shared = self.shared();
+        let quiet = || shared.running.is_empty() && shared.engine.memory_pool().reserved() == 0;
+        let waited = wait_until(limit, async || Ok(quiet())).await;
+        waited.with_context(|| {
+            let reserved = shared.engine.memory_pool().reserved();
+            format!("{} queries run, {reserved} bytes are reserved", shared.running.len())
+        })
+    }
+
     /// Stops the server and waits for it.
     pub async fn stop(self) {
         self.handle.shutdown().await;
@@ -79,4 +108,17 @@ pub async fn connect_pg_url(url: &str) -> Result<Client> {
         .with_context(|| format!("connecting to {url}"))?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// Waits until a condition holds; asks it every few milliseconds.
+pub async fn wait_until(
+    limit: Duration,
+    mut holds: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + limit;
+    while !holds().await? {
+        ensure!(tokio::time::Instant::now() < deadline, "still not so after {limit:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }
