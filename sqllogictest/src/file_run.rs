@@ -19,6 +19,9 @@ use crate::answer::{Letter, SqlError, Values};
 use crate::database::{Database, Expecting, FileState};
 use crate::target::Target;
 
+/// The label that `skipif` gives to records whose answer differs from PostgreSQL's.
+const KNOWN: &str = "tarn";
+
 /// How files are run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -26,6 +29,8 @@ pub struct RunOptions {
     pub timeout: Duration,
     /// Whether the records after a failure run too; `None`: in foreign suites only.
     pub keep_going: Option<bool>,
+    /// Whether records run that are skipped as known differences (`skipif tarn`).
+    pub run_known: bool,
 }
 
 /// One test file.
@@ -99,7 +104,8 @@ pub(crate) async fn open(
         Box::pin(Database::connect(Arc::clone(&for_connections), Arc::clone(&shared)))
             as ConnectFuture
     }));
-    for label in target.engine().labels() {
+    let labels = target.engine().labels().iter();
+    for label in labels.filter(|label| **label != KNOWN || !options.run_known) {
         runner.add_label(label);
     }
     match file.values() {

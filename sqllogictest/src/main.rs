@@ -49,11 +49,7 @@ fn options() -> [Arg; 7] {
     };
     [
         option("engine", "ENGINE", "pg, flight, in-process or postgres").default_value("pg"),
-        option(
-            "url",
-            "URL",
-            "Server to use; without it a tarn is started in this process",
-        ),
+        option("url", "URL", "Server to use; without it a tarn is started in this process"),
         option("jobs", "N", "Files run side by side [default: processors]")
             .value_parser(value_parser!(usize)),
         option("timeout-s", "S", "Longest time of one record")
@@ -69,43 +65,26 @@ fn options() -> [Arg; 7] {
     ]
 }
 
-fn flags() -> [Arg; 5] {
+fn flags() -> [Arg; 6] {
     let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .action(ArgAction::SetTrue)
-            .help(help)
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
     [
-        flag(
-            "complete",
-            "Rewrite the expected results with what the engine answers",
-        ),
+        flag("complete", "Rewrite the expected results with what the engine answers"),
         flag("extended", "pg: prepared statements with binary results"),
-        flag(
-            "keep-going",
-            "Run the records after a failure too [default for foreign suites]",
-        ),
-        flag(
-            "fail-fast",
-            "End a file at its first failure [default for own files]",
-        )
-        .conflicts_with("keep-going"),
+        flag("keep-going", "Run the records after a failure too [default for foreign suites]"),
+        flag("fail-fast", "End a file at its first failure [default for own files]")
+            .conflicts_with("keep-going"),
+        flag("run-known", "Run the records marked `skipif tarn` too, and those for tarn only not"),
         flag("list", "Print the files and stop"),
     ]
 }
 
 /// Returns whether enough records passed.
 async fn run_command(matches: &ArgMatches) -> Result<bool> {
-    let engine: Engine = matches
-        .get_one::<String>("engine")
-        .expect("has a default")
-        .parse()?;
-    let arguments: Vec<String> = matches
-        .get_many::<String>("files")
-        .unwrap_or_default()
-        .cloned()
-        .collect();
+    let engine: Engine = matches.get_one::<String>("engine").expect("has a default").parse()?;
+    let arguments: Vec<String> =
+        matches.get_many::<String>("files").unwrap_or_default().cloned().collect();
     let files = find(&arguments, engine)?;
     if matches.get_flag("list") {
         files.iter().for_each(|file| println!("{}", file.name));
@@ -116,23 +95,20 @@ async fn run_command(matches: &ArgMatches) -> Result<bool> {
         Some(url) => (Target::from_url(engine, url, extended)?, None),
         None if engine == Engine::Postgres => bail!("--engine postgres needs --url"),
         None => {
-            let server = LocalServer::start()
-                .await
-                .context("cannot start a server in this process")?;
+            let server =
+                LocalServer::start().await.context("cannot start a server in this process")?;
             (server.target(engine, extended)?, Some(server))
         }
     };
     let target = Arc::new(target);
     let options = RunOptions {
         timeout: Duration::from_secs_f64(*matches.get_one("timeout-s").expect("has a default")),
-        keep_going: match (
-            matches.get_flag("keep-going"),
-            matches.get_flag("fail-fast"),
-        ) {
+        keep_going: match (matches.get_flag("keep-going"), matches.get_flag("fail-fast")) {
             (true, _) => Some(true),
             (_, true) => Some(false),
             _ => None,
         },
+        run_known: matches.get_flag("run-known"),
     };
     let is_enough = if matches.get_flag("complete") {
         for file in &files {
@@ -144,13 +120,7 @@ async fn run_command(matches: &ArgMatches) -> Result<bool> {
         let n_processors = std::thread::available_parallelism().map_or(1, usize::from);
         let n_jobs = matches.get_one("jobs").copied().unwrap_or(n_processors);
         let reports = run(&target, &files, &options, n_jobs, |_| {}).await?;
-        print!(
-            "{}",
-            failures(
-                &reports,
-                *matches.get_one("failures").expect("has a default")
-            )
-        );
+        print!("{}", failures(&reports, *matches.get_one("failures").expect("has a default")));
         print!("{}", folder_table(&reports));
         if let Some(n_slowest) = matches.get_one("timing") {
             print!("{}", slowest(&reports, *n_slowest));

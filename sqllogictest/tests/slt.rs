@@ -21,11 +21,7 @@ const N_FAILURES_SHOWN: usize = 20;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let filters: Vec<String> = arguments
-        .iter()
-        .filter(|a| !a.starts_with('-'))
-        .cloned()
-        .collect();
+    let filters: Vec<String> = arguments.iter().filter(|a| !a.starts_with('-')).cloned().collect();
     if arguments.iter().any(|a| a == "--list") {
         for file in find(&filters, Engine::Pg).unwrap_or_default() {
             println!("{}: test", file.name);
@@ -41,11 +37,7 @@ fn main() -> ExitCode {
     match runtime.block_on(run_all(&filters)) {
         Ok(totals) => {
             println!("{} passed, {} failed", totals.n_passed, totals.n_failed);
-            if totals.n_failed == 0 {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            if totals.n_failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("slt: {error:#}");
@@ -58,15 +50,10 @@ fn main() -> ExitCode {
 async fn run_all(filters: &[String]) -> Result<Totals> {
     // A filter that fits no own file is for another test binary of the workspace.
     let Ok(files) = find(filters, Engine::Pg) else {
-        println!(
-            "skipped: no own file's name contains {}",
-            filters.join(" or ")
-        );
+        println!("skipped: no own file's name contains {}", filters.join(" or "));
         return Ok(Totals::default());
     };
-    let server = LocalServer::start()
-        .await
-        .context("cannot start a server in this process")?;
+    let server = LocalServer::start().await.context("cannot start a server in this process")?;
     let mut totals = Totals::default();
     for engine in [Engine::Pg, Engine::Flight, Engine::InProcess] {
         let reports = run_suite(&server, engine, &files).await?;
@@ -87,18 +74,12 @@ async fn run_suite(
 ) -> Result<Vec<FileReport>> {
     let target = Arc::new(server.target(engine, false)?);
     // Own files go on after a failure here, so that one run shows all of them.
-    let options = RunOptions {
-        timeout: Duration::from_secs(60),
-        keep_going: Some(true),
-    };
+    let options =
+        RunOptions { timeout: Duration::from_secs(60), keep_going: Some(true), run_known: false };
     let n_jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let started_at = Instant::now();
     let reports = run(&target, files, &options, n_jobs, |_| {}).await?;
-    println!(
-        "engine {}, {:.1} s",
-        engine.name(),
-        started_at.elapsed().as_secs_f64()
-    );
+    println!("engine {}, {:.1} s", engine.name(), started_at.elapsed().as_secs_f64());
     print!("{}", failures(&reports, N_FAILURES_SHOWN));
     println!("{}", folder_table(&reports));
     Ok(reports)
@@ -108,10 +89,7 @@ async fn run_suite(
 async fn run_sqlite(server: &LocalServer) -> Result<usize> {
     let folder = suites_folder().join("sqlite");
     if !folder.is_dir() {
-        println!(
-            "skipped: SQLite's suite is not at {} (set TARN_SUITES)",
-            folder.display()
-        );
+        println!("skipped: SQLite's suite is not at {} (set TARN_SUITES)", folder.display());
         return Ok(0);
     }
     let files = find(&[folder.display().to_string()], Engine::Pg)?;

@@ -23,7 +23,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long a server may take for one message.
-pub const MESSAGE_LIMIT: Duration = Duration::from_secs(120);
+pub const MESSAGE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Protocol 3.0.
 pub const PROTOCOL_3_0: i32 = 3 << 16;

@@ -79,6 +79,15 @@ fn falses(n_rows: usize) -> ArrayRef {
     Arc::new(arrow::array::BooleanArray::from(vec![false; n_rows]))
 }
 
+/// What PostgreSQL has for a setting that tarn does not know.
+#[must_use]
+pub fn default_setting(name: &str) -> Option<&'static str> {
+    let section = section("pg_settings")?;
+    let mut rows = section.texts("name").zip(section.texts("setting"));
+    let found = rows.find(|(known, _)| known.is_some_and(|known| known.eq_ignore_ascii_case(name)));
+    found.and_then(|(_, value)| value)
+}
+
 /// A session as `pg_stat_activity` shows it.
 #[derive(Debug, Clone, Default)]
 pub struct Activity {

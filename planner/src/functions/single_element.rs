@@ -1,6 +1,5 @@
 //! `single_element(array, name)`: the value of a scalar subquery whose rows are in an array.
 
-
 use arrow::array::{Array, AsArray, UInt64Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;

@@ -1,6 +1,9 @@
 //! Casts to PostgreSQL's catalog types, qualified functions and operators, collations.
 
-use sqlparser::ast::{BinaryOperator, DataType, Expr, Function, ObjectName, ObjectNamePart, Value};
+use sqlparser::ast::{
+    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    ObjectName, ObjectNamePart, Value,
+};
 
 use super::call;
 use crate::statement::fold;
@@ -14,13 +17,65 @@ pub(super) fn rewrite(expr: &mut Expr) {
         Expr::AnyOp { compare_op, .. } | Expr::AllOp { compare_op, .. } => {
             rewrite_operator(compare_op);
         }
-        Expr::Function(function) => unqualify(function),
+        Expr::Function(function) => {
+            unqualify(function);
+            if let Some(replaced) = subscripts(function) {
+                *expr = replaced;
+            }
+        }
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            rewrite_escape(pattern, escape_char);
+        }
         Expr::Cast { expr: inner, data_type, array: false, .. } => {
             if let Some(replaced) = rewrite_cast(inner, data_type) {
                 *expr = replaced;
             }
         }
+        Expr::TypedString(typed) => pad_timestamp(&mut typed.value.value, &typed.data_type),
+        Expr::InList { expr: tested, list, negated } => {
+            if let Some(expanded) = expand_in_list(tested, list, *negated) {
+                *expr = expanded;
+            }
+        }
         _ => {}
+    }
+}
+
+/// `7 IN (1, CASE …)` as a chain of comparisons: the engine's IN list is wrong where an element is
+/// a CASE (always true for a constant on the left).
+fn expand_in_list(tested: &Expr, list: &[Expr], negated: bool) -> Option<Expr> {
+    if !list.iter().any(|element| matches!(element, Expr::Case { .. } | Expr::Nested(_))) {
+        return None;
+    }
+    let equal = |element: &Expr| Expr::BinaryOp {
+        left: Box::new(tested.clone()),
+        op: BinaryOperator::Eq,
+        right: Box::new(element.clone()),
+    };
+    let chain = list.iter().map(equal).reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::Or,
+        right: Box::new(right),
+    })?;
+    let chain = Expr::Nested(Box::new(chain));
+    Some(if negated {
+        Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Not, expr: Box::new(chain) }
+    } else {
+        chain
+    })
+}
+
+/// Adds the seconds that the engine's parser insists on: `2024-01-01 12:00`.
+fn pad_timestamp(value: &mut Value, data_type: &DataType) {
+    let (DataType::Timestamp(..), Value::SingleQuotedString(text)) = (data_type, value) else {
+        return;
+    };
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let is = |at: usize, what: &[u8]| bytes.get(at).is_some_and(|byte| what.contains(byte));
+    let minutes = is(4, b"-") && is(7, b"-") && is(10, b" T") && is(13, b":") && digit(14) && digit(15);
+    if minutes && !is(16, b":") && text.is_char_boundary(16) {
+        text.insert_str(16, ":00");
     }
 }
 
@@ -69,7 +124,37 @@ fn unqualify(function: &mut Function) {
     }
 }
 
+/// `LIKE p ESCAPE '/'` is `LIKE like_escape(p, '/')`, as the engine knows the backslash only.
+fn rewrite_escape<T: std::fmt::Display>(pattern: &mut Expr, escape_char: &mut Option<T>) {
+    let Some(escape) = escape_char.take() else { return };
+    let escape = escape.to_string();
+    let escape = escape.trim_matches('\'');
+    if escape != "\\" {
+        let escape = Expr::value(Value::SingleQuotedString(escape.to_owned()));
+        *pattern = call("like_escape", vec![take(pattern), escape]);
+    }
+}
+
+/// `generate_subscripts(a, n)` in a SELECT list is `unnest(generate_series(1, array_upper(a, n)))`.
+fn subscripts(function: &Function) -> Option<Expr> {
+    let [name] = function.name.0.as_slice() else { return None };
+    if fold(name.as_ident()?) != "generate_subscripts" {
+        return None;
+    }
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let args = list.args.iter().map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    let upper = call("array_upper", args.collect::<Option<Vec<_>>>()?);
+    let one = Expr::value(Value::Number("1".to_owned(), false));
+    Some(call("unnest", vec![call("generate_series", vec![one, upper])]))
+}
+
 fn rewrite_cast(inner: &mut Expr, data_type: &mut DataType) -> Option<Expr> {
+    if let Expr::Value(literal) = inner {
+        pad_timestamp(&mut literal.value, data_type);
+    }
     if let DataType::Array(element) = data_type {
         if let sqlparser::ast::ArrayElemTypeDef::SquareBracket(inner_type, _) = element {
             if let Some(plain) = plain_type(inner_type) {
@@ -79,7 +164,9 @@ fn rewrite_cast(inner: &mut Expr, data_type: &mut DataType) -> Option<Expr> {
         return None;
     }
     let name = catalog_type_name(data_type)?;
-    let literal = matches!(inner, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)));
+    // A parameter holds a name too: who has the number would not ask for the cast.
+    let literal = matches!(inner, Expr::Value(value)
+        if matches!(value.value, Value::SingleQuotedString(_) | Value::Placeholder(_)));
     let function = match (name.as_str(), literal) {
         ("regclass", true) => "to_regclass_oid",
         ("regclass", false) => "regclass_out",

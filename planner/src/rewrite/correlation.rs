@@ -1,4 +1,4 @@
-//! Subqueries correlated by something else than an equality.
+//! Subqueries correlated by something else than an equality, or with outer columns in the output.
 //!
 //! DataFusion decorrelates `inner = outer` only. The rows that satisfy the other conditions are
 //! gathered into an array of structs and filtered where the outer columns are at hand:
@@ -19,8 +19,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, FunctionArgumentClause, FunctionArguments, Ident, LambdaFunction,
-    LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens, OrderByExpr, Query, Select,
-    SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens, OrderByExpr, Query, SelectItem,
+    SetExpr, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use tarn_catalog::{information_schema, pg_catalog};
 
@@ -40,44 +40,58 @@ pub(super) fn as_array(query: &Query, order_by: &[OrderByExpr]) -> Option<Expr> 
     let inner = Inner::of(&select.from)?;
     let mut hard = Vec::new();
     let mut soft = Vec::new();
-    for condition in conjuncts(select.selection.take()?) {
+    for condition in select.selection.take().map(conjuncts).unwrap_or_default() {
         if inner.needs_filter(&condition) { hard.push(condition) } else { soft.push(condition) }
     }
-    if hard.is_empty() {
+    let [item] = select.projection.as_mut_slice() else { return None };
+    let (SelectItem::UnnamedExpr(output) | SelectItem::ExprWithAlias { expr: output, .. }) = item
+    else {
+        return None;
+    };
+    let uses = inner.uses(output);
+    let outer_output = uses.outer && !uses.subquery;
+    if hard.is_empty() && !outer_output {
         return None;
     }
     let mut columns = Columns { inner: &inner, found: Vec::new() };
-    let mut filter = all(hard)?;
-    // Nothing breaks this walk.
+    let mut filter = all(hard);
+    // Nothing breaks these walks.
     let _ = VisitMut::visit(&mut filter, &mut columns);
-    let found = columns.found;
+    let mut members = Vec::new();
+    let value = if outer_output {
+        // The output is computed where the outer columns are.
+        let mut value = output.clone();
+        let _ = VisitMut::visit(&mut value, &mut columns);
+        members.extend([text("value"), Expr::value(Value::Boolean(true))]);
+        value
+    } else {
+        members.extend([text("value"), output.clone()]);
+        field("value")
+    };
+    for (at, column) in columns.found.into_iter().enumerate() {
+        members.extend([text(&key(at)), column]);
+    }
+    let aggregate = gather(members, order_by);
+    *item = SelectItem::ExprWithAlias { expr: aggregate, alias: Ident::with_quote('"', "array") };
     select.selection = all(soft);
-    gather(select, &found, order_by)?;
     query.order_by = None;
     let rows = Expr::Subquery(Box::new(query));
-    let kept = call("array_filter", vec![rows, lambda(filter)]);
-    Some(call("array_transform", vec![kept, lambda(field("value"))]))
+    let kept = match filter {
+        Some(filter) => call("array_filter", vec![rows, lambda(filter)]),
+        None => rows,
+    };
+    Some(call("array_transform", vec![kept, lambda(value)]))
 }
 
-/// Makes the subquery yield its rows as an array of structs.
-fn gather(select: &mut Select, columns: &[Expr], order_by: &[OrderByExpr]) -> Option<()> {
-    let [item] = select.projection.as_mut_slice() else { return None };
-    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
-        return None;
-    };
-    let mut members = vec![text("value"), expr.clone()];
-    for (at, column) in columns.iter().enumerate() {
-        members.extend([text(&key(at)), column.clone()]);
-    }
+/// The rows as an array of structs with these members.
+fn gather(members: Vec<Expr>, order_by: &[OrderByExpr]) -> Expr {
     let mut aggregate = call("array_agg", vec![call("named_struct", members)]);
     if let Expr::Function(function) = &mut aggregate {
         if let (FunctionArguments::List(list), false) = (&mut function.args, order_by.is_empty()) {
             list.clauses.push(FunctionArgumentClause::OrderBy(order_by.to_vec()));
         }
     }
-    let alias = Ident::with_quote('"', "array");
-    *item = SelectItem::ExprWithAlias { expr: aggregate, alias };
-    Some(())
+    aggregate
 }
 
 fn key(at: usize) -> String {
@@ -178,7 +192,8 @@ impl Inner {
     fn owns(&self, expr: &Expr) -> Option<bool> {
         match expr {
             Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [alias, _] => Some(self.aliases.contains(&fold(alias))),
+                // `alias.column`, `schema.table.column`
+                [alias, _] | [_, alias, _] => Some(self.aliases.contains(&fold(alias))),
                 _ => None,
             },
             Expr::Identifier(name) => {

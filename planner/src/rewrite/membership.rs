@@ -17,7 +17,7 @@ use sqlparser::ast::{
 };
 
 use super::call;
-use super::subqueries::{aggregate_only_item, derived_aggregate, has_group};
+use super::subqueries::{aggregate_only_item, derived, derived_aggregate, has_group};
 
 /// Rewrites the expressions of one SELECT; nested queries are visited on their own.
 pub(super) fn rewrite(select: &mut Select) {
@@ -67,6 +67,7 @@ fn value_name(expr: &Expr) -> Option<&'static str> {
 
 /// Leaves the terms of WHERE as they are and rewrites what is deeper.
 fn as_condition(expr: &mut Expr) {
+    compare_with_set(expr);
     match expr {
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
             as_condition(left);
@@ -74,8 +75,33 @@ fn as_condition(expr: &mut Expr) {
         }
         Expr::Nested(inner) => as_condition(inner),
         Expr::InSubquery { .. } | Expr::Exists { .. } => {}
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. }
+            if matches!(right.as_ref(), Expr::Subquery(_)) => {}
         Expr::UnaryOp { op: UnaryOperator::Not, expr: inner } if is_subquery_term(inner) => {}
         other => as_value(other, false),
+    }
+}
+
+/// `x = ANY (SELECT …)` is IN, `x <> ALL (SELECT …)` is NOT IN; the subquery of another comparison
+/// is hidden in a derived table, so that it is not taken for a scalar one.
+fn compare_with_set(expr: &mut Expr) {
+    let (left, op, right, all) = match expr {
+        Expr::AnyOp { left, compare_op, right, .. } => (left, compare_op, right, false),
+        Expr::AllOp { left, compare_op, right } => (left, compare_op, right, true),
+        _ => return,
+    };
+    let right = match right.as_mut() {
+        Expr::Nested(inner) if matches!(inner.as_ref(), Expr::Subquery(_)) => inner,
+        _ => right,
+    };
+    let Expr::Subquery(query) = right.as_mut() else { return };
+    let membership = matches!((&*op, all), (BinaryOperator::Eq, false) | (BinaryOperator::NotEq, true));
+    if membership {
+        let (tested, subquery) = (left.clone(), query.clone());
+        *expr = Expr::InSubquery { expr: tested, subquery, negated: all };
+    } else {
+        let star = SelectItem::Wildcard(sqlparser::ast::WildcardAdditionalOptions::default());
+        **query = *derived(query.clone(), star, None);
     }
 }
 
@@ -118,6 +144,7 @@ impl VisitorMut for Walker {
         if self.depth > 0 {
             return ControlFlow::Continue(());
         }
+        compare_with_set(expr);
         match expr {
             Expr::InSubquery { expr: tested, subquery, negated } => {
                 if matches!(tested.as_ref(), Expr::Tuple(_)) {

@@ -14,6 +14,7 @@
 //! Nothing here matches the text of one client's query: each rule is about a construct.
 
 mod casts;
+mod joins;
 mod membership;
 mod correlation;
 mod names;
@@ -84,6 +85,9 @@ impl VisitorMut for Rewriter {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         // Before relations are renamed, as the names are needed as written.
         system_columns::rewrite(select);
+        if let Err(error) = joins::check(select) {
+            return ControlFlow::Break(Box::new(error));
+        }
         membership::rewrite(select);
         ControlFlow::Continue(())
     }

@@ -63,6 +63,7 @@ impl Collector {
 
     /// Notes the relation of one FROM item and moves its version into its name.
     pub(super) fn visit(&mut self, factor: &mut TableFactor) -> Result<()> {
+        name_function_column(factor);
         let TableFactor::Table { name, alias, args: None, version, sample, with_ordinality, .. } =
             factor
         else {
@@ -105,6 +106,18 @@ impl Collector {
             self.relations.push(relation);
         }
         Ok(())
+    }
+}
+
+/// `generate_series(1, 3) AS g` calls its column g as well as its relation.
+fn name_function_column(factor: &mut TableFactor) {
+    let TableFactor::Table { name, alias: Some(alias), args: Some(_), .. } = factor else { return };
+    let function = name.0.last().and_then(|part| part.as_ident()).map(fold);
+    if alias.columns.is_empty() && matches!(function.as_deref(), Some("generate_series" | "range")) {
+        alias.columns.push(sqlparser::ast::TableAliasColumnDef {
+            name: alias.name.clone(),
+            data_type: None,
+        });
     }
 }
 

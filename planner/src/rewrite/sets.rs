@@ -51,12 +51,14 @@ pub(super) fn array_from_unnest(query: &Query) -> Option<Expr> {
     let ([item], [from]) = (select.projection.as_slice(), select.from.as_slice()) else {
         return None;
     };
-    let (SelectItem::UnnamedExpr(body) | SelectItem::ExprWithAlias { expr: body, .. }) = item else {
+    let (SelectItem::UnnamedExpr(body) | SelectItem::ExprWithAlias { expr: body, .. }) = item
+    else {
         return None;
     };
     let mut factor = from.relation.clone();
     rewrite(&mut factor);
-    let TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. } = factor
+    let TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. } =
+        factor
     else {
         return None;
     };

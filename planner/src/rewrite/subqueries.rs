@@ -1,8 +1,8 @@
 //! Scalar subqueries, ARRAY(SELECT …) and FETCH FIRST.
 
 use sqlparser::ast::{
-    Expr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind, Query, Select, SelectItem,
-    SetExpr, Value,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind, Query, Select, SelectItem,
+    SetExpr, TableFactor, Value,
 };
 
 use super::names::name_of;
@@ -14,6 +14,11 @@ use crate::statement::fold;
 /// Rewrites one expression before its children.
 pub(super) fn rewrite(expr: &mut Expr) {
     match expr {
+        Expr::Subquery(query) if has_lateral_function(query) => {
+            let what = "a function over columns in the FROM clause of a scalar subquery";
+            let what = Expr::value(Value::SingleQuotedString(what.to_owned()));
+            *expr = call("unsupported_subquery", vec![what]);
+        }
         Expr::Subquery(query) => match filtered(query) {
             Some((array, name)) => {
                 let name = Expr::value(Value::SingleQuotedString(name));
@@ -38,6 +43,34 @@ pub(super) fn rewrite(expr: &mut Expr) {
         }
         _ => {}
     }
+}
+
+/// Whether FROM calls a function with columns: `FROM generate_series(1, outer.n)`.
+///
+/// The planner cannot take that apart. Such a subquery becomes an error that is raised only if its
+/// value is needed, as psql asks for one behind a condition that never holds here.
+fn has_lateral_function(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let factors = select.from.iter().map(|item| &item.relation);
+    factors.filter_map(|factor| match factor {
+        TableFactor::Table { args: Some(args), .. } => Some(&args.args),
+        _ => None,
+    })
+    .flatten()
+    .any(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => has_column(expr),
+        _ => false,
+    })
+}
+
+fn has_column(expr: &Expr) -> bool {
+    use sqlparser::ast::visit_expressions;
+    use std::ops::ControlFlow;
+    let column = visit_expressions(expr, |expr| match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    column.is_break()
 }
 
 /// The rows of a subquery that needs a filter outside of it, and the name of its output.
@@ -186,6 +219,11 @@ pub(super) fn derived_aggregate(
     aggregate: Expr,
     column: Option<&str>,
 ) -> Box<Query> {
+    derived(query, SelectItem::UnnamedExpr(aggregate), column)
+}
+
+/// `SELECT item FROM (query) AS q (column)`.
+pub(super) fn derived(query: Box<Query>, item: SelectItem, column: Option<&str>) -> Box<Query> {
     let ident = |name: &str| sqlparser::ast::Ident::with_quote('"', name);
     let columns = column.map(|name| sqlparser::ast::TableAliasColumnDef::from_name(name));
     let derived = sqlparser::ast::TableFactor::Derived {
@@ -200,7 +238,7 @@ pub(super) fn derived_aggregate(
         sample: None,
     };
     let from = sqlparser::ast::TableWithJoins { relation: derived, joins: vec![] };
-    crate::write::select_query(vec![SelectItem::UnnamedExpr(aggregate)], from)
+    crate::write::select_query(vec![item], from)
 }
 
 /// Whether a SELECT groups its rows or makes them unique.

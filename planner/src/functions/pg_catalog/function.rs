@@ -59,6 +59,7 @@ pub(super) enum Kind {
     NameList,
     Timestamptz,
     Inet,
+    Json,
     /// No value of interest; PostgreSQL shows an empty text.
     Void,
 }
@@ -80,6 +81,7 @@ impl Kind {
                 (DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), None)
             }
             Self::Inet => (DataType::Utf8, Some("inet")),
+            Self::Json => (DataType::Utf8, Some("json")),
             Self::Void => (DataType::Utf8, Some("void")),
         }
     }
@@ -95,7 +97,7 @@ impl Kind {
                 let int = |value| if let Value::Int(value) = value { Some(value) } else { None };
                 Arc::new(values.into_iter().map(int).collect::<Int64Array>())
             }
-            Self::Text | Self::Name | Self::Inet | Self::Void => {
+            Self::Text | Self::Name | Self::Inet | Self::Json | Self::Void => {
                 let text = |value| if let Value::Text(value) = value { Some(value) } else { None };
                 Arc::new(values.into_iter().map(text).collect::<StringArray>())
             }
@@ -232,9 +234,10 @@ impl ScalarUDFImpl for CatalogFunction {
         let facts = args.config_options.extensions.get::<SessionFacts>();
         let facts = facts.ok_or_else(|| exec_datafusion_err!("{name} needs a session"))?;
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        // A volatile function without arguments gives each row its own value.
-        let constant =
-            constant && (self.spec.volatility != Volatility::Volatile || !args.args.is_empty());
+        // A volatile function without arguments gives each row its own value, and no function is
+        // called for no row.
+        let varies = self.spec.volatility == Volatility::Volatile && args.args.is_empty();
+        let constant = constant && !varies && args.number_rows > 0;
         let n_rows = if constant { 1 } else { args.number_rows };
         let arguments = args.args.iter().map(|arg| Argument::new(arg, n_rows));
         let call = Call {
@@ -359,6 +362,15 @@ impl<'a> Call<'a> {
             }
             None => None,
         })
+    }
+
+    /// Whether an argument is a number or a truth value, which JSON writes without quotes.
+    pub(super) fn is_plain(&self, argument: usize) -> bool {
+        match self.arguments.get(argument) {
+            Some(Argument::Number(_) | Argument::Bool(_)) => true,
+            Some(Argument::Other(array)) => array.data_type().is_numeric(),
+            _ => false,
+        }
     }
 
     /// An argument that is neither text, number nor truth value.

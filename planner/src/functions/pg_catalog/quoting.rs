@@ -12,6 +12,9 @@ use crate::error::PlannerError;
 /// The greatest number of arguments of `format`.
 const FORMAT_ARGUMENTS_MAX: usize = 20;
 
+/// The greatest number of arguments of `json_build_object`: PostgreSQL's for any function.
+const JSON_ARGUMENTS_MAX: usize = 100;
+
 pub(super) const FUNCTIONS: &[Spec] = &[
     immutable("quote_ident", (1, 1), Kind::Text, |call, row| {
         Ok(Value::from_text(call.shown(0, row)?.map(|text| quote_identifier(&text))))
@@ -29,6 +32,12 @@ pub(super) const FUNCTIONS: &[Spec] = &[
         Ok(Value::Text(format(call, row, pattern)?))
     })
     .called_on_null(),
+    immutable("like_escape", (2, 2), Kind::Text, |call, row| {
+        let (pattern, escape) = (call.text(0, row), call.text(1, row));
+        Ok(Value::Text(like_escape(pattern.unwrap_or_default(), escape.unwrap_or_default())?))
+    }),
+    immutable("json_build_object", (0, JSON_ARGUMENTS_MAX), Kind::Json, json_object)
+        .called_on_null(),
     immutable("array_lower", (2, 2), Kind::Int4, |call, row| {
         Ok(dimension(call, row).map_or(Value::Null, |_| Value::Int(1)))
     }),
@@ -36,6 +45,47 @@ pub(super) const FUNCTIONS: &[Spec] = &[
         Ok(dimension(call, row).map_or(Value::Null, Value::Int))
     }),
 ];
+
+/// Writes a LIKE pattern with another escape character, or none, with the backslash.
+fn like_escape(pattern: &str, escape: &str) -> Result<String> {
+    let mut escapes = escape.chars();
+    let escape = escapes.next();
+    if escapes.next().is_some() {
+        let message = "invalid escape string: it must be empty or one character".to_owned();
+        let error = PlannerError::Semantics { code: "22025", message, position: None };
+        return Err(DataFusionError::External(Box::new(error)));
+    }
+    let mut text = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        if Some(c) == escape {
+            text.push('\\');
+            text.extend(chars.next());
+        } else {
+            if c == '\\' {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+    }
+    Ok(text)
+}
+
+/// Keys and values in turn.
+fn json_object(call: &Call<'_>, row: usize) -> Result<Value> {
+    let mut members = Vec::new();
+    for at in (0..call.n_arguments()).step_by(2) {
+        let key = call.shown(at, row)?;
+        let key = key.ok_or_else(|| invalid(format!("argument {} cannot be null", at + 1)))?;
+        let value = match call.shown(at + 1, row)? {
+            None => "null".to_owned(),
+            Some(text) if call.is_plain(at + 1) => text,
+            Some(text) => serde_json::Value::String(text).to_string(),
+        };
+        members.push(format!("{} : {value}", serde_json::Value::String(key)));
+    }
+    Ok(Value::Text(format!("{{{}}}", members.join(", "))))
+}
 
 /// The length of the dimension that the second argument counts from 1.
 fn dimension(call: &Call<'_>, row: usize) -> Option<i64> {

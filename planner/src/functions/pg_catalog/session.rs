@@ -2,6 +2,7 @@
 
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
+use tarn_catalog::pg_catalog::live;
 use tarn_catalog::pg_type::{format_type, pg_type_of};
 
 use super::function::{Call, Kind, Spec, Value, immutable, stable, volatile};
@@ -92,6 +93,11 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     volatile("pg_advisory_unlock", (1, 2), Kind::Bool, yes),
     volatile("pg_advisory_unlock_shared", (1, 2), Kind::Bool, yes),
     volatile("pg_advisory_unlock_all", (0, 0), Kind::Void, empty),
+    // Stands for a subquery that cannot be planned: the statement fails when the value is needed.
+    volatile("unsupported_subquery", (1, 1), Kind::Text, |call, row| {
+        let what = call.text(0, row).unwrap_or_default().to_owned();
+        Err(DataFusionError::External(Box::new(PlannerError::unsupported(what))))
+    }),
     volatile("pg_notify", (2, 2), Kind::Void, empty),
     volatile("pg_stat_clear_snapshot", (0, 0), Kind::Void, empty),
     volatile("pg_stat_get_numscans", (1, 1), Kind::Int8, zero),
@@ -137,7 +143,9 @@ fn existing_path<'a>(call: &Call<'a>) -> impl Iterator<Item = &'a str> {
 fn current_setting(call: &Call<'_>, row: usize) -> Result<Value> {
     let Some(name) = call.text(0, row) else { return Ok(Value::Null) };
     let missing_ok = call.bool(1, row) == Some(true);
-    match call.facts.settings.get(&name.to_ascii_lowercase()) {
+    // Settings that only PostgreSQL has keep its defaults.
+    let value = call.facts.settings.get(&name.to_ascii_lowercase());
+    match value.or_else(|| live::default_setting(name).map(str::to_owned)) {
         Some(value) => Ok(Value::Text(value)),
         None if missing_ok => Ok(Value::Null),
         None => {

@@ -131,6 +131,7 @@ fn the_session() {
     check("pg_backend_pid()", "42");
     check("current_setting('server_version')", "16.6 (tarn)");
     check("current_setting('nonsense', true)", "");
+    check("current_setting('default_table_access_method')", "heap");
     check("pg_typeof(1::int)", "integer");
     check("pg_encoding_to_char(6)", "UTF8");
     check("pg_advisory_unlock_all()", "");
@@ -172,6 +173,8 @@ fn quoting_and_arrays() {
     check("format('%I.%s|%3s|%-3s|%L|%%', 'A', 'b', 'c', 'd', NULL)", "\"A\".b|  c|d  |NULL|%");
     check("format('%2$s %1$s', 'a', 'b')", "b a");
     check("array_upper(make_array(1, 2, 3), 1)", "3");
+    check("like_escape('pg/_%\\', '/')", "pg\\_%\\\\");
+    check("json_build_object('a', 1, 'b', NULL, 'c', 'x\"')", "{\"a\" : 1, \"b\" : null, \"c\" : \"x\\\"\"}");
     check("array_lower(make_array(1, 2, 3), 1)", "1");
 }
 
