@@ -61,6 +61,7 @@ fn parser_options(state: &SessionState) -> ParserOptions {
 /// `Semantics` where `$1` … `$n` are not all used or n is above the protocol's limit.
 pub fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Result<Vec<DataType>> {
     let found = plan.get_parameter_types().map_err(|error| PlannerError::Engine(Box::new(error)))?;
+    let arrays = crate::functions::array_literal::parameters(plan);
     let mut types: Vec<Option<DataType>> = declared.to_vec();
     for (name, data_type) in found {
         let number: usize = name.trim_start_matches('$').parse().unwrap_or(0);
@@ -76,7 +77,7 @@ pub fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Res
         }
         if let Some(slot) = types.get_mut(number - 1) {
             if slot.is_none() {
-                *slot = data_type;
+                *slot = data_type.or_else(|| arrays.get(&name).cloned());
             }
         }
     }

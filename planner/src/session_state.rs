@@ -97,6 +97,8 @@ impl SessionStateFactory {
 fn base_config() -> SessionConfig {
     let mut config = SessionConfig::new().with_information_schema(false);
     let options = config.options_mut();
+    // Makes now() a timestamp with time zone; each session sets its own zone.
+    options.execution.time_zone = Some("+00:00".to_owned());
     options.sql_parser.collect_spans = true;
     // Literals such as 0.06 are numeric, not float8, as in PostgreSQL.
     options.sql_parser.parse_float_as_decimal = true;

@@ -270,7 +270,8 @@ fn check(name: &str, value: &str) -> Result<String> {
             .ok_or_else(|| invalid(choices.join(", "))),
         Kind::TimeZone => canonical_time_zone(value)
             .ok_or_else(|| invalid("a name such as Europe/Berlin or an offset".to_owned())),
-        Kind::Encoding => match lower.replace(['-', '_'], "").as_str() {
+        // PostgreSQL looks at letters and digits only; asyncpg sends the name in quotes.
+        Kind::Encoding => match lower.replace(|c: char| !c.is_ascii_alphanumeric(), "").as_str() {
             "utf8" | "unicode" | "sqlascii" => Ok("UTF8".to_owned()),
             _ => Err(invalid("UTF8".to_owned())),
         },
@@ -350,6 +351,7 @@ mod tests {
         check("timezone", "+5.5", Some("+05:30"));
         check("timezone", "Mars/Olympus", None);
         check("client_encoding", "utf-8", Some("UTF8"));
+        check("client_encoding", "'utf-8'", Some("UTF8"));
         check("client_encoding", "latin1", None);
         check("server_version", "99", None);
         check("nonsense", "1", None);

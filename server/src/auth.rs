@@ -199,9 +199,17 @@ impl UserStore {
     }
 
     /// What the SCRAM exchange checks a client against; a decoy for roles that do not exist.
+    ///
+    /// A decoy has a salt of its own for each name, the same whenever it is asked for.
     #[must_use]
-    pub(crate) fn verifier(&self, user: &str) -> &Verifier {
-        self.verifiers.get(user).and_then(Option::as_ref).unwrap_or(&self.decoy)
+    pub(crate) fn verifier(&self, user: &str) -> Verifier {
+        if let Some(Some(verifier)) = self.verifiers.get(user) {
+            return verifier.clone();
+        }
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &self.decoy.stored_key);
+        let mut salt = ring::hmac::sign(&key, user.as_bytes()).as_ref().to_vec();
+        salt.truncate(N_SALT_BYTES);
+        Verifier { salt, ..self.decoy.clone() }
     }
 
     /// Checks a password sent in the clear over TLS or loopback.

@@ -90,11 +90,7 @@ fn begin(session: &Arc<Session>, read_write: bool) -> &'static str {
         session.notice("WARNING", "25001", "there is already a transaction in progress");
     }
     if read_write {
-        session.notice(
-            "NOTICE",
-            "00000",
-            "transactions are read-only snapshots; writes take effect at once",
-        );
+        session.notice("WARNING", "01000", "transactions are read-only snapshots");
     }
     "BEGIN"
 }

@@ -360,6 +360,11 @@ impl ServerConfig {
         if self.insecure {
             return Ok(());
         }
+        if self.http.is_some_and(|address| !is_loopback(address.ip())) {
+            let what = "--http: the status page has neither passwords nor TLS and is for loopback \
+                        addresses; --insecure allows another one all the same";
+            return Err(ConfigError::Conflict { what: what.to_owned() });
+        }
         let exposed = [("pg", self.pg), ("flight", self.flight)].into_iter().find(|(_, address)| {
             address.is_some_and(|address| !is_loopback(address.ip()))
         });

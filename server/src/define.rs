@@ -26,6 +26,8 @@ pub(crate) async fn run(
     form: Define,
     query_id: QueryId,
 ) -> Result<CommandTag> {
+    let verb = statement.text().split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    crate::modify::check_writable(session, &verb.to_uppercase())?;
     match (form, statement.ast()) {
         (Define::CreateTable, Ast::CreateTable(create)) => {
             create_table(session, statement, create, query_id).await

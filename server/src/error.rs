@@ -235,6 +235,10 @@ impl Error {
                 "{n_waiting_max} queries wait already; try again later or raise --queue-max."
             )),
             Self::Catalog(error) | Self::Planner(PlannerError::Catalog(error)) => catalog_hint(error),
+            Self::ReadOnlyTransaction { .. } => Some(
+                "Transactions are read-only snapshots: run it outside of BEGIN … COMMIT (autocommit)."
+                    .to_owned(),
+            ),
             Self::StatementTimeout => Some("Raise statement_timeout to let it run longer.".to_owned()),
             Self::TooManyConnections { n_max } => {
                 Some(format!("The limit is {n_max}; raise --connections-max."))
@@ -286,13 +290,12 @@ impl Error {
         let code = match self.sqlstate() {
             "57014" => Code::Cancelled,
             "28P01" | "28000" => Code::Unauthenticated,
-            "42501" => Code::PermissionDenied,
             "42P01" | "3F000" | "3D000" | "26000" | "34000" => Code::NotFound,
             "42P07" | "42P05" | "42P06" => Code::AlreadyExists,
             "0A000" => Code::Unimplemented,
             "53300" | "53200" | "53400" | "54001" => Code::ResourceExhausted,
             "57P01" | "58030" | "08006" => Code::Unavailable,
-            "25P02" | "25P01" | "25006" | "55000" => Code::FailedPrecondition,
+            "25P02" | "25P01" | "25006" => Code::FailedPrecondition,
             "40001" => Code::Aborted,
             state if state.starts_with("XX") => Code::Internal,
             _ => Code::InvalidArgument,

@@ -19,7 +19,7 @@ use tarn_planner::{Statement, plan};
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
 use crate::query::CommandTag;
-use crate::session::Session;
+use crate::session::{Session, Status};
 
 /// How often a statement starts over because another one wrote meanwhile.
 const N_TRIES_MAX: usize = 10;
@@ -69,6 +69,16 @@ fn merge(declared: &[Option<DataType>], found: Vec<Option<DataType>>) -> Vec<Opt
         .collect()
 }
 
+/// Refuses to change anything inside of a transaction: ROLLBACK could not undo it.
+pub(crate) fn check_writable(session: &Session, what: &str) -> Result<()> {
+    let on = |name: &str| session.setting(name).as_deref() == Some("on");
+    let in_transaction = session.status() != Status::Idle;
+    if in_transaction || on("default_transaction_read_only") || on("transaction_read_only") {
+        return Err(Error::ReadOnlyTransaction { what: what.to_owned() });
+    }
+    Ok(())
+}
+
 /// Runs one writing statement.
 pub(crate) async fn run(
     session: &Arc<Session>,
@@ -77,19 +87,13 @@ pub(crate) async fn run(
     parameters: Vec<ScalarValue>,
     query_id: QueryId,
 ) -> Result<CommandTag> {
-    let on = |name: &str| session.setting(name).as_deref() == Some("on");
-    if on("default_transaction_read_only") || on("transaction_read_only") {
-        let what = format!("{write:?}").to_uppercase();
-        return Err(Error::ReadOnlyTransaction { what });
-    }
+    check_writable(session, &format!("{write:?}").to_uppercase())?;
     let (name, table) = table_of(session, statement)?;
     for _ in 0..N_TRIES_MAX {
         let generation = table.rows().generation();
         match attempt(session, statement, &name, &table, &parameters, query_id, generation).await {
             Err(Error::WriteConflict) => {}
             Ok(n_rows) => {
-                // The transaction reads its own writes.
-                session.inner.lock().pins.retain(|(pinned, _), _| *pinned != name);
                 return Ok(tag(write, n_rows));
             }
             Err(error) => return Err(error),

@@ -242,9 +242,10 @@ impl Session {
     /// Notes that a statement failed: an open transaction can only be rolled back now.
     pub fn fail_transaction(&self) {
         let mut inner = self.inner.lock();
-        if let Transaction::Active(block) = std::mem::take(&mut inner.transaction) {
-            inner.transaction = Transaction::Failed(block);
-        }
+        inner.transaction = match std::mem::take(&mut inner.transaction) {
+            Transaction::Active(block) => Transaction::Failed(block),
+            other => other,
+        };
     }
 
     /// Stops the running statement, if there is one.
@@ -478,9 +479,10 @@ impl Session {
     /// Makes a failed transaction usable again after ROLLBACK TO.
     pub(crate) fn revive(&self) {
         let mut inner = self.inner.lock();
-        if let Transaction::Failed(block) = std::mem::take(&mut inner.transaction) {
-            inner.transaction = Transaction::Active(block);
-        }
+        inner.transaction = match std::mem::take(&mut inner.transaction) {
+            Transaction::Failed(block) => Transaction::Active(block),
+            other => other,
+        };
     }
 
     /// Drops everything that belongs to the session: settings, temporary tables.

@@ -109,7 +109,7 @@ fn value(array: &dyn Array, row: usize) -> Cell {
         T::Time32(_) | T::Time64(_) => text::time(time_micros(array, row)),
         T::Timestamp(unit, zone) => timestamp(array, row, *unit, zone.as_deref()),
         T::Interval(unit) => interval(array, row, *unit),
-        T::Duration(unit) => text::interval(0, 0, duration_micros(array, row, *unit)),
+        T::Duration(unit) => duration(duration_micros(array, row, *unit)),
         T::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
             return value(dictionary.values(), dictionary.normalized_keys()[row]);
@@ -217,6 +217,13 @@ fn interval(array: &dyn Array, row: usize, unit: IntervalUnit) -> String {
             text::interval(value.months, value.days, value.nanoseconds / 1_000)
         }
     }
+}
+
+/// PostgreSQL's difference of timestamps counts in days and the rest of a day.
+fn duration(micros: i64) -> String {
+    const MICROS_PER_DAY: i64 = 86_400_000_000;
+    let days = i32::try_from(micros / MICROS_PER_DAY).unwrap_or(i32::MAX);
+    text::interval(0, days, micros % MICROS_PER_DAY)
 }
 
 fn duration_micros(array: &dyn Array, row: usize, unit: TimeUnit) -> i64 {

@@ -108,6 +108,9 @@ pub(crate) async fn open(
     for label in labels.filter(|label| **label != KNOWN || !options.run_known) {
         runner.add_label(label);
     }
+    if target.is_extended() {
+        runner.add_label("extended");
+    }
     match file.values() {
         Values::Exact => {
             runner.with_validator(exact_validator);

@@ -6,6 +6,7 @@ use sqlparser::ast::{
 };
 
 use super::call;
+use crate::functions::array_literal;
 use crate::statement::fold;
 
 /// Rewrites one expression after its children.
@@ -14,8 +15,9 @@ pub(super) fn rewrite(expr: &mut Expr) {
         // One collation exists, "C"-like code point order, so a COLLATE clause changes nothing.
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
         Expr::BinaryOp { op, .. } => rewrite_operator(op),
-        Expr::AnyOp { compare_op, .. } | Expr::AllOp { compare_op, .. } => {
+        Expr::AnyOp { compare_op, right, .. } | Expr::AllOp { compare_op, right, .. } => {
             rewrite_operator(compare_op);
+            rewrite_array_literal(right);
         }
         Expr::Function(function) => {
             unqualify(function);
@@ -124,6 +126,19 @@ fn unqualify(function: &mut Function) {
     }
 }
 
+/// `'{a,b}'` where an array is wanted is `ARRAY['a', 'b']`.
+fn rewrite_array_literal(expr: &mut Expr) {
+    let Expr::Value(value) = expr else { return };
+    let Value::SingleQuotedString(text) = &value.value else { return };
+    let Some(elements) = array_literal::elements(text) else { return };
+    let element = |element: Option<String>| match element {
+        Some(text) => Expr::value(Value::SingleQuotedString(text)),
+        None => Expr::value(Value::Null),
+    };
+    let elem = elements.into_iter().map(element).collect();
+    *expr = Expr::Array(sqlparser::ast::Array { elem, named: true });
+}
+
 /// `LIKE p ESCAPE '/'` is `LIKE like_escape(p, '/')`, as the engine knows the backslash only.
 fn rewrite_escape<T: std::fmt::Display>(pattern: &mut Expr, escape_char: &mut Option<T>) {
     let Some(escape) = escape_char.take() else { return };
@@ -161,6 +176,7 @@ fn rewrite_cast(inner: &mut Expr, data_type: &mut DataType) -> Option<Expr> {
                 **inner_type = plain;
             }
         }
+        rewrite_array_literal(inner);
         return None;
     }
     let name = catalog_type_name(data_type)?;

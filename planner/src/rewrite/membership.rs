@@ -74,6 +74,8 @@ fn as_condition(expr: &mut Expr) {
             as_condition(right);
         }
         Expr::Nested(inner) => as_condition(inner),
+        // With a constant on the left the engine's anti join forgets NULLs on the right.
+        Expr::InSubquery { expr: tested, .. } if is_constant(tested) => as_value(expr, false),
         Expr::InSubquery { .. } | Expr::Exists { .. } => {}
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. }
             if matches!(right.as_ref(), Expr::Subquery(_)) => {}
@@ -109,8 +111,17 @@ fn compare_with_set(expr: &mut Expr) {
 fn is_subquery_term(expr: &Expr) -> bool {
     match expr {
         Expr::Exists { .. } => true,
-        Expr::InSubquery { .. } => true,
+        Expr::InSubquery { expr: tested, .. } => !is_constant(tested),
         Expr::Nested(inner) => is_subquery_term(inner),
+        _ => false,
+    }
+}
+
+/// Whether an expression names no column.
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) | Expr::TypedString(_) => true,
+        Expr::Cast { expr, .. } | Expr::Nested(expr) | Expr::UnaryOp { expr, .. } => is_constant(expr),
         _ => false,
     }
 }

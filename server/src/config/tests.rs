@@ -32,6 +32,7 @@ fn addresses_beyond_loopback_need_protection() {
     check(&[("flight", "0.0.0.0:1"), ("tls-cert", "c"), ("tls-key", "k")], true);
     check(&[("flight", "0.0.0.0:1"), ("tls-cert", "c"), ("tls-key", "k"), ("auth", "trust")], false);
     check(&[("tls-cert", "c")], false);
+    check(&[("http", "0.0.0.0:8080")], false);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::extended_query::{Portal, StatementEntry};
 use super::rows::{ByteaOutput, DateStyle, EncodeSettings, IntervalStyle, TimeZone};
-use super::wire::{FLUSH_BYTES, Wire};
+use super::wire::{FINISH_TIMEOUT, FLUSH_BYTES, Received, Wire};
 use crate::Shared;
 use crate::error::{Error, Result};
 use crate::query::CommandTag;
@@ -44,7 +44,7 @@ impl Connection {
         if let Err(error) = &ended {
             if !matches!(error, Error::Io(_)) {
                 self.wire.push(&error_message(error, true))?;
-                self.wire.flush().await?;
+                self.wire.finish().await?;
             }
         }
         ended
@@ -52,16 +52,16 @@ impl Connection {
 
     async fn serve(&mut self, stop: &CancellationToken) -> Result<()> {
         self.ready()?;
-        self.wire.flush().await?;
+        self.flush().await?;
         loop {
-            let Some(message) = self.next_message(stop).await? else { return Ok(()) };
-            if matches!(message, Frontend::Terminate(_)) {
-                return Ok(());
+            match self.next_message(stop).await? {
+                None | Some(Received::Message(Frontend::Terminate(_))) => return Ok(()),
+                Some(Received::Message(message)) => self.dispatch(message).await?,
+                Some(Received::Malformed(kind, error)) => self.malformed(kind, &error).await?,
             }
-            self.dispatch(message).await?;
             // Answers of the extended protocol leave together, at Sync or Flush.
             if self.wire.output.len() >= FLUSH_BYTES {
-                self.wire.flush().await?;
+                self.flush().await?;
             }
             if !self.wire.has_message() {
                 self.wire.shrink();
@@ -69,7 +69,7 @@ impl Connection {
         }
     }
 
-    async fn next_message(&mut self, stop: &CancellationToken) -> Result<Option<Frontend>> {
+    async fn next_message(&mut self, stop: &CancellationToken) -> Result<Option<Received>> {
         let (name, what, code) = match self.session.status() {
             Status::Idle => ("idle_session_timeout", "idle-session timeout", "57P05"),
             Status::Active | Status::Failed => {
@@ -99,7 +99,7 @@ impl Connection {
         if matches!(message, Frontend::Sync(_)) {
             self.skipping = false;
             self.sync()?;
-            return self.wire.flush().await;
+            return self.flush().await;
         }
         if self.skipping {
             return Ok(());
@@ -110,7 +110,7 @@ impl Connection {
             Frontend::Describe(describe) => self.describe(&describe),
             Frontend::Execute(execute) => self.execute(execute).await,
             Frontend::Close(close) => self.close(&close),
-            Frontend::Flush(_) => return self.wire.flush().await,
+            Frontend::Flush(_) => return self.flush().await,
             // A client that gave up copying sends these late; PostgreSQL ignores them too.
             Frontend::CopyData(_) | Frontend::CopyDone(_) | Frontend::CopyFail(_) => Ok(()),
             other => Err(Error::Protocol { message: format!("unexpected message {other:?}") }),
@@ -118,9 +118,37 @@ impl Connection {
         match result {
             Err(error) => {
                 self.skipping = true;
-                self.answer_error(&error)
+                self.answer_error(&error)?;
+                // A client may wait for it before it sends its Sync.
+                self.flush().await
             }
             Ok(()) => Ok(()),
+        }
+    }
+
+    /// Answers a message that could not be read.
+    async fn malformed(&mut self, kind: u8, error: &Error) -> Result<()> {
+        if kind == b'Q' {
+            self.skipping = false;
+            self.answer_error(error)?;
+            self.ready()?;
+        } else if !self.skipping {
+            self.skipping = true;
+            self.answer_error(error)?;
+        }
+        self.flush().await
+    }
+
+    /// Writes everything, or gives up on a client that does not read when the session has to end.
+    pub(super) async fn flush(&mut self) -> Result<()> {
+        let terminated = self.session.terminated().clone();
+        let given_up = async {
+            terminated.cancelled().await;
+            tokio::time::sleep(FINISH_TIMEOUT).await;
+        };
+        tokio::select! {
+            flushed = self.wire.flush() => flushed,
+            () = given_up => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
         }
     }
 

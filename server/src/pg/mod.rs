@@ -11,6 +11,7 @@
 //! | module | what |
 //! |---|---|
 //! | `listener` | accept loop, connection limit |
+//! | `frame` | which frames are well formed |
 //! | `wire` | frames in, bytes out, watching for a client that is gone |
 //! | `startup` | the first messages: encryption, parameters, SCRAM, cancel requests |
 //! | `connection` | dispatch, error answers, timeouts of idle sessions |
@@ -23,6 +24,7 @@
 
 mod connection;
 mod extended_query;
+mod frame;
 mod listener;
 pub(crate) mod params;
 pub(crate) mod rows;

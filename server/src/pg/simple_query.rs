@@ -33,7 +33,7 @@ impl Connection {
             }
         }
         self.ready()?;
-        self.wire.flush().await
+        self.flush().await
     }
 
     async fn simple_statement(&mut self, statement: Statement) -> Result<()> {

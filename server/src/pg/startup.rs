@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
 use pgwire::messages::startup::{
-    Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
+    Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus,
+    PasswordMessageFamily, SecretKey,
 };
 use pgwire::messages::{PgWireBackendMessage as Backend, PgWireFrontendMessage as Frontend};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +17,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{error_message, reported_name};
-use super::wire::{Stream, Wire};
+use super::frame;
+use super::wire::{Received, Stream, Wire};
 use crate::Shared;
 use crate::error::{Error, Result};
 use crate::session::{Protocol, Session};
@@ -26,6 +28,9 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest first packet, as in PostgreSQL.
 const PACKET_BYTES_MAX: usize = 10_000;
+
+/// Reads of at most 1 KiB each from a client that was refused, before its connection is closed.
+const N_REFUSED_READS_MAX: usize = 64;
 
 const SSL_REQUEST: i32 = 80_877_103;
 const GSS_REQUEST: i32 = 80_877_104;
@@ -100,7 +105,14 @@ async fn refuse(mut stream: Box<dyn Stream>, error: &Error) -> Result<Started> {
     let message = error_message(error, true);
     message.encode(&mut output).map_err(|error| Error::Internal { what: error.to_string() })?;
     stream.write_all(&output).await?;
-    stream.flush().await?;
+    stream.shutdown().await?;
+    // Closing a socket with unread bytes would discard the message on its way.
+    let mut rest = [0_u8; 1024];
+    for _ in 0..N_REFUSED_READS_MAX {
+        if stream.read(&mut rest).await? == 0 {
+            break;
+        }
+    }
     Ok(Started::Done)
 }
 
@@ -123,7 +135,15 @@ async fn negotiate(
     };
     // A client may ask for each kind of encryption once.
     for _ in 0..4 {
-        let Some(packet) = read_packet(&mut stream).await? else { return Ok(None) };
+        let packet = match read_packet(&mut stream).await {
+            Ok(Some(packet)) => packet,
+            Ok(None) => return Ok(None),
+            Err(error @ Error::Protocol { .. }) => {
+                refuse(stream, &error).await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         let code = packet.first_chunk::<4>().map_or(0, |code| i32::from_be_bytes(*code));
         match (code, &tls) {
             (SSL_REQUEST, Some(acceptor)) if !encrypted => {
@@ -261,6 +281,12 @@ async fn connect(
     peer: SocketAddr,
     encrypted: bool,
 ) -> Result<Arc<Session>> {
+    let config = &shared.config;
+    let local = peer.ip().to_canonical().is_loopback();
+    if config.tls.is_some() && !encrypted && !local && !config.insecure {
+        let message = "connections from other machines need TLS (sslmode=require)".to_owned();
+        return Err(Error::NotAuthorized { message });
+    }
     if !shared.users.trusts(peer) {
         authenticate(shared, wire, &parameters.user, encrypted).await?;
     }
@@ -292,7 +318,11 @@ async fn authenticate(shared: &Arc<Shared>, wire: &mut Wire, user: &str, encrypt
     }
     wire.push(&Backend::Authentication(Authentication::SASL(mechanisms.clone())))?;
     wire.flush().await?;
-    let first = next_password(wire).await?.into_sasl_initial_response().map_err(|_| denied())?;
+    let first = next_password(wire).await?;
+    if let PasswordMessageFamily::Raw(body) = &first {
+        frame::check_sasl_initial_response(body)?;
+    }
+    let first = first.into_sasl_initial_response().map_err(|_| denied())?;
     if !mechanisms.contains(&first.auth_method) {
         let message = "client selected an invalid SASL authentication mechanism".to_owned();
         return Err(Error::Protocol { message });
@@ -312,11 +342,9 @@ async fn authenticate(shared: &Arc<Shared>, wire: &mut Wire, user: &str, encrypt
     wire.push(&Backend::Authentication(Authentication::SASLFinal(Bytes::from(answer))))
 }
 
-async fn next_password(
-    wire: &mut Wire,
-) -> Result<pgwire::messages::startup::PasswordMessageFamily> {
+async fn next_password(wire: &mut Wire) -> Result<PasswordMessageFamily> {
     match wire.next().await? {
-        Some(Frontend::PasswordMessageFamily(message)) => Ok(message),
+        Some(Received::Message(Frontend::PasswordMessageFamily(message))) => Ok(message),
         Some(_) => Err(Error::Protocol { message: "expected a password message".to_owned() }),
         None => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
     }

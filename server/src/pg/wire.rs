@@ -1,22 +1,27 @@
 //! Frames in, bytes out.
 
+use std::time::Duration;
+
 use bytes::{Buf, BytesMut};
 use pgwire::messages::{DecodeContext, PgWireBackendMessage, PgWireFrontendMessage, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::frame;
 use crate::error::{Error, Result};
 
 /// Bytes to gather before they are written to the socket.
 pub(super) const FLUSH_BYTES: usize = 64 * 1024;
 
-/// The largest message of a statement or its parameters; other messages are small.
-const LARGE_FRAME_BYTES_MAX: usize = 256 << 20;
-const SMALL_FRAME_BYTES_MAX: usize = 64 * 1024;
-
 /// Bytes of later messages that are read ahead while a query runs.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
+
+/// How long a client may take to see why its connection ends.
+pub(super) const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Reads from a client whose connection has ended.
+const N_LATE_READS_MAX: usize = 256;
 
 /// Capacity that an idle connection keeps for its next message or result.
 const IDLE_BUFFER_BYTES_MAX: usize = 16 * 1024;
@@ -31,6 +36,14 @@ pub(super) struct Wire {
     input: BytesMut,
     /// Bytes to be written; whole messages only.
     pub(super) output: BytesMut,
+}
+
+/// A frame of the client.
+pub(super) enum Received {
+    /// A message.
+    Message(PgWireFrontendMessage),
+    /// A frame of this type with a body that is not what the type says; the next one is fine.
+    Malformed(u8, Error),
 }
 
 /// How writing ended.
@@ -60,7 +73,7 @@ impl Wire {
     ///
     /// # Cancel safety
     /// Nothing is lost: what was read stays in the buffer.
-    pub(super) async fn next(&mut self) -> Result<Option<PgWireFrontendMessage>> {
+    pub(super) async fn next(&mut self) -> Result<Option<Received>> {
         loop {
             if let Some(message) = self.decode()? {
                 return Ok(Some(message));
@@ -77,30 +90,29 @@ impl Wire {
     }
 
     /// Takes one whole frame off the input.
-    fn decode(&mut self) -> Result<Option<PgWireFrontendMessage>> {
-        let Some((kind, length)) = frame_head(&self.input)? else { return Ok(None) };
+    fn decode(&mut self) -> Result<Option<Received>> {
+        let Some((kind, length)) = frame::head(&self.input)? else { return Ok(None) };
         let total = length + 1;
         if self.input.len() < total {
             return Ok(None);
         }
-        let mut frame = self.input.split_to(total);
-        if matches!(kind, b'Q' | b'P') {
-            // pgwire replaces invalid UTF-8 in statements; PostgreSQL refuses it.
-            check_utf8(frame.get(5..).unwrap_or_default())?;
+        let mut bytes = self.input.split_to(total);
+        if let Err(error) = frame::check(kind, bytes.get(5..).unwrap_or_default()) {
+            return Ok(Some(Received::Malformed(kind, error)));
         }
         let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
         context.awaiting_frontend_ssl = false;
         context.awaiting_frontend_startup = false;
-        match PgWireFrontendMessage::decode(&mut frame, &context) {
-            Ok(Some(message)) => Ok(Some(message)),
-            Ok(None) => Err(protocol("message is incomplete")),
+        match PgWireFrontendMessage::decode(&mut bytes, &context) {
+            Ok(Some(message)) => Ok(Some(Received::Message(message))),
+            Ok(None) => Err(Error::Protocol { message: "message is incomplete".to_owned() }),
             Err(error) => Err(Error::Protocol { message: format!("invalid message: {error}") }),
         }
     }
 
     /// Whether a whole message waits already.
     pub(super) fn has_message(&self) -> bool {
-        matches!(frame_head(&self.input), Ok(Some((_, length))) if self.input.len() > length)
+        matches!(frame::head(&self.input), Ok(Some((_, length))) if self.input.len() > length)
     }
 
     /// Waits until the client closes the connection, reading ahead what it sends meanwhile.
@@ -131,6 +143,24 @@ impl Wire {
             self.output = BytesMut::new();
         }
         Ok(())
+    }
+
+    /// Says that nothing follows and waits a moment until the client has taken notice: closing a
+    /// socket with unread bytes would discard the last message on its way.
+    pub(super) async fn finish(&mut self) -> Result<()> {
+        let finish = async {
+            self.flush().await?;
+            self.stream.shutdown().await?;
+            self.input.clear();
+            for _ in 0..N_LATE_READS_MAX {
+                if !self.read_some().await? {
+                    break;
+                }
+                self.input.clear();
+            }
+            Ok(())
+        };
+        tokio::time::timeout(FINISH_TIMEOUT, finish).await.unwrap_or(Ok(()))
     }
 
     /// Writes everything, unless the statement is told to stop while the client does not read.
@@ -166,61 +196,5 @@ impl Wire {
         if self.input.is_empty() && self.input.capacity() > IDLE_BUFFER_BYTES_MAX {
             self.input = BytesMut::new();
         }
-    }
-}
-
-/// The type and length of the first frame; `None` while its head is incomplete.
-fn frame_head(input: &[u8]) -> Result<Option<(u8, usize)>> {
-    let Some((&kind, rest)) = input.split_first() else { return Ok(None) };
-    let Some(length) = rest.first_chunk::<4>() else { return Ok(None) };
-    let length = i32::from_be_bytes(*length);
-    let n_max = match kind {
-        b'Q' | b'P' | b'B' | b'd' => LARGE_FRAME_BYTES_MAX,
-        _ => SMALL_FRAME_BYTES_MAX,
-    };
-    match usize::try_from(length) {
-        Ok(length) if (4..=n_max).contains(&length) => Ok(Some((kind, length))),
-        _ => Err(Error::Protocol {
-            message: format!("invalid message length {length} for message type {}", char::from(kind)),
-        }),
-    }
-}
-
-fn check_utf8(bytes: &[u8]) -> Result<()> {
-    // Statement names and texts end with a byte zero, parameter types follow: check each text.
-    let end = bytes.iter().rposition(|byte| *byte == 0).unwrap_or(bytes.len());
-    let texts = bytes.get(..end).unwrap_or_default().split(|byte| *byte == 0).take(2);
-    for text in texts {
-        if let Err(error) = std::str::from_utf8(text) {
-            let byte = text.get(error.valid_up_to()).copied().unwrap_or_default();
-            return Err(Error::Value {
-                code: "22021",
-                message: format!("invalid byte sequence for encoding \"UTF8\": 0x{byte:02x}"),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn protocol(message: &str) -> Error {
-    Error::Protocol { message: message.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::frame_head;
-
-    #[test]
-    fn lengths_are_bounded_before_anything_is_allocated() {
-        let frame = |kind: u8, length: i32| {
-            let mut bytes = vec![kind];
-            bytes.extend(length.to_be_bytes());
-            frame_head(&bytes)
-        };
-        assert!(matches!(frame(b'Q', 4), Ok(Some((b'Q', 4)))));
-        for (kind, length) in [(b'Q', 3), (b'Q', -1), (b'Q', i32::MAX), (b'E', 70_000), (b'?', -5)] {
-            assert!(frame(kind, length).is_err(), "{kind} {length}");
-        }
-        assert!(matches!(frame_head(b"Q\0\0"), Ok(None)));
     }
 }

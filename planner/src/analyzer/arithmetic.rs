@@ -1,0 +1,102 @@
+//! Operators and casts on numbers.
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::utils::NamePreserver;
+
+use super::sums::widen_sum;
+use crate::functions::numeric::checked::checked;
+use crate::functions::numeric::divide;
+use crate::functions::numeric::round::rounding_cast;
+
+/// Replaces operators and casts that DataFusion evaluates otherwise than PostgreSQL.
+#[derive(Debug, Default)]
+pub struct PostgresArithmetic;
+
+impl AnalyzerRule for PostgresArithmetic {
+    fn name(&self) -> &'static str {
+        "postgres_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(rewrite_plan).map(|result| result.data)
+    }
+}
+
+fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = &plan {
+        let source = DFSchema::try_from_qualified_schema(
+            scan.table_name.clone(),
+            &scan.source.schema(),
+        )?;
+        schema.merge(&source);
+    }
+    let names = NamePreserver::new(&plan);
+    let result = plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let result = expr.transform_up(|expr| rewrite(expr, &schema))?;
+        Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
+    })?;
+    // Types may have changed below as well as here.
+    result.map_data(LogicalPlan::recompute_schema)
+}
+
+fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::BinaryExpr(binary) => rewrite_binary(binary, schema),
+        Expr::Cast(cast) => {
+            let from = cast.expr.get_type(schema)?;
+            match rounding_cast(&from, cast.field.data_type()) {
+                Some(function) => Ok(call(function, vec![*cast.expr])),
+                None => Ok(Transformed::no(Expr::Cast(cast))),
+            }
+        }
+        Expr::Negative(inner) => {
+            let data_type = inner.get_type(schema)?;
+            match checked(Operator::Minus, &data_type) {
+                Some(function) if !matches!(*inner, Expr::Literal(..)) => {
+                    let zero = Expr::Literal(ScalarValue::new_zero(&data_type)?, None);
+                    Ok(call(function, vec![zero, *inner]))
+                }
+                _ => Ok(Transformed::no(Expr::Negative(inner))),
+            }
+        }
+        Expr::AggregateFunction(function) => widen_sum(function, schema),
+        expr => Ok(Transformed::no(expr)),
+    }
+}
+
+fn rewrite_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    use Operator::{Divide, Minus, Multiply, Plus};
+    if !matches!(binary.op, Plus | Minus | Multiply | Divide) {
+        return Ok(Transformed::no(Expr::BinaryExpr(binary)));
+    }
+    let left = binary.left.get_type(schema)?;
+    let right = binary.right.get_type(schema)?;
+    if left == right {
+        if let Some(function) = checked(binary.op, &left) {
+            return Ok(call(function, vec![*binary.left, *binary.right]));
+        }
+    }
+    match divide::numeric(&binary, &left, &right) {
+        Some((function, scale)) => {
+            let scale = Expr::Literal(ScalarValue::Int8(Some(scale)), None);
+            Ok(call(function, vec![*binary.left, *binary.right, scale]))
+        }
+        None => Ok(Transformed::no(Expr::BinaryExpr(binary))),
+    }
+}
+
+fn call(
+    function: std::sync::Arc<datafusion::logical_expr::ScalarUDF>,
+    args: Vec<Expr>,
+) -> Transformed<Expr> {
+    Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, args)))
+}
