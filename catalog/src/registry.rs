@@ -119,24 +119,27 @@ impl Catalog {
     pub fn rescan(&self) -> BoxFuture<'_, Result<Vec<(String, CatalogError)>>> {
         Box::pin(async move {
             let mut last = self.scan.lock().await;
+            let began = Instant::now();
             let broken = self.scan_all().await?;
-            *last = Some(Instant::now());
+            *last = Some(began);
             Ok(broken)
         })
     }
 
-    /// Searches the paths unless that was done within `age_max`.
+    /// Searches the paths unless a search has begun since `asked_at`, so that statements which
+    /// wait for one share it.
     ///
     /// # Errors
     /// As [`Self::rescan`].
-    pub fn rescan_if_older(&self, age_max: Duration) -> BoxFuture<'_, Result<()>> {
+    pub fn rescan_since(&self, asked_at: Instant) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let mut last = self.scan.lock().await;
-            if last.is_some_and(|at| at.elapsed() < age_max) {
+            if last.is_some_and(|began| began >= asked_at) {
                 return Ok(());
             }
+            let began = Instant::now();
             self.scan_all().await?;
-            *last = Some(Instant::now());
+            *last = Some(began);
             Ok(())
         })
     }

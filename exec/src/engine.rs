@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ExecError, Result};
 use crate::id::QueryId;
+use crate::interrupt::interruptible;
 use crate::query::{self, QueryStream};
 
 /// Each CPU thread reserves this much address space for its stack; only what is used is paid for.
@@ -145,8 +146,11 @@ impl Engine {
         context: Arc<TaskContext>,
         cancel: CancellationToken,
     ) -> Result<QueryStream> {
+        // A query that nobody waits for any more has to stop as well as a cancelled one.
+        let stop = cancel.child_token();
+        let plan = interruptible(plan, &stop).map_err(|error| ExecError::Engine(Box::new(error)))?;
         let permit = self.admit(&cancel).await?;
-        Ok(query::start(self, id, plan, context, cancel, permit))
+        Ok(query::start(self, id, plan, context, stop, permit))
     }
 
     /// Waits for a place among the running queries.

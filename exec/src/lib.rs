@@ -11,6 +11,7 @@
 mod engine;
 mod error;
 mod id;
+mod interrupt;
 mod progress;
 mod query;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 
 /// What the scans of a query have read.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -48,7 +49,8 @@ fn add(plan: &Arc<dyn ExecutionPlan>, progress: &mut Progress) {
             progress.n_bytes_scanned += number(bytes.as_usize());
         }
     }
-    if let Ok(statistics) = plan.partition_statistics(None) {
+    let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::default());
+    if let Ok(statistics) = statistics {
         progress.n_rows_expected += number(statistics.num_rows.get_value().copied().unwrap_or(0));
     }
 }

@@ -69,6 +69,7 @@ impl QueryStream {
 
 impl Drop for QueryStream {
     fn drop(&mut self) {
+        self.cancel.cancel();
         self.task.abort();
     }
 }

@@ -9,6 +9,8 @@ use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions}
 use datafusion::error::{DataFusionError, Result};
 use tarn_catalog::CatalogSnapshot;
 
+use crate::error::PlannerError;
+
 /// Gives session settings to functions.
 pub trait SettingsLookup: fmt::Debug + Send + Sync {
     /// The value of a setting by its folded name.
@@ -16,6 +18,12 @@ pub trait SettingsLookup: fmt::Debug + Send + Sync {
 
     /// Name, value and description of every setting.
     fn all(&self) -> Vec<(String, String, String)>;
+
+    /// Changes a setting for the session, or for the rest of the transaction.
+    ///
+    /// # Errors
+    /// Names and values that SET refuses too.
+    fn set(&self, name: &str, value: &str, local: bool) -> Result<(), PlannerError>;
 }
 
 /// The session that a statement runs in, carried in DataFusion's options under `tarn`.

@@ -7,6 +7,7 @@
 //!
 //! Not here: sockets and protocols, threads, which node runs what, how a plan is executed.
 
+pub mod analyzer;
 pub mod binder;
 mod diagnose;
 mod dialect;

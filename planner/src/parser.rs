@@ -244,7 +244,12 @@ fn split_location(text: &str) -> (&str, Option<Location>) {
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    match (chars.next(), chars.clone().next()) {
+        // Keywords such as LIMIT keep their letters.
+        (Some(_), Some(second)) if second.is_uppercase() => text.to_owned(),
+        (Some(first), _) => first.to_lowercase().chain(chars).collect(),
+        (None, _) => String::new(),
+    }
 }
 
 /// Characters before a location whose line and column count from 1.

@@ -9,6 +9,7 @@ use datafusion::execution::{SessionState, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionConfig;
 
+use crate::analyzer::PostgresArithmetic;
 use crate::facts::SessionFacts;
 use crate::functions;
 use crate::functions::array_literal::ArrayLiterals;
@@ -44,7 +45,8 @@ impl SessionStateFactory {
         let mut builder = SessionStateBuilder::new()
             .with_default_features()
             .with_runtime_env(runtime)
-            .with_config(base_config());
+            .with_config(base_config())
+            .with_analyzer_rule(Arc::new(PostgresArithmetic));
         for rule in physical_rules {
             builder = builder.with_physical_optimizer_rule(rule);
         }
@@ -61,6 +63,7 @@ impl SessionStateFactory {
         if let Some(planners) = builder.expr_planners() {
             // Before DataFusion's own, which would refuse the operands.
             planners.insert(0, Arc::new(ArrayLiterals));
+            planners.insert(1, functions::numeric::planner::planner());
         }
         Self { base: Arc::new(builder.build()) }
     }

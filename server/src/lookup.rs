@@ -1,7 +1,7 @@
 //! Finds relations for a session: its search path, its temporary tables, its pinned versions.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use futures::future::BoxFuture;
@@ -13,9 +13,6 @@ use tarn_planner::rewrite::{Relation, TravelSpec};
 use crate::error::Result;
 use crate::session::{Session, Status};
 use crate::system_tables;
-
-/// A name that is not known makes the server search storage again, but not more often.
-const RESCAN_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// The schema of a session's temporary tables.
 pub(crate) const TEMPORARY: &str = "pg_temp";
@@ -76,7 +73,7 @@ impl<'a> SessionLookup<'a> {
         let mut known = self.resolve(relation.schema.as_deref(), &relation.table);
         if known.is_none() && !relation.maybe_cte {
             // A table may have been added to storage since the last search.
-            catalog.rescan_if_older(RESCAN_AGE_MAX).await?;
+            catalog.rescan_since(Instant::now()).await?;
             known = self.resolve(relation.schema.as_deref(), &relation.table);
         }
         match known {

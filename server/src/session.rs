@@ -15,7 +15,7 @@ use tarn_catalog::memory::MemoryTable;
 use tarn_catalog::{Pinned, TableName, Travel};
 use tarn_exec::QueryId;
 use tarn_planner::variables::Variables;
-use tarn_planner::{SessionFacts, SettingsLookup, Statement};
+use tarn_planner::{PlannerError, SessionFacts, SettingsLookup, Statement};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -530,5 +530,17 @@ impl SettingsLookup for SettingsView {
 
     fn all(&self) -> Vec<(String, String, String)> {
         self.0.settings()
+    }
+
+    fn set(&self, name: &str, value: &str, local: bool) -> Result<(), PlannerError> {
+        if local {
+            let undefined = |_| PlannerError::UndefinedSetting { name: name.to_owned() };
+            return self.0.set_local(name, Some(value)).map_err(undefined);
+        }
+        let mut inner = self.0.inner.lock();
+        inner.variables.set(name, value)?;
+        inner.note_change(name);
+        self.0.generation.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }

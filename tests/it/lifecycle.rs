@@ -280,7 +280,9 @@ async fn a_stop_is_told_to_clients() -> Result<()> {
         ensure!(lines == ["FATAL 57P01", "closed"], "{lines:?}");
     }
     let lines = busy.exchange(b"").await?;
-    ensure!(lines.ends_with(&["FATAL 57P01".to_owned(), "closed".to_owned()]), "{lines:?}");
+    ensure!(lines.ends_with(&["ERROR 57014".to_owned(), "ready I".to_owned()]), "{lines:?}");
+    let lines = busy.exchange(b"").await?;
+    ensure!(lines == ["FATAL 57P01", "closed"], "{lines:?}");
     ensure!(Wire::connect(addr).await.is_err(), "a stopped server takes connections");
     Ok(())
 }

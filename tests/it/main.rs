@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `clients` | drivers, psql, and Delta tables of other writers |
+//! | `tidy` | dependencies between the crates, sizes, one of each big crate |
 //! | `tpch` | the 22 queries over both frontends against DuckDB |
 #![allow(
     clippy::disallowed_methods,
@@ -15,5 +16,6 @@ mod lifecycle;
 mod protocol;
 mod serve;
 mod streaming;
+mod tidy;
 mod tpch;
 mod wire;

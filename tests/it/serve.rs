@@ -70,11 +70,12 @@ async fn table_names(client: &Client) -> Result<Vec<String>> {
     Ok(client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// The SQLSTATE that a statement fails with.
-async fn code_of(client: &Client, sql: &str) -> Result<String> {
+/// Fails unless a statement fails with one of some SQLSTATEs.
+async fn check_fails(client: &Client, sql: &str, codes: &[&str]) -> Result<()> {
     let error = client.query(sql, &[]).await.err().with_context(|| format!("{sql} succeeded"))?;
-    let code = error.code().with_context(|| format!("no SQLSTATE: {error}"))?;
-    Ok(code.code().to_owned())
+    let error = error.as_db_error().with_context(|| format!("{sql}: {error}"))?;
+    ensure!(codes.contains(&error.code().code()), "{sql}: {} {error}", error.code().code());
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,8 +126,7 @@ async fn broken_tables_are_reported_and_skipped() -> Result<()> {
     ensure!(count(&client, "cities").await? == 1_000 && count(&client, "nation").await? == 25);
     // Asked for, a broken table says what is wrong with it, or that it does not exist.
     for name in ["garbage", "cut"] {
-        let code = code_of(&client, &format!("SELECT * FROM {name}")).await?;
-        ensure!(["42P01", "XX001"].contains(&code.as_str()), "{name}: {code}");
+        check_fails(&client, &format!("SELECT * FROM {name}"), &["42P01", "XX001"]).await?;
     }
     server.stop().await;
     Ok(())
@@ -141,20 +141,18 @@ async fn files_that_go_bad_fail_one_statement() -> Result<()> {
     let server = Server::start(&[folder.path().to_owned()]).await?;
     let client = server.connect().await?;
     ensure!(count(&client, "wide").await? == 50_000);
-    // The pages are damaged, the footer is not.
+    // The first page's header is damaged, the footer is not.
     let mut bytes = std::fs::read(at("wide.parquet"))?;
-    for byte in bytes.iter_mut().skip(40).take(60_000) {
+    for byte in bytes.iter_mut().skip(4).take(60) {
         *byte ^= 0x5a;
     }
     std::fs::write(at("wide.parquet"), &bytes)?;
-    let code = code_of(&client, "SELECT sum(id), max(name) FROM wide").await?;
-    ensure!(code == "XX001" || code == "58030", "damaged pages: {code}");
+    check_fails(&client, "SELECT sum(id), max(name) FROM wide", &["XX001"]).await?;
     // A data file of a Delta table is gone.
     let data = std::fs::read_dir(at("nation"))?.flatten().map(|entry| entry.path());
     let data = data.into_iter().find(|path| path.extension().is_some_and(|e| e == "parquet"));
     std::fs::remove_file(data.context("a data file")?)?;
-    let code = code_of(&client, "SELECT max(n_name) FROM nation").await?;
-    ensure!(code == "58P01", "missing file: {code}");
+    check_fails(&client, "SELECT max(n_comment) FROM nation", &["58P01"]).await?;
     std::fs::write(at("people.csv"), "id,name,height\n1,Ann,1.7\nx,\"unclosed")?;
     let _ = client.query("SELECT * FROM people", &[]).await;
     ensure!(count(&client, "cities").await? == 1_000);
@@ -226,8 +224,7 @@ async fn the_next_statement_sees_changes() -> Result<()> {
     ensure!(count(&client, "people2").await? == 100);
     // A file that is gone is no table any more.
     std::fs::remove_file(at("towns.parquet"))?;
-    let code = code_of(&client, "SELECT * FROM towns").await?;
-    ensure!(["42P01", "58P01"].contains(&code.as_str()), "{code}");
+    check_fails(&client, "SELECT * FROM towns", &["42P01", "58P01"]).await?;
     server.stop().await;
     Ok(())
 }
@@ -243,10 +240,12 @@ async fn transactions_are_snapshots() -> Result<()> {
     commit_again(&folder.path().join("nation"))?;
     ensure!(count(&other, "nation").await? == 50);
     ensure!(count(&client, "nation").await? == 25, "a commit was seen inside of a transaction");
-    ensure!(count(&client, "nation VERSION AS OF 1").await? == 50);
+    let newest = log_files(&folder.path().join("nation"))?.len() - 1;
+    let as_of = |version: usize| format!("nation VERSION AS OF {version}");
+    ensure!(count(&client, &as_of(newest)).await? == 50);
     client.batch_execute("COMMIT").await?;
     ensure!(count(&client, "nation").await? == 50);
-    ensure!(count(&client, "nation VERSION AS OF 0").await? == 25);
+    ensure!(count(&client, &as_of(newest - 1)).await? == 25);
     server.stop().await;
     Ok(())
 }

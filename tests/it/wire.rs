@@ -246,8 +246,9 @@ impl Wire {
 
     /// Proves that the connection works.
     pub async fn check_alive(&mut self) -> Result<()> {
-        let lines = self.exchange(&query("SELECT 1 AS one")).await?;
-        ensure!(lines[..3] == ["columns one:23:0", "row 1", "done SELECT 1"], "{lines:?}");
+        let lines = self.exchange(&query("SELECT 'ok' AS is")).await?;
+        ensure!(lines.len() == 4, "{lines:?}");
+        ensure!(lines[..3] == ["columns is:25:0", "row ok", "done SELECT 1"], "{lines:?}");
         Ok(())
     }
 }

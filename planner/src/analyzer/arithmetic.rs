@@ -1,19 +1,19 @@
 //! Operators and casts on numbers.
 
+use std::sync::Arc;
+
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 
-use super::sums::widen_sum;
 use crate::functions::numeric::checked::checked;
-use crate::functions::numeric::divide;
 use crate::functions::numeric::round::rounding_cast;
+use crate::functions::similar_to::similar_to;
 
 /// Replaces operators and casts that DataFusion evaluates otherwise than PostgreSQL.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 _ => Ok(Transformed::no(Expr::Negative(inner))),
             }
         }
-        Expr::AggregateFunction(function) => widen_sum(function, schema),
+        Expr::SimilarTo(like) => Ok(similar_to(like)),
         expr => Ok(Transformed::no(expr)),
     }
 }
@@ -79,24 +79,14 @@ fn rewrite_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<E
         return Ok(Transformed::no(Expr::BinaryExpr(binary)));
     }
     let left = binary.left.get_type(schema)?;
-    let right = binary.right.get_type(schema)?;
-    if left == right {
+    if left == binary.right.get_type(schema)? {
         if let Some(function) = checked(binary.op, &left) {
             return Ok(call(function, vec![*binary.left, *binary.right]));
         }
     }
-    match divide::numeric(&binary, &left, &right) {
-        Some((function, scale)) => {
-            let scale = Expr::Literal(ScalarValue::Int8(Some(scale)), None);
-            Ok(call(function, vec![*binary.left, *binary.right, scale]))
-        }
-        None => Ok(Transformed::no(Expr::BinaryExpr(binary))),
-    }
+    Ok(Transformed::no(Expr::BinaryExpr(binary)))
 }
 
-fn call(
-    function: std::sync::Arc<datafusion::logical_expr::ScalarUDF>,
-    args: Vec<Expr>,
-) -> Transformed<Expr> {
+fn call(function: Arc<ScalarUDF>, args: Vec<Expr>) -> Transformed<Expr> {
     Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, args)))
 }

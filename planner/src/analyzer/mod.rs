@@ -1,19 +1,16 @@
-//! Rules over analysed plans that give operators and casts PostgreSQL's meaning.
+//! A rule over analysed plans that gives operators and casts PostgreSQL's meaning.
 //!
 //! ```text
 //! a + b               (integers)   ->  checked_add(a, b)       22003 instead of wrapping
 //! a / b               (floats)     ->  checked_div(a, b)       22012 instead of infinity
-//! a / b               (decimals)   ->  numeric_div(a, b, s)    at least 16 digits after the point
 //! CAST(a AS integer)  (fraction)   ->  round_to_int4(a)        nearest instead of towards zero
-//! sum(bigint)                      ->  sum(numeric)            no wrapping
+//! a SIMILAR TO p                   ->  similar_to(a, p, '\')   SQL's patterns, whole text
 //! ```
 //!
-//! They run after type coercion, so both operands have their common type, and before constants
-//! are folded. Not here: anything that needs the SQL text ([`crate::rewrite`]).
+//! It runs after type coercion, so both operands have their common type, and before constants
+//! are folded; it changes no types. Not here: what needs the SQL text ([`crate::rewrite`]) and
+//! what changes a result's type ([`crate::functions::numeric::planner`]).
 
 mod arithmetic;
-mod sums;
-mod early;
 
 pub use arithmetic::PostgresArithmetic;
-pub use early::PostgresFunctions;

@@ -1,8 +1,12 @@
 //! Functions that DataFusion lacks or that PostgreSQL defines otherwise, one file each.
 
 pub mod array_literal;
+mod datetime;
+pub(crate) mod fault;
 mod is_member;
+pub mod numeric;
 pub mod pg_catalog;
+pub(crate) mod similar_to;
 mod single_element;
 mod single_value;
 
@@ -17,6 +21,9 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut functions = pg_catalog::scalar_functions();
     functions.push(Arc::new(ScalarUDF::from(is_member::IsMember::new())));
     functions.push(Arc::new(ScalarUDF::from(single_element::SingleElement::new())));
+    functions.extend(numeric::functions());
+    functions.extend(datetime::functions());
+    functions.push(Arc::clone(&similar_to::SIMILAR_TO));
     functions
 }
 

@@ -1,6 +1,6 @@
-//! Joins that DataFusion answers wrongly.
+//! Joins and set operations that DataFusion answers wrongly.
 
-use sqlparser::ast::{JoinConstraint, JoinOperator, Select};
+use sqlparser::ast::{JoinConstraint, JoinOperator, Select, SetExpr, SetOperator, SetQuantifier};
 
 use crate::error::{PlannerError, Result};
 
@@ -26,4 +26,18 @@ pub(super) fn check(select: &Select) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// Refuses EXCEPT ALL and INTERSECT ALL: DataFusion plans them as semi and anti joins, which do not
+/// count how often a row occurs on either side.
+pub(super) fn check_set_operations(body: &SetExpr) -> Result<()> {
+    let SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return Ok(()) };
+    if *set_quantifier == SetQuantifier::All && *op != SetOperator::Union {
+        return Err(PlannerError::Unsupported {
+            what: format!("{op} ALL"),
+            hint: Some(format!("Number equal rows with row_number() and use {op}.")),
+        });
+    }
+    check_set_operations(left)?;
+    check_set_operations(right)
 }

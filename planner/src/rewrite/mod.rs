@@ -70,7 +70,7 @@ impl VisitorMut for Rewriter {
             // Row locks have no meaning on immutable snapshots; PostgreSQL's clients add them freely.
             query.locks.clear();
         }
-        flow(subqueries::fetch_to_limit(query))
+        flow(joins::check_set_operations(&query.body).and_then(|()| subqueries::fetch_to_limit(query)))
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {

@@ -3,7 +3,7 @@
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, LambdaFunction, LambdaFunctionParameter,
     LambdaSyntax, ObjectName, ObjectNamePart, OneOrManyWithParens, Query, SelectItem, SetExpr,
-    TableAlias, TableFactor,
+    TableAlias, TableAliasColumnDef, TableFactor,
 };
 
 use super::call;
@@ -11,6 +11,18 @@ use crate::statement::fold;
 
 /// `pg_catalog.f(x)` in FROM is `f(x)`; `unnest(x)` gets the shape that the planner knows.
 pub(super) fn rewrite(factor: &mut TableFactor) {
+    unqualify(factor);
+    if let TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. } =
+        factor
+    {
+        // The one column is called as the relation is.
+        if let ([_], []) = (array_exprs.as_slice(), alias.columns.as_slice()) {
+            alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+        }
+    }
+}
+
+fn unqualify(factor: &mut TableFactor) {
     let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor else {
         return;
     };

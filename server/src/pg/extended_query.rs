@@ -12,6 +12,7 @@ use pgwire::messages::extendedquery::{
 };
 use pgwire::messages::response::EmptyQueryResponse;
 use tarn_catalog::pg_type::{arrow_type_of, pg_type_of_data_type};
+use tarn_planner::Command;
 
 use super::connection::Connection;
 use super::params::decode_parameter_in;
@@ -171,13 +172,13 @@ impl Connection {
             return Ok(None);
         };
         let parameters = std::mem::take(&mut portal.parameters);
-        let session = Arc::clone(&self.session);
+        let (session, running) = (Arc::clone(&self.session), Arc::clone(&prepared));
         let execution = self
-            .watching(async move { session.execute(&prepared, parameters).await })
+            .watching(async move { session.execute(&running, parameters).await })
             .await?;
         match execution {
             Execution::Done(tag) => {
-                self.forget_deallocated(&tag);
+                self.forget_deallocated(Some(&prepared.command))?;
                 self.complete(&tag)?;
                 portal.state = State::Done(tag);
                 Ok(None)
@@ -218,10 +219,25 @@ impl Connection {
         self.wire.push(&Backend::CloseComplete(CloseComplete::new()))
     }
 
-    /// DEALLOCATE ALL and DISCARD ALL also drop what Parse has made.
-    pub(super) fn forget_deallocated(&mut self, tag: &CommandTag) {
-        if matches!(tag.verb.as_str(), "DEALLOCATE ALL" | "DISCARD ALL") {
-            self.statements.clear();
+    /// DEALLOCATE and DISCARD ALL also drop what Parse has made.
+    ///
+    /// # Errors
+    /// `UndefinedStatement` for a name that is none.
+    pub(super) fn forget_deallocated(&mut self, command: Option<&Command>) -> Result<()> {
+        match command {
+            Some(Command::Deallocate(Some(name))) => match self.statements.remove(name) {
+                Some(_) => Ok(()),
+                None => Err(Error::UndefinedStatement { name: name.clone() }),
+            },
+            Some(Command::Deallocate(None)) => {
+                self.statements.clear();
+                Ok(())
+            }
+            Some(Command::Discard { what }) if what.eq_ignore_ascii_case("all") => {
+                self.statements.clear();
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -38,6 +38,7 @@ impl Connection {
 
     async fn simple_statement(&mut self, statement: Statement) -> Result<()> {
         let session = Arc::clone(&self.session);
+        let command = statement.command().ok();
         let execution = self
             .watching(async move {
                 let prepared = session.prepare(statement, vec![]).await?;
@@ -50,7 +51,7 @@ impl Connection {
             .await?;
         match execution {
             Execution::Done(tag) => {
-                self.forget_deallocated(&tag);
+                self.forget_deallocated(command.as_ref())?;
                 self.complete(&tag)
             }
             Execution::Rows(rows) => {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -57,6 +57,14 @@ impl PostgresProcess {
             .context("starting postgres")?;
         let mut child = Child(child);
         wait_for_port(addr, &mut child, Duration::from_secs(60))?;
+        // The port is open before the server takes connections; its last line says "ready".
+        let ready = cluster.join("postmaster.pid");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !std::fs::read_to_string(&ready).is_ok_and(|text| text.contains("ready")) {
+            ensure!(!child.has_ended(), "PostgreSQL ended at start");
+            ensure!(Instant::now() < deadline, "PostgreSQL does not become ready");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
         let version =
             Command::new(folder_of_programs.join("postgres")).arg("--version").output()?;
         let version = String::from_utf8_lossy(&version.stdout);

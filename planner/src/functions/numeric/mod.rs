@@ -4,5 +4,17 @@
 
 pub mod checked;
 pub mod divide;
+pub mod planner;
 pub mod round;
-pub mod simple;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// The functions by which plans name these operations.
+pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
+    let mut functions = checked::functions();
+    functions.extend(divide::functions());
+    functions.extend(round::functions());
+    functions
+}

@@ -15,8 +15,8 @@
 //! | [`quoting`] | `quote_ident`, `format`, `array_upper` |
 //! | [`sets`] | functions that yield rows |
 //!
-//! Not here: the system relations (`catalog::pg_catalog`), `set_config` and functions that act on
-//! other sessions, which need the server.
+//! Not here: the system relations (`catalog::pg_catalog`) and functions that act on other sessions,
+//! which need the server.
 
 mod definitions;
 mod function;

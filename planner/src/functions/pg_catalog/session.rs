@@ -38,6 +38,14 @@ pub(super) const FUNCTIONS: &[Spec] = &[
         Ok(Value::Int(i64::from(call.facts.backend_pid)))
     }),
     stable("current_setting", (1, 2), Kind::Text, current_setting).called_on_null(),
+    volatile("set_config", (3, 3), Kind::Text, |call, row| {
+        let name = call.text(0, row).unwrap_or_default().to_ascii_lowercase();
+        let value = call.text(1, row).unwrap_or_default();
+        let local = call.bool(2, row) == Some(true);
+        let failed = |error| DataFusionError::External(Box::new(error));
+        call.facts.settings.set(&name, value, local).map_err(failed)?;
+        Ok(Value::from_text(call.facts.settings.get(&name)))
+    }),
     stable("pg_postmaster_start_time", (0, 0), Kind::Timestamptz, |call, _| {
         Ok(Value::Instant(call.facts.server_started_at.timestamp_micros()))
     }),

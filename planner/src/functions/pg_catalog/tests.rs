@@ -10,6 +10,7 @@ use tarn_catalog::{
     CatalogSnapshot, ColumnEntry, RoleEntry, SchemaEntry, TableEntry, TableKind, pg_catalog,
 };
 
+use crate::error::PlannerError;
 use crate::facts::{SessionFacts, SettingsLookup};
 
 #[derive(Debug)]
@@ -22,6 +23,13 @@ impl SettingsLookup for Settings {
 
     fn all(&self) -> Vec<(String, String, String)> {
         Vec::new()
+    }
+
+    fn set(&self, name: &str, _value: &str, _local: bool) -> std::result::Result<(), PlannerError> {
+        match name {
+            "jit" => Ok(()),
+            _ => Err(PlannerError::UndefinedSetting { name: name.to_owned() }),
+        }
     }
 }
 
@@ -132,6 +140,7 @@ fn the_session() {
     check("current_setting('server_version')", "16.6 (tarn)");
     check("current_setting('nonsense', true)", "");
     check("current_setting('default_table_access_method')", "heap");
+    check("set_config('jit', 'off', false)", "");
     check("pg_typeof(1::int)", "integer");
     check("pg_encoding_to_char(6)", "UTF8");
     check("pg_advisory_unlock_all()", "");
