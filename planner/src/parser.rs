@@ -1,5 +1,7 @@
 //! SQL text to statements: splitting, limits on size and depth, positions.
 
+use std::sync::Arc;
+
 use sqlparser::ast::Statement as Ast;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -21,6 +23,13 @@ pub struct ParseLimits {
     pub n_nesting_max: usize,
     /// Operators in one chain without parentheses or commas, such as ORed terms.
     pub n_chain_max: usize,
+    /// Arithmetic operators, concatenations and casts in one chain: each term is typed again for
+    /// every one behind it.
+    pub n_arithmetic_max: usize,
+    /// Queries named by one WITH.
+    pub n_with_max: usize,
+    /// Characters of one number.
+    pub n_number_chars_max: usize,
     /// Branches of one chain of UNION, INTERSECT and EXCEPT.
     pub n_set_operations_max: usize,
     /// Joined relations in one chain, counted by JOIN keywords.
@@ -33,6 +42,9 @@ impl Default for ParseLimits {
             n_statement_bytes_max: 64 << 20,
             n_nesting_max: 400,
             n_chain_max: 2_000,
+            n_arithmetic_max: 500,
+            n_with_max: 500,
+            n_number_chars_max: 1_000,
             n_set_operations_max: 500,
             n_joins_max: 200,
         }
@@ -54,10 +66,12 @@ pub fn parse(sql: &str, limits: &ParseLimits) -> Result<Vec<Statement>> {
     let tokens = Tokenizer::new(&dialect, sql)
         .tokenize_with_location()
         .map_err(|error| tokenizer_error(sql, error))?;
+    let source: Arc<str> = sql.into();
+    let mut cursor = Cursor::new(sql);
     let mut statements = Vec::new();
     for tokens in split(tokens) {
         check_size(&tokens, limits)?;
-        statements.push(parse_one(sql, &dialect, tokens, limits)?);
+        statements.push(parse_one(&source, &mut cursor, &dialect, tokens, limits)?);
     }
     Ok(statements)
 }
@@ -80,6 +94,8 @@ fn split(tokens: Vec<TokenWithSpan>) -> Vec<Vec<TokenWithSpan>> {
 #[derive(Default)]
 struct Level {
     n_chain: usize,
+    n_arithmetic: usize,
+    n_with: usize,
     n_set_operations: usize,
     n_joins: usize,
 }
@@ -87,8 +103,27 @@ struct Level {
 fn check_size(tokens: &[TokenWithSpan], limits: &ParseLimits) -> Result<()> {
     let mut levels = vec![Level::default()];
     let mut n_cases = 0_usize;
+    let mut after_as = false;
     for token in tokens {
+        if let (Token::LParen, true, Some(level)) = (&token.token, after_as, levels.last_mut()) {
+            level.n_with += 1;
+            if level.n_with > limits.n_with_max {
+                return Err(too_complex("queries in one WITH", limits.n_with_max));
+            }
+        }
         match &token.token {
+            Token::Whitespace(_) => continue,
+            Token::Word(word) => after_as = word.keyword == Keyword::AS,
+            _ => after_as = false,
+        }
+        match &token.token {
+            Token::Number(digits, _) if digits.len() > limits.n_number_chars_max => {
+                return Err(PlannerError::Semantics {
+                    code: "22003",
+                    message: "value overflows numeric format".to_owned(),
+                    position: None,
+                });
+            }
             Token::LParen | Token::LBracket => levels.push(Level::default()),
             Token::RParen | Token::RBracket if levels.len() > 1 => {
                 levels.pop();
@@ -106,6 +141,9 @@ fn check_size(tokens: &[TokenWithSpan], limits: &ParseLimits) -> Result<()> {
         if level.n_chain > limits.n_chain_max {
             return Err(too_complex("operators in one chain", limits.n_chain_max));
         }
+        if level.n_arithmetic > limits.n_arithmetic_max {
+            return Err(too_complex("arithmetic operators in one chain", limits.n_arithmetic_max));
+        }
         if level.n_set_operations > limits.n_set_operations_max {
             return Err(too_complex("set operations in one chain", limits.n_set_operations_max));
         }
@@ -118,7 +156,10 @@ fn check_size(tokens: &[TokenWithSpan], limits: &ParseLimits) -> Result<()> {
 
 fn count(token: &Token, level: &mut Level) {
     match token {
-        Token::Comma => level.n_chain = 0,
+        Token::Comma => {
+            level.n_chain = 0;
+            level.n_arithmetic = 0;
+        }
         Token::Plus
         | Token::Minus
         | Token::Mul
@@ -126,12 +167,20 @@ fn count(token: &Token, level: &mut Level) {
         | Token::Mod
         | Token::StringConcat
         | Token::DoubleColon
-        | Token::CustomBinaryOperator(_) => level.n_chain += 1,
+        | Token::CustomBinaryOperator(_) => {
+            level.n_chain += 1;
+            level.n_arithmetic += 1;
+        }
         Token::Word(word) => match word.keyword {
-            Keyword::AND | Keyword::OR | Keyword::NOT => level.n_chain += 1,
+            Keyword::NOT => level.n_chain += 1,
+            Keyword::AND | Keyword::OR => {
+                level.n_chain += 1;
+                level.n_arithmetic = 0;
+            }
             Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
                 level.n_set_operations += 1;
                 level.n_chain = 0;
+                level.n_arithmetic = 0;
                 level.n_joins = 0;
             }
             Keyword::JOIN => level.n_joins += 1,
@@ -146,7 +195,8 @@ fn too_complex(what: &str, limit: usize) -> PlannerError {
 }
 
 fn parse_one(
-    sql: &str,
+    source: &Arc<str>,
+    cursor: &mut Cursor<'_>,
     dialect: &TarnDialect,
     tokens: Vec<TokenWithSpan>,
     limits: &ParseLimits,
@@ -156,7 +206,10 @@ fn parse_one(
         .find(|t| !matches!(t.token, Token::Whitespace(_)))
         .map_or(Location::new(1, 1), |t| t.span.start);
     let end = tokens.last().map(|t| t.span.end);
-    let text = slice(sql, start, end).trim_end().to_owned();
+    let sql: &str = source;
+    let (from, n_chars_before) = cursor.seek(start);
+    let to = end.map_or(sql.len(), |end| cursor.seek(end).0);
+    let text = sql.get(from..to).unwrap_or(sql).trim_end().to_owned();
     // Each level of nesting passes through several of the parser's guarded functions.
     let mut parser = Parser::new(dialect)
         .with_recursion_limit(limits.n_nesting_max.saturating_mul(4))
@@ -167,7 +220,7 @@ fn parse_one(
         return Err(unexpected(sql, &rest));
     }
     reject_ignored_clauses(&ast)?;
-    Ok(Statement::new(ast, text, sql, char_offset(sql, start)))
+    Ok(Statement::new(ast, text, source, n_chars_before))
 }
 
 /// Refuses what the parser reads and the planner would drop without a word.
@@ -262,12 +315,32 @@ pub fn char_offset(sql: &str, at: Location) -> usize {
     before.saturating_add(column_index).min(sql.chars().count())
 }
 
-/// The text between two locations.
-fn slice(sql: &str, start: Location, end: Option<Location>) -> &str {
-    let byte = |chars: usize| sql.char_indices().nth(chars).map_or(sql.len(), |(at, _)| at);
-    let from = byte(char_offset(sql, start));
-    let to = end.map_or(sql.len(), |end| byte(char_offset(sql, end)));
-    sql.get(from..to).unwrap_or(sql)
+/// Walks through a text once, however many places in it are looked up in order.
+struct Cursor<'a> {
+    rest: std::str::Chars<'a>,
+    n_bytes: usize,
+    n_chars: usize,
+    at: Location,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { rest: text.chars(), n_bytes: 0, n_chars: 0, at: Location::new(1, 1) }
+    }
+
+    /// Bytes and characters before a location, which is not before the last one asked for.
+    fn seek(&mut self, target: Location) -> (usize, usize) {
+        while (self.at.line, self.at.column) < (target.line, target.column) {
+            let Some(c) = self.rest.next() else { break };
+            self.n_bytes += c.len_utf8();
+            self.n_chars += 1;
+            self.at = match c {
+                '\n' => Location::new(self.at.line + 1, 1),
+                _ => Location::new(self.at.line, self.at.column + 1),
+            };
+        }
+        (self.n_bytes, self.n_chars)
+    }
 }
 
 #[cfg(test)]

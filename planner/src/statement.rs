@@ -30,8 +30,8 @@ pub struct Statement {
 }
 
 impl Statement {
-    pub(crate) fn new(ast: Ast, text: String, source: &str, offset: usize) -> Self {
-        Self { ast: Arc::new(ast), text: text.into(), source: source.into(), offset }
+    pub(crate) fn new(ast: Ast, text: String, source: &Arc<str>, offset: usize) -> Self {
+        Self { ast: Arc::new(ast), text: text.into(), source: Arc::clone(source), offset }
     }
 
     /// A statement made from another one's parts, for example the query inside EXPLAIN.

@@ -39,6 +39,7 @@ pub(crate) fn provider(
     let batch = match schema {
         "pg_catalog" => match table {
             "pg_settings" => Some(live::settings(&session.settings())?),
+            "pg_timezone_names" => Some(tarn_planner::functions::pg_catalog::timezone_names()?),
             "pg_stat_activity" => Some(live::stat_activity(&activity(session))?),
             _ => {
                 let snapshot = session.shared.catalog.snapshot();

@@ -151,6 +151,13 @@ impl EngineFault {
         if let ParquetError::External(inner) = error {
             return Self::of_external(inner.as_ref());
         }
+        // The reader of footers keeps only the text of what storage said.
+        if let Some((_, text)) = error.to_string().split_once("Object Store error: ") {
+            if text.contains(" not found") {
+                return Self::missing_file(text);
+            }
+            return Self { detail: Some(text.to_owned()), ..Self::new("58030", "could not read from storage") };
+        }
         Self {
             hint: Some("Other tables are not affected; restore the damaged file.".to_owned()),
             ..Self::new("XX001", format!("a Parquet file is damaged: {error}"))
@@ -159,16 +166,20 @@ impl EngineFault {
 
     fn of_store(error: &object_store::Error) -> Self {
         if let object_store::Error::NotFound { path, .. } = error {
-            return Self {
-                detail: Some(format!("The object \"{path}\" is gone.")),
-                hint: Some("The table's files may have been removed; run the query again.".to_owned()),
-                ..Self::new("58P01", "a data file does not exist")
-            };
+            return Self::missing_file(&format!("The object \"{path}\" is gone."));
         }
         Self {
             detail: Some(error.to_string()),
             hint: Some("Check that the storage can be reached and its credentials are valid.".to_owned()),
             ..Self::new("58030", "could not read from storage")
+        }
+    }
+
+    fn missing_file(detail: &str) -> Self {
+        Self {
+            detail: Some(detail.to_owned()),
+            hint: Some("The table's files may have been removed; run the query again.".to_owned()),
+            ..Self::new("58P01", "a data file does not exist")
         }
     }
 

@@ -140,7 +140,9 @@ fn write_field(field: Field, plain: bool, moment: &Moment, out: &mut String) -> 
 
 fn write_name(field: Field, plain: bool, moment: &Moment, out: &mut String) -> Result<()> {
     let month = usize::try_from(moment.month - 1).unwrap_or(usize::MAX);
-    let weekday = || Ok(moment.date()?.weekday().num_days_from_sunday() as usize);
+    let weekday = || -> Result<usize> {
+        Ok(usize::try_from(moment.date()?.weekday().num_days_from_sunday()).unwrap_or(0))
+    };
     let (text, case, width) = match field {
         Field::MonthName(case) => (MONTHS.get(month), case, 9),
         Field::MonthShort(case) => (MONTHS.get(month), case, 3),

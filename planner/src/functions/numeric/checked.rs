@@ -60,6 +60,27 @@ impl fmt::Debug for Checked {
     }
 }
 
+impl Checked {
+    /// Writes `a + b + c` in one go: asking each operator for the text to its left would copy the
+    /// text of a long chain once for every term, in each of the planner's many passes.
+    fn chain(&self, left: &Expr, right: &Expr, show: impl Fn(&Expr) -> String) -> String {
+        let mut terms = vec![(self.op, right)];
+        let mut first = left;
+        while let Expr::ScalarFunction(call) = first
+            && let Some(checked) = call.func.inner().downcast_ref::<Self>()
+            && let [left, right] = call.args.as_slice()
+        {
+            terms.push((checked.op, right));
+            first = left;
+        }
+        let mut text = show(first);
+        for (op, term) in terms.into_iter().rev() {
+            text.push_str(&format!(" {op} {}", show(term)));
+        }
+        text
+    }
+}
+
 impl ScalarUDFImpl for Checked {
     fn name(&self) -> &str {
         self.name
@@ -68,7 +89,7 @@ impl ScalarUDFImpl for Checked {
     /// Plans show the operator.
     fn display_name(&self, args: &[Expr]) -> Result<String> {
         match args {
-            [left, right] => Ok(format!("{left} {} {right}", self.op)),
+            [left, right] => Ok(self.chain(left, right, ToString::to_string)),
             _ => Ok(self.name.to_owned()),
         }
     }
@@ -76,9 +97,7 @@ impl ScalarUDFImpl for Checked {
     /// Output columns keep the name that the operator gave them.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         match args {
-            [left, right] => {
-                Ok(format!("{} {} {}", left.schema_name(), self.op, right.schema_name()))
-            }
+            [left, right] => Ok(self.chain(left, right, |e| e.schema_name().to_string())),
             _ => Ok(self.name.to_owned()),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! The analyzer puts these in the places of operators; users do not call them.
 
+pub(crate) mod aggregates;
 pub mod checked;
 pub mod divide;
 pub mod planner;

@@ -47,14 +47,14 @@ impl ExprPlanner for NumericOperators {
         &self,
         mut expr: RawAggregateExpr,
     ) -> Result<PlannerResult<RawAggregateExpr>> {
-        if expr.func.name() == "sum" {
+        if expr.func.name() == "numeric_sum" {
             narrow(&mut expr.args);
         }
         Ok(PlannerResult::Original(expr))
     }
 
     fn plan_window(&self, mut expr: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
-        if expr.func_def.name() == "sum" {
+        if expr.func_def.name() == "numeric_sum" {
             narrow(&mut expr.args);
         }
         Ok(PlannerResult::Original(expr))

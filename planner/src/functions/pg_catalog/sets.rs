@@ -18,7 +18,7 @@ pub(super) fn functions() -> Vec<Arc<TableFunction>> {
         Arc::new(TableFunction::new(name.to_owned(), Arc::new(RowFunction { rows })))
     };
     vec![
-        function("pg_timezone_names", |_| timezone_names()),
+        function("pg_timezone_names", |_| Ok(timezone_names()?)),
         function("pg_show_all_settings", |facts| Ok(live::settings(&facts.settings.all())?)),
     ]
 }
@@ -44,7 +44,7 @@ impl TableFunctionImpl for RowFunction {
 ///
 /// # Errors
 /// `Internal` only.
-pub fn timezone_names() -> Result<RecordBatch> {
+pub fn timezone_names() -> tarn_catalog::Result<RecordBatch> {
     let now = Utc::now().naive_utc();
     let zones = chrono_tz::TZ_VARIANTS.iter().map(|zone| {
         let offset = zone.offset_from_utc_datetime(&now);
@@ -52,5 +52,5 @@ pub fn timezone_names() -> Result<RecordBatch> {
         let name = offset.abbreviation().unwrap_or_else(|| zone.name());
         (zone.name(), name.to_owned(), seconds, !offset.dst_offset().is_zero())
     });
-    Ok(live::timezone_names(&zones.collect::<Vec<_>>())?)
+    live::timezone_names(&zones.collect::<Vec<_>>())
 }

@@ -183,7 +183,10 @@ fn quoting_and_arrays() {
     check("format('%2$s %1$s', 'a', 'b')", "b a");
     check("array_upper(make_array(1, 2, 3), 1)", "3");
     check("like_escape('pg/_%\\', '/')", "pg\\_%\\\\");
-    check("json_build_object('a', 1, 'b', NULL, 'c', 'x\"')", "{\"a\" : 1, \"b\" : null, \"c\" : \"x\\\"\"}");
+    check(
+        "json_build_object('a', 1, 'b', NULL, 'c', 'x\"')",
+        "{\"a\" : 1, \"b\" : null, \"c\" : \"x\\\"\"}",
+    );
     check("array_lower(make_array(1, 2, 3), 1)", "1");
 }
 
