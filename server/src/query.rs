@@ -25,6 +25,7 @@ use tarn_planner::binder::{Bound, Pin, bind};
 use tarn_planner::rewrite::strip_suffix;
 use tarn_planner::{Command, PlannerError, Statement, plan};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
@@ -228,9 +229,10 @@ impl Session {
         if self.status() == Status::Failed && !prepared.ends_transaction() {
             return Err(Error::FailedTransaction);
         }
+        let token = self.fresh_token();
         let session = Arc::clone(self);
-        let prepared = self.on_cpu(async move { session.plan_prepared(prepared, declared).await });
-        Ok(Arc::new(prepared.await?))
+        let planned = self.on_cpu(async move { session.plan_prepared(prepared, declared).await });
+        Ok(Arc::new(bounded(planned, &token, self.deadline()).await?))
     }
 
     async fn plan_prepared(
@@ -309,25 +311,13 @@ impl Session {
         }
         let query_id = QueryId::next();
         let token = self.begin_statement(query_id, prepared.statement.text());
-        let timeout_ms = self.timeout_ms("statement_timeout");
-        let deadline = (timeout_ms > 0)
-            .then(|| Instant::now() + std::time::Duration::from_millis(timeout_ms));
+        let deadline = self.deadline();
         let session = Arc::clone(self);
         let prepared = Arc::clone(prepared);
         let work = self.on_cpu(async move {
             session.execute_here(&prepared, parameters, query_id, deadline).await
         });
-        let timed_out = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        let result = tokio::select! {
-            result = work => result,
-            () = token.cancelled() => Err(ExecError::Cancelled.into()),
-            () = timed_out => Err(Error::StatementTimeout),
-        };
+        let result = bounded(work, &token, deadline).await;
         if !matches!(result, Ok(Execution::Rows(_))) {
             self.end_statement(query_id);
         }
@@ -479,6 +469,12 @@ impl Session {
         Rows { session: Arc::clone(self), schema, verb, source, query_id, deadline: None }
     }
 
+    /// When a statement that begins now has to be done.
+    fn deadline(&self) -> Option<Instant> {
+        let timeout_ms = self.timeout_ms("statement_timeout");
+        (timeout_ms > 0).then(|| Instant::now() + std::time::Duration::from_millis(timeout_ms))
+    }
+
     /// Runs planning work on the CPU threads; a panic there becomes an error.
     async fn on_cpu<T: Send + 'static>(
         &self,
@@ -501,6 +497,25 @@ impl Session {
             }
             Err(_) => Err(ExecError::Stopping.into()),
         }
+    }
+}
+
+/// Waits for work unless the statement is cancelled or out of time, planning included.
+async fn bounded<T>(
+    work: impl Future<Output = Result<T>>,
+    token: &CancellationToken,
+    deadline: Option<Instant>,
+) -> Result<T> {
+    let timed_out = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = work => result,
+        () = token.cancelled() => Err(ExecError::Cancelled.into()),
+        () = timed_out => Err(Error::StatementTimeout),
     }
 }
 

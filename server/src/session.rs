@@ -270,15 +270,18 @@ impl Session {
         self.cancel.lock().clone()
     }
 
+    /// A token that is not cancelled: requests from before no longer count.
+    pub(crate) fn fresh_token(&self) -> CancellationToken {
+        let mut cancel = self.cancel.lock();
+        if cancel.is_cancelled() {
+            *cancel = CancellationToken::new();
+        }
+        cancel.clone()
+    }
+
     /// Begins a statement: cancel requests from before no longer count.
     pub(crate) fn begin_statement(&self, query_id: QueryId, text: &str) -> CancellationToken {
-        let token = {
-            let mut cancel = self.cancel.lock();
-            if cancel.is_cancelled() {
-                *cancel = CancellationToken::new();
-            }
-            cancel.clone()
-        };
+        let token = self.fresh_token();
         let running = Running { query_id, text: text.into(), started_at: Utc::now() };
         self.inner.lock().running = Some(running);
         token

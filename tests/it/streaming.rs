@@ -199,6 +199,24 @@ async fn statement_timeout_stops_sending() -> Result<()> {
     Ok(())
 }
 
+/// Planning counts as well: these terms take longer than a millisecond on any machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn statement_timeout_stops_planning() -> Result<()> {
+    let server = server().await?;
+    let mut wire = Wire::connect(server.pg_addr()?).await?;
+    wire.exchange(&query("SET statement_timeout = 1")).await?;
+    let terms = vec!["l_orderkey + l_partkey = 2"; 900].join(" OR ");
+    let sql = format!("SELECT count(*) FROM lineitem WHERE {terms}");
+    for bytes in [query(&sql), [parse("", &sql, &[]), sync()].concat()] {
+        let lines = wire.exchange(&bytes).await?;
+        ensure!(lines == ["ERROR 57014", "ready I"], "{lines:?}");
+    }
+    wire.exchange(&query("RESET statement_timeout")).await?;
+    wire.check_alive().await?;
+    server.stop().await;
+    Ok(())
+}
+
 /// A cancel request that comes too late, or early, stops nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_of_an_idle_session_does_nothing() -> Result<()> {
