@@ -293,15 +293,11 @@ impl Walk<'_> {
         }
         // Boxed: the compiler cannot see through the borrows otherwise (rust-lang/rust#102211).
         let columns_of = |file| -> BoxFuture<'_, Option<BTreeSet<String>>> {
-            Box::pin(async move {
-                listing::columns(self.stores, folder, format, file).await.ok()
-            })
+            Box::pin(async move { listing::columns(self.stores, folder, format, file).await.ok() })
         };
         let reads: Vec<_> = files.iter().map(columns_of).collect();
-        let columns: Vec<Option<BTreeSet<String>>> = futures::stream::iter(reads)
-            .buffered(8)
-            .collect()
-            .await;
+        let columns: Vec<Option<BTreeSet<String>>> =
+            futures::stream::iter(reads).buffered(8).collect().await;
         columns.iter().zip(columns.iter().skip(1)).all(|(a, b)| a.is_some() && a == b)
     }
 }

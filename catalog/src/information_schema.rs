@@ -156,9 +156,11 @@ fn facets(column: &Column<'_>) -> Facets {
             25 | 1042 | 1043 => Some(length.map_or(OCTETS_MAX, |length| length * 4)),
             _ => None,
         },
-        numeric_precision: decimal.map(|d| d >> 16).or(numeric.map(|(precision, ..)| precision)),
-        numeric_radix: (oid == 1700).then_some(10).or(numeric.map(|(_, radix, _)| radix)),
-        numeric_scale: decimal.map(|d| d & 0x7ff).or(numeric.and_then(|(.., scale)| scale)),
+        numeric_precision: decimal
+            .map(|d| d >> 16)
+            .or_else(|| numeric.map(|(precision, ..)| precision)),
+        numeric_radix: (oid == 1700).then_some(10).or_else(|| numeric.map(|(_, radix, _)| radix)),
+        numeric_scale: decimal.map(|d| d & 0x7ff).or_else(|| numeric.and_then(|(.., scale)| scale)),
         datetime_precision: match oid {
             1082 => Some(0),
             1083 | 1114 | 1184 | 1186 | 1266 => Some(if modifier >= 0 { modifier } else { 6 }),

@@ -9,7 +9,10 @@ use crate::object_store::ObjectStores;
 use crate::{LakeTable, Result};
 
 /// Opens a table in its format.
-pub(crate) async fn open_table(stores: &ObjectStores, found: &FoundTable) -> Result<Arc<dyn LakeTable>> {
+pub(crate) async fn open_table(
+    stores: &ObjectStores,
+    found: &FoundTable,
+) -> Result<Arc<dyn LakeTable>> {
     match found.format {
         Format::Delta => {
             let location = stores.resolve(&found.url)?;

@@ -75,10 +75,8 @@ impl Catalog {
     /// An empty catalog over the given paths and URLs.
     #[must_use]
     pub fn new(database: &str, stores: ObjectStores, roots: Vec<String>) -> Arc<Self> {
-        let state = State {
-            schemas: BTreeMap::from([(PUBLIC.to_owned(), 2_200)]),
-            ..State::default()
-        };
+        let state =
+            State { schemas: BTreeMap::from([(PUBLIC.to_owned(), 2_200)]), ..State::default() };
         Arc::new(Self {
             database: database.to_owned(),
             stores,
@@ -236,7 +234,8 @@ impl Catalog {
         let schema = pinned.provider.schema();
         let n_rows = row_estimate(pinned);
         let changed = self.state.read().relations.get(name).is_some_and(|known| {
-            known.n_rows != n_rows || known.columns.len() != schema.fields().len()
+            known.n_rows != n_rows
+                || known.columns.len() != schema.fields().len()
                 || known.columns.iter().zip(schema.fields()).any(|(column, field)| {
                     column.name != *field.name() || column.data_type != *field.data_type()
                 })
@@ -330,7 +329,8 @@ impl Catalog {
         let mut doomed = vec![name.clone()];
         let mut at = 0;
         while let Some(current) = doomed.get(at).cloned() {
-            let dependents = state.relations.iter().filter(|(_, k)| k.depends_on.contains(&current));
+            let dependents =
+                state.relations.iter().filter(|(_, k)| k.depends_on.contains(&current));
             let dependents: Vec<TableName> = dependents.map(|(name, _)| name.clone()).collect();
             if let (Some(dependent), false) = (dependents.first(), cascade) {
                 return Err(CatalogError::DependentObjects {
@@ -338,7 +338,9 @@ impl Catalog {
                     dependent: format!("view {dependent}"),
                 });
             }
-            doomed.extend(dependents.into_iter().filter(|name| !doomed.contains(name)).collect::<Vec<_>>());
+            doomed.extend(
+                dependents.into_iter().filter(|name| !doomed.contains(name)).collect::<Vec<_>>(),
+            );
             at += 1;
         }
         for name in doomed {
@@ -480,9 +482,9 @@ fn row_estimate(pinned: &Pinned) -> Option<u64> {
 
 /// The 32-bit FNV-1a hash of a name, moved into the range of user objects, past taken numbers.
 fn free_oid(name: &str, taken: &[u32]) -> u32 {
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = name
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let range = 0x7fff_ffff - OID_FIRST;
     let mut oid = OID_FIRST + hash % range;
     while taken.contains(&oid) {

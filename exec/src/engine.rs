@@ -81,7 +81,8 @@ impl Engine {
         std::fs::create_dir_all(&options.spill_dir)
             .map_err(|error| start_error("the spill folder", error))?;
         let pool = FairSpillPool::new(options.memory_bytes_max);
-        let named = std::num::NonZeroUsize::new(N_CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
+        let named =
+            std::num::NonZeroUsize::new(N_CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![options.spill_dir]))
             .with_max_temp_directory_size(options.spill_bytes_max);
@@ -148,7 +149,8 @@ impl Engine {
     ) -> Result<QueryStream> {
         // A query that nobody waits for any more has to stop as well as a cancelled one.
         let stop = cancel.child_token();
-        let plan = interruptible(plan, &stop).map_err(|error| ExecError::Engine(Box::new(error)))?;
+        let plan =
+            interruptible(plan, &stop).map_err(|error| ExecError::Engine(Box::new(error)))?;
         let permit = self.admit(&cancel).await?;
         Ok(query::start(self, id, plan, context, stop, permit))
     }
@@ -209,9 +211,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn start_error(
-    what: &str,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> ExecError {
+fn start_error(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> ExecError {
     ExecError::Start { what: what.to_owned(), source: Box::new(error) }
 }

@@ -81,7 +81,11 @@ pub struct Pin {
 ///
 /// # Errors
 /// `UndefinedTable` with the name's position, and what the catalog says.
-pub async fn bind(statement: &Statement, state: &SessionState, lookup: &dyn Lookup) -> Result<Bound> {
+pub async fn bind(
+    statement: &Statement,
+    state: &SessionState,
+    lookup: &dyn Lookup,
+) -> Result<Bound> {
     bind_at(statement.ast(), statement.source(), state, lookup, 0).await
 }
 

@@ -15,10 +15,10 @@ use crate::statement::{Statement, fold};
 /// Types an error of DataFusion's planner.
 pub(crate) fn diagnose(error: DataFusionError, statement: &Statement) -> PlannerError {
     let position = span_of(&error).map(|at| char_offset(statement.source(), at) + 1);
-    if let DataFusionError::SchemaError(schema_error, _) = error.find_root() {
-        if let Some(error) = schema_failure(schema_error, position, statement) {
-            return error;
-        }
+    if let DataFusionError::SchemaError(schema_error, _) = error.find_root()
+        && let Some(error) = schema_failure(schema_error, position, statement)
+    {
+        return error;
     }
     let text = error.find_root().message().into_owned();
     if let Some(name) = between(&text, "Invalid function '", "'") {
@@ -51,7 +51,10 @@ fn schema_failure(
                 if !known {
                     return Some(PlannerError::Semantics {
                         code: "42P01",
-                        message: format!("missing FROM-clause entry for table \"{}\"", relation.table()),
+                        message: format!(
+                            "missing FROM-clause entry for table \"{}\"",
+                            relation.table()
+                        ),
                         position,
                     });
                 }
@@ -127,7 +130,8 @@ fn span_of(error: &DataFusionError) -> Option<Location> {
 
 /// A column that differs by one or two letters.
 fn closest(name: &str, valid: &[Column]) -> Option<String> {
-    let distance = |other: &str| datafusion::common::utils::datafusion_strsim::levenshtein(name, other);
+    let distance =
+        |other: &str| datafusion::common::utils::datafusion_strsim::levenshtein(name, other);
     valid
         .iter()
         .map(|column| (distance(&column.name), column))

@@ -11,7 +11,7 @@ use sqlparser::parser::{Parser, ParserError};
 /// It answers to the parser's questions "is this PostgreSQL?" with yes, because parts of the
 /// parser ask for the dialect by type.
 #[derive(Debug, Default)]
-pub struct TarnDialect {
+pub(crate) struct TarnDialect {
     postgres: PostgreSqlDialect,
 }
 

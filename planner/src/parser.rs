@@ -129,7 +129,9 @@ fn check_size(tokens: &[TokenWithSpan], limits: &ParseLimits) -> Result<()> {
                 levels.pop();
             }
             Token::Word(word) if word.keyword == Keyword::CASE => n_cases += 1,
-            Token::Word(word) if word.keyword == Keyword::END => n_cases = n_cases.saturating_sub(1),
+            Token::Word(word) if word.keyword == Keyword::END => {
+                n_cases = n_cases.saturating_sub(1)
+            }
             _ => {}
         }
         let depth = levels.len() + n_cases;
@@ -204,7 +206,7 @@ fn parse_one(
     let start = tokens
         .iter()
         .find(|t| !matches!(t.token, Token::Whitespace(_)))
-        .map_or(Location::new(1, 1), |t| t.span.start);
+        .map_or_else(|| Location::new(1, 1), |t| t.span.start);
     let end = tokens.last().map(|t| t.span.end);
     let sql: &str = source;
     let (from, n_chars_before) = cursor.seek(start);

@@ -60,7 +60,8 @@ fn parser_options(state: &SessionState) -> ParserOptions {
 /// # Errors
 /// `Semantics` where `$1` … `$n` are not all used or n is above the protocol's limit.
 pub fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Result<Vec<DataType>> {
-    let found = plan.get_parameter_types().map_err(|error| PlannerError::Engine(Box::new(error)))?;
+    let found =
+        plan.get_parameter_types().map_err(|error| PlannerError::Engine(Box::new(error)))?;
     let arrays = crate::functions::array_literal::parameters(plan);
     let mut types: Vec<Option<DataType>> = declared.to_vec();
     for (name, data_type) in found {
@@ -75,10 +76,10 @@ pub fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Res
         if types.len() < number {
             types.resize(number, None);
         }
-        if let Some(slot) = types.get_mut(number - 1) {
-            if slot.is_none() {
-                *slot = data_type.or_else(|| arrays.get(&name).cloned());
-            }
+        if let Some(slot) = types.get_mut(number - 1)
+            && slot.is_none()
+        {
+            *slot = data_type.or_else(|| arrays.get(&name).cloned());
         }
     }
     let known = |t: Option<DataType>| t.filter(|t| *t != DataType::Null).unwrap_or(DataType::Utf8);
@@ -105,7 +106,11 @@ pub fn with_parameters(plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<Lo
 ///
 /// # Errors
 /// What the analyzer finds only now: types that cannot be made to fit.
-pub fn optimize(plan: &LogicalPlan, state: &SessionState, statement: &Statement) -> Result<LogicalPlan> {
+pub fn optimize(
+    plan: &LogicalPlan,
+    state: &SessionState,
+    statement: &Statement,
+) -> Result<LogicalPlan> {
     state.optimize(plan).map_err(|error| diagnose(error, statement))
 }
 
@@ -119,17 +124,20 @@ pub async fn physical_plan(
     statement: &Statement,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let planner = Arc::clone(state.query_planner());
-    planner
-        .create_physical_plan(plan, state)
-        .await
-        .map_err(|error| diagnose(error, statement))
+    planner.create_physical_plan(plan, state).await.map_err(|error| diagnose(error, statement))
 }
 
 /// Whether a plan reads no table and can be evaluated on the spot.
 #[must_use]
 pub fn is_constant(plan: &LogicalPlan) -> bool {
-    let reads = plan.exists(|node| Ok(!matches!(node,
-        LogicalPlan::Projection(_) | LogicalPlan::EmptyRelation(_) | LogicalPlan::SubqueryAlias(_))));
+    let reads = plan.exists(|node| {
+        Ok(!matches!(
+            node,
+            LogicalPlan::Projection(_)
+                | LogicalPlan::EmptyRelation(_)
+                | LogicalPlan::SubqueryAlias(_)
+        ))
+    });
     matches!(reads, Ok(false))
 }
 

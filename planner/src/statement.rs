@@ -267,7 +267,8 @@ fn set_command(set: &ast::Set) -> Result<Command> {
         }
         ast::Set::SetTimeZone { local, value } => {
             let value = setting_value(std::slice::from_ref(value));
-            let value = value.map(|v| if v.eq_ignore_ascii_case("local") { "UTC".to_owned() } else { v });
+            let value =
+                value.map(|v| if v.eq_ignore_ascii_case("local") { "UTC".to_owned() } else { v });
             Command::Set { name: "timezone".to_owned(), value, local: *local }
         }
         ast::Set::SetNames { charset_name, .. } => Command::Set {

@@ -125,9 +125,7 @@ pub fn write_query(ast: &Ast, table: &str, schema: &Schema) -> Result<WriteQuery
             let query = select(items, delete_table(delete)?.clone());
             Ok(WriteQuery { query: Some(query), effect: Effect::ReplaceUnmarked, columns: vec![] })
         }
-        Ast::Truncate(_) => {
-            Ok(WriteQuery { query: None, effect: Effect::Clear, columns: vec![] })
-        }
+        Ast::Truncate(_) => Ok(WriteQuery { query: None, effect: Effect::Clear, columns: vec![] }),
         _ => Err(PlannerError::Internal { what: "not a writing statement".to_owned() }),
     }
 }
@@ -363,7 +361,8 @@ pub(crate) fn select_query(projection: Vec<SelectItem>, from: TableWithJoins) ->
 pub fn column_type(data_type: &ast::DataType, state: &SessionState) -> Result<DataType> {
     let provider = crate::provider::Provider { state, tables: &crate::provider::Tables::new() };
     let planner = datafusion::sql::planner::SqlToRel::new(&provider);
-    let column = ast::ColumnDef { name: quoted("c"), data_type: data_type.clone(), options: vec![] };
+    let column =
+        ast::ColumnDef { name: quoted("c"), data_type: data_type.clone(), options: vec![] };
     let schema = planner.build_schema(vec![column]).map_err(|_| PlannerError::Semantics {
         code: "42704",
         message: format!("type \"{}\" does not exist", data_type.to_string().to_lowercase()),

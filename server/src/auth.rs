@@ -100,7 +100,8 @@ impl Verifier {
         let salted = gen_salted_password(password, &self.salt, self.iterations);
         let other = Self::of_salted(self.salt.clone(), salted, self.iterations);
         // Equal time for all inputs of equal length.
-        let differing = self.stored_key.iter().zip(&other.stored_key).fold(0, |d, (a, b)| d | (a ^ b));
+        let differing =
+            self.stored_key.iter().zip(&other.stored_key).fold(0, |d, (a, b)| d | (a ^ b));
         differing == 0 && self.stored_key.len() == other.stored_key.len()
     }
 }

@@ -212,9 +212,11 @@ async fn serve_until_stopped(mut config: ServerConfig, is_demo: bool) -> Result<
 async fn check_ports(config: &ServerConfig) -> Result<(), StartError> {
     for (address, flag) in [(config.pg, "pg"), (config.flight, "flight"), (config.http, "http")] {
         let Some(address) = address else { continue };
-        tokio::net::TcpListener::bind(address)
-            .await
-            .map_err(|source| StartError::Listen { address, flag, source })?;
+        tokio::net::TcpListener::bind(address).await.map_err(|source| StartError::Listen {
+            address,
+            flag,
+            source,
+        })?;
     }
     Ok(())
 }
@@ -251,8 +253,11 @@ fn greet(handle: &Handle, is_demo: bool, elapsed_s: f64) {
             "  ADBC    adbc_driver_flightsql.dbapi.connect(\"{scheme}://{flight}\", db_kwargs={{\"username\": \"tarn\", \"password\": \"{}\"}})\n",
             password.trim_start_matches(':'),
         ));
-        text.push_str(&format!("  JDBC    jdbc:arrow-flight-sql://{flight}?useEncryption={}&user=tarn&password={}\n",
-            shared.config.tls.is_some(), password.trim_start_matches(':')));
+        text.push_str(&format!(
+            "  JDBC    jdbc:arrow-flight-sql://{flight}?useEncryption={}&user=tarn&password={}\n",
+            shared.config.tls.is_some(),
+            password.trim_start_matches(':')
+        ));
     }
     if let Some(http) = handle.http_addr() {
         text.push_str(&format!("  page    http://{http}/\n"));

@@ -76,7 +76,11 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
             session.notice("NOTICE", "00000", format!("{verb} is accepted and has no effect"));
             verb
         }
-        Command::Query | Command::Explain(_) | Command::Show { .. } | Command::Write(_) | Command::Define(_) => {
+        Command::Query
+        | Command::Explain(_)
+        | Command::Show { .. }
+        | Command::Write(_)
+        | Command::Define(_) => {
             return Err(unsupported("this statement here"));
         }
     };

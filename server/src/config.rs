@@ -38,27 +38,62 @@ pub struct Setting {
     pub help: &'static str,
 }
 
-const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
     Setting { name, kind, default, help }
 }
 
 /// Every setting of `serve` and `demo`.
 pub static SETTINGS: &[Setting] = &[
-    setting("data-dir", Kind::Path, "the user's data folder", "Folder for the server's own files: password, demo tables, spilled data"),
+    setting(
+        "data-dir",
+        Kind::Path,
+        "the user's data folder",
+        "Folder for the server's own files: password, demo tables, spilled data",
+    ),
     setting("pg", Kind::Address, "127.0.0.1:5432", "Address of the Postgres wire, or off"),
     setting("flight", Kind::Address, "127.0.0.1:32010", "Address of Flight SQL, or off"),
-    setting("http", Kind::Address, "127.0.0.1:8080", "Address of the status page, health check and metrics, or off"),
-    setting("auth", Kind::Choice(&["scram", "trust"]), "scram", "How clients prove who they are; trust is for loopback only"),
+    setting(
+        "http",
+        Kind::Address,
+        "127.0.0.1:8080",
+        "Address of the status page, health check and metrics, or off",
+    ),
+    setting(
+        "auth",
+        Kind::Choice(&["scram", "trust"]),
+        "scram",
+        "How clients prove who they are; trust is for loopback only",
+    ),
     setting("password-file", Kind::Path, "none", "File with the password of the role tarn"),
     setting("tls-cert", Kind::Path, "none", "Certificate chain in PEM form; switches TLS on"),
     setting("tls-key", Kind::Path, "none", "Private key of the certificate in PEM form"),
-    setting("insecure", Kind::Switch, "off", "Allows addresses other than loopback without TLS or passwords"),
-    setting("memory", Kind::Bytes, "half of the machine's", "Memory that all queries together may reserve"),
+    setting(
+        "insecure",
+        Kind::Switch,
+        "off",
+        "Allows addresses other than loopback without TLS or passwords",
+    ),
+    setting(
+        "memory",
+        Kind::Bytes,
+        "half of the machine's",
+        "Memory that all queries together may reserve",
+    ),
     setting("spill", Kind::Bytes, "100GB", "Disk space that all queries together may spill to"),
     setting("memory-tables", Kind::Bytes, "1GB", "Memory of one table made by CREATE TABLE"),
     setting("threads", Kind::Count, "the machine's cores", "Threads that run queries"),
     setting("connections-max", Kind::Count, "1000", "Client connections on the Postgres wire"),
-    setting("queries-max", Kind::Count, "4 per thread", "Queries that run at a time; further ones wait"),
+    setting(
+        "queries-max",
+        Kind::Count,
+        "4 per thread",
+        "Queries that run at a time; further ones wait",
+    ),
     setting("queue-max", Kind::Count, "1000", "Queries that may wait"),
     setting("scale", Kind::Scale, "0.1", "Size of the demo's TPC-H data (demo only)"),
 ];
@@ -219,8 +254,9 @@ impl Values {
     fn bytes(&self, name: &str, default: u64) -> Result<u64, ConfigError> {
         match self.get(name) {
             None => Ok(default),
-            Some(text) => parse_bytes(text)
-                .ok_or_else(|| self.invalid(name, "a size such as 512MB or 4GB")),
+            Some(text) => {
+                parse_bytes(text).ok_or_else(|| self.invalid(name, "a size such as 512MB or 4GB"))
+            }
         }
     }
 
@@ -365,13 +401,15 @@ impl ServerConfig {
                         addresses; --insecure allows another one all the same";
             return Err(ConfigError::Conflict { what: what.to_owned() });
         }
-        let exposed = [("pg", self.pg), ("flight", self.flight)].into_iter().find(|(_, address)| {
-            address.is_some_and(|address| !is_loopback(address.ip()))
-        });
+        let exposed = [("pg", self.pg), ("flight", self.flight)]
+            .into_iter()
+            .find(|(_, address)| address.is_some_and(|address| !is_loopback(address.ip())));
         let Some((name, _)) = exposed else { return Ok(()) };
         let missing = match (self.auth, &self.tls) {
             (AuthMode::Trust, _) => "--auth trust is for loopback addresses",
-            (AuthMode::Scram, None) => "an address other than loopback needs --tls-cert and --tls-key",
+            (AuthMode::Scram, None) => {
+                "an address other than loopback needs --tls-cert and --tls-key"
+            }
             (AuthMode::Scram, Some(_)) => return Ok(()),
         };
         let what = format!("--{name}: {missing}; --insecure allows it all the same");

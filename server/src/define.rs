@@ -32,7 +32,9 @@ pub(crate) async fn run(
         (Define::CreateTable, Ast::CreateTable(create)) => {
             create_table(session, statement, create, query_id).await
         }
-        (Define::CreateView, Ast::CreateView(create)) => create_view(session, statement, create).await,
+        (Define::CreateView, Ast::CreateView(create)) => {
+            create_view(session, statement, create).await
+        }
         (Define::CreateIndex, Ast::CreateIndex(create)) => create_index(session, create),
         (Define::CreateSchema, Ast::CreateSchema { schema_name, if_not_exists, .. }) => {
             create_schema(session, schema_name, *if_not_exists)
@@ -112,10 +114,9 @@ async fn create_table(
         check_unique(&schema)?;
         Ok(schema)
     };
-    let result_schema = batches.first().map_or_else(
-        || Arc::new(logical.schema().as_arrow().clone()),
-        |batch| batch.schema(),
-    );
+    let result_schema = batches
+        .first()
+        .map_or_else(|| Arc::new(logical.schema().as_arrow().clone()), |batch| batch.schema());
     let schema = Arc::new(renamed(&result_schema)?);
     let table = MemoryTable::new(name.table(), Arc::clone(&schema), bytes_max);
     let n_rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
@@ -251,7 +252,8 @@ fn create_schema(
     name: &ast::SchemaName,
     if_not_exists: bool,
 ) -> Result<CommandTag> {
-    let (ast::SchemaName::Simple(name) | ast::SchemaName::NamedAuthorization(name, _)) = name else {
+    let (ast::SchemaName::Simple(name) | ast::SchemaName::NamedAuthorization(name, _)) = name
+    else {
         return Err(unsupported("CREATE SCHEMA AUTHORIZATION without a name"));
     };
     let name = target_of(name)?.table;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
-use arrow::error::ArrowError;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use tarn_catalog::{CatalogError, delta};
@@ -90,22 +90,40 @@ type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 async fn write_tables(folder: &Path, scale: f64) -> Result<(), DemoError> {
     // The two large tables take most of the time: everything else is written beside them.
     let lineitem = spawn(folder, "lineitem", N_COMMITS, move |part, parts| {
-        batches(arrow_tpch::LineItemArrow::new(tpch::LineItemGenerator::new(scale, part, parts)).with_batch_size(BATCH_ROWS))
+        batches(
+            arrow_tpch::LineItemArrow::new(tpch::LineItemGenerator::new(scale, part, parts))
+                .with_batch_size(BATCH_ROWS),
+        )
     });
     let orders = spawn(folder, "orders", N_COMMITS, move |part, parts| {
-        batches(arrow_tpch::OrderArrow::new(tpch::OrderGenerator::new(scale, part, parts)).with_batch_size(BATCH_ROWS))
+        batches(
+            arrow_tpch::OrderArrow::new(tpch::OrderGenerator::new(scale, part, parts))
+                .with_batch_size(BATCH_ROWS),
+        )
     });
     let partsupp = spawn(folder, "partsupp", 1, move |part, parts| {
-        batches(arrow_tpch::PartSuppArrow::new(tpch::PartSuppGenerator::new(scale, part, parts)).with_batch_size(BATCH_ROWS))
+        batches(
+            arrow_tpch::PartSuppArrow::new(tpch::PartSuppGenerator::new(scale, part, parts))
+                .with_batch_size(BATCH_ROWS),
+        )
     });
     let part = spawn(folder, "part", 1, move |part, parts| {
-        batches(arrow_tpch::PartArrow::new(tpch::PartGenerator::new(scale, part, parts)).with_batch_size(BATCH_ROWS))
+        batches(
+            arrow_tpch::PartArrow::new(tpch::PartGenerator::new(scale, part, parts))
+                .with_batch_size(BATCH_ROWS),
+        )
     });
     let customer = spawn(folder, "customer", 1, move |part, parts| {
-        batches(arrow_tpch::CustomerArrow::new(tpch::CustomerGenerator::new(scale, part, parts)).with_batch_size(BATCH_ROWS))
+        batches(
+            arrow_tpch::CustomerArrow::new(tpch::CustomerGenerator::new(scale, part, parts))
+                .with_batch_size(BATCH_ROWS),
+        )
     });
     let supplier = spawn(folder, "supplier", 1, move |part, parts| {
-        batches(arrow_tpch::SupplierArrow::new(tpch::SupplierGenerator::new(scale, part, parts)).with_batch_size(BATCH_ROWS))
+        batches(
+            arrow_tpch::SupplierArrow::new(tpch::SupplierGenerator::new(scale, part, parts))
+                .with_batch_size(BATCH_ROWS),
+        )
     });
     let nation = spawn(folder, "nation", 1, move |part, parts| {
         batches(arrow_tpch::NationArrow::new(tpch::NationGenerator::new(scale, part, parts)))
@@ -156,7 +174,9 @@ async fn write_table(
         let Some(first) = rows.peek() else { continue };
         let schema = plain_strings(&first.schema());
         if commit == 1 {
-            delta::write::create_table(store.as_ref(), &url, &schema, &[], &[]).await.map_err(failed)?;
+            delta::write::create_table(store.as_ref(), &url, &schema, &[], &[])
+                .await
+                .map_err(failed)?;
         }
         let rows = rows.filter_map(move |batch| with_schema(&batch, &schema));
         delta::write::append(&store, &url, rows, FILE_ROWS).await.map_err(failed)?;

@@ -84,7 +84,9 @@ pub enum Error {
         name: String,
     },
     /// NULL for a column that is declared NOT NULL.
-    #[error("null value in column \"{column}\" of relation \"{table}\" violates not-null constraint")]
+    #[error(
+        "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+    )]
     NotNullViolation {
         /// The column.
         column: String,
@@ -399,10 +401,10 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         }
         CatalogError::NotWritable { reason, .. } => Some(sentence(reason)),
         CatalogError::VersionNotFound { available, .. } => Some(sentence(available)),
-        CatalogError::TravelUnsupported { format, .. } => {
-            Some(format!("Its format is {format}."))
+        CatalogError::TravelUnsupported { format, .. } => Some(format!("Its format is {format}.")),
+        CatalogError::Corrupt { source: Some(source), .. } => {
+            Some(sentence(&chain(source.as_ref())))
         }
-        CatalogError::Corrupt { source: Some(source), .. } => Some(sentence(&chain(source.as_ref()))),
         CatalogError::Storage { source, .. } => Some(sentence(&chain(source.as_ref()))),
         CatalogError::Engine { source, .. } => Some(sentence(&EngineFault::of(source).message)),
         CatalogError::TableNotFound { .. }

@@ -34,14 +34,16 @@ pub(crate) async fn explain(
         push_lines(&mut lines, "Optimized plan:", &optimized.display_indent().to_string());
     }
     let physical = plan::physical_plan(&optimized, &state, &inner).await?;
-    let mut text = DisplayableExecutionPlan::new(physical.as_ref()).indent(form.verbose).to_string();
+    let mut text =
+        DisplayableExecutionPlan::new(physical.as_ref()).indent(form.verbose).to_string();
     let mut summary = None;
     if form.analyze {
         let started = std::time::Instant::now();
         let engine = &session.shared.engine;
         let env = Arc::clone(engine.runtime_env());
         let context = tarn_planner::session_state::task_context(&state, env);
-        let mut stream = engine.run(query_id, Arc::clone(&physical), context, session.token()).await?;
+        let mut stream =
+            engine.run(query_id, Arc::clone(&physical), context, session.token()).await?;
         let mut n_rows = 0;
         while let Some(batch) = stream.next().await {
             n_rows += batch?.num_rows();

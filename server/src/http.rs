@@ -55,7 +55,8 @@ async fn page(State(shared): State<Arc<Shared>>) -> Html<String> {
         rows.push_str("<tr><td colspan=4>No tables yet.</td></tr>");
     }
     let pg = shared.config.pg.map_or_else(|| "off".to_owned(), |address| address.to_string());
-    let flight = shared.config.flight.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    let flight =
+        shared.config.flight.map_or_else(|| "off".to_owned(), |address| address.to_string());
     Html(format!(
         include_str!("http/page.html"),
         pg = escape(&pg),
@@ -74,7 +75,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(digit);

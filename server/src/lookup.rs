@@ -58,13 +58,13 @@ impl<'a> SessionLookup<'a> {
 
     async fn find_relation(&self, relation: &Relation) -> Result<Option<Found>, CatalogError> {
         let catalog = &self.session.shared.catalog;
-        if let Some(database) = &relation.database {
-            if database != catalog.database() {
-                return Err(CatalogError::WrongObjectType {
-                    name: format!("{database}.{}", relation.table),
-                    expected: "in this database; cross-database references are not possible",
-                });
-            }
+        if let Some(database) = &relation.database
+            && database != catalog.database()
+        {
+            return Err(CatalogError::WrongObjectType {
+                name: format!("{database}.{}", relation.table),
+                expected: "in this database; cross-database references are not possible",
+            });
         }
         let travel = travel_of(relation)?;
         if let Some(found) = self.find_system(relation)? {
@@ -104,12 +104,14 @@ impl<'a> SessionLookup<'a> {
             Some(schema) => vec![schema.to_owned()],
             None => {
                 let path = self.session.search_path();
-                let system = path.into_iter().filter(|s| system_tables::SCHEMAS.contains(&s.as_str()));
+                let system =
+                    path.into_iter().filter(|s| system_tables::SCHEMAS.contains(&s.as_str()));
                 ["pg_catalog".to_owned()].into_iter().chain(system).collect()
             }
         };
         for schema in schemas {
-            if let Some(provider) = system_tables::provider(self.session, &schema, &relation.table)? {
+            if let Some(provider) = system_tables::provider(self.session, &schema, &relation.table)?
+            {
                 let name = TableName::new(schema, &relation.table);
                 return Ok(Some(Found::Table { name, provider, version: None }));
             }
@@ -121,15 +123,14 @@ impl<'a> SessionLookup<'a> {
     async fn pin(&self, name: &TableName, travel: Travel) -> Result<Pinned, CatalogError> {
         if name.schema() == TEMPORARY {
             let table = self.session.inner.lock().temporary.get(name.table()).cloned();
-            let table = table.ok_or_else(|| CatalogError::TableNotFound { name: name.to_string() })?;
+            let table =
+                table.ok_or_else(|| CatalogError::TableNotFound { name: name.to_string() })?;
             return (table as Arc<dyn tarn_catalog::LakeTable>).pin(travel).await;
         }
         let in_transaction = self.session.status() != Status::Idle;
         let key = (name.clone(), travel.clone());
-        if in_transaction {
-            if let Some(pinned) = self.session.inner.lock().pins.get(&key) {
-                return Ok(pinned.clone());
-            }
+        if in_transaction && let Some(pinned) = self.session.inner.lock().pins.get(&key) {
+            return Ok(pinned.clone());
         }
         let pinned = self.session.shared.catalog.pin(name, travel).await?;
         if in_transaction {
@@ -183,7 +184,8 @@ fn travel_of(relation: &Relation) -> Result<Travel, CatalogError> {
 /// Reads a time with or without a zone (then UTC) or a date (then its first moment).
 fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
-    let with_zone = ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"];
+    let with_zone =
+        ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"];
     for format in with_zone {
         if let Ok(at) = DateTime::parse_from_str(text, format) {
             return Some(at.with_timezone(&Utc));

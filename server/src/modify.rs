@@ -25,7 +25,10 @@ use crate::session::{Session, Status};
 const N_TRIES_MAX: usize = 10;
 
 /// The table that a statement writes.
-fn table_of(session: &Arc<Session>, statement: &Statement) -> Result<(TableName, Arc<MemoryTable>)> {
+fn table_of(
+    session: &Arc<Session>,
+    statement: &Statement,
+) -> Result<(TableName, Arc<MemoryTable>)> {
     let target = target(statement.ast())?;
     let lookup = SessionLookup::new(session);
     match lookup.resolve(target.schema.as_deref(), &target.table) {
@@ -171,7 +174,9 @@ fn apply(
             _ => batch,
         };
         check_not_null(&batch, schema, name)?;
-        content.push(RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(internal)?);
+        content.push(
+            RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(internal)?,
+        );
     }
     match write.effect {
         Effect::Append => {

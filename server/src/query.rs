@@ -256,7 +256,8 @@ impl Session {
             Command::Explain(_) => prepared.schema = Some(text_schema("QUERY PLAN")),
             Command::Show { name } => prepared.schema = Some(command::show_schema(name)),
             Command::Write(_) => {
-                prepared.parameter_types = modify::parameter_types(&self, &prepared.statement, &declared).await?;
+                prepared.parameter_types =
+                    modify::parameter_types(&self, &prepared.statement, &declared).await?;
             }
             _ => {}
         }
@@ -298,7 +299,7 @@ impl Session {
         parameters: Vec<ScalarValue>,
     ) -> BoxFuture<'static, Result<Execution>> {
         let (session, prepared) = (Arc::clone(self), Arc::clone(prepared));
-        Box::pin(async move { session.execute_inner(&prepared, parameters).await })
+        Box::pin(async move { Box::pin(session.execute_inner(&prepared, parameters)).await })
     }
 
     async fn execute_inner(
@@ -317,7 +318,7 @@ impl Session {
         let work = self.on_cpu(async move {
             session.execute_here(&prepared, parameters, query_id, deadline).await
         });
-        let result = bounded(work, &token, deadline).await;
+        let result = bounded(Box::pin(work), &token, deadline).await;
         if !matches!(result, Ok(Execution::Rows(_))) {
             self.end_statement(query_id);
         }
@@ -345,9 +346,9 @@ impl Session {
                 let batch = command::show(self, name)?;
                 Ok(Execution::Rows(self.batch_rows(batch, "SHOW", query_id)))
             }
-            Command::Write(write) => {
-                modify::run(self, statement, *write, parameters, query_id).await.map(Execution::Done)
-            }
+            Command::Write(write) => modify::run(self, statement, *write, parameters, query_id)
+                .await
+                .map(Execution::Done),
             Command::Define(form) => {
                 define::run(self, statement, *form, query_id).await.map(Execution::Done)
             }
@@ -386,7 +387,10 @@ impl Session {
     }
 
     /// The plan made by an earlier call, if every table still has the version that it read.
-    async fn cached_plan(self: &Arc<Self>, prepared: &Prepared) -> Result<Option<Arc<LogicalPlan>>> {
+    async fn cached_plan(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+    ) -> Result<Option<Arc<LogicalPlan>>> {
         let Some(cached) = prepared.cached.lock().clone() else { return Ok(None) };
         let Some(cached) = cached.downcast_ref::<Cached>().cloned() else { return Ok(None) };
         if cached.generation != self.generation() {
@@ -412,7 +416,8 @@ impl Session {
         deadline: Option<Instant>,
     ) -> Result<Rows> {
         let engine = &self.shared.engine;
-        let context = tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
+        let context =
+            tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
         let source = if constant {
             let batches = collect(physical, context)
                 .await
@@ -439,7 +444,8 @@ impl Session {
         let optimized = plan::optimize(logical, state, statement)?;
         let physical = plan::physical_plan(&optimized, state, statement).await?;
         let engine = &self.shared.engine;
-        let context = tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
+        let context =
+            tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
         let mut stream = engine.run(query_id, physical, context, self.token()).await?;
         let mut batches = Vec::new();
         while let Some(batch) = stream.next().await {
@@ -463,7 +469,12 @@ impl Session {
         Rows { session: Arc::clone(self), schema, verb, source, query_id, deadline: None }
     }
 
-    fn batch_rows(self: &Arc<Self>, batch: RecordBatch, verb: &'static str, query_id: QueryId) -> Rows {
+    fn batch_rows(
+        self: &Arc<Self>,
+        batch: RecordBatch,
+        verb: &'static str,
+        query_id: QueryId,
+    ) -> Rows {
         let schema = batch.schema();
         let source = Source::Batches(VecDeque::from([batch]));
         Rows { session: Arc::clone(self), schema, verb, source, query_id, deadline: None }
@@ -542,11 +553,11 @@ fn is_reusable(plan: &LogicalPlan) -> bool {
     let walked = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                if let Expr::ScalarFunction(function) = expr {
-                    if function.func.signature().volatility != Volatility::Immutable {
-                        reusable = false;
-                        return Ok(TreeNodeRecursion::Stop);
-                    }
+                if let Expr::ScalarFunction(function) = expr
+                    && function.func.signature().volatility != Volatility::Immutable
+                {
+                    reusable = false;
+                    return Ok(TreeNodeRecursion::Stop);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -572,9 +583,11 @@ fn plain_schema(schema: &Schema) -> SchemaRef {
 /// and nothing is announced as NOT NULL that may be NULL.
 fn same_types(announced: &Schema, sent: &Schema) -> bool {
     announced.fields().len() == sent.fields().len()
-        && announced.fields().iter().zip(sent.fields()).all(|(a, b)| {
-            a.data_type() == b.data_type() && (a.is_nullable() || !b.is_nullable())
-        })
+        && announced
+            .fields()
+            .iter()
+            .zip(sent.fields())
+            .all(|(a, b)| a.data_type() == b.data_type() && (a.is_nullable() || !b.is_nullable()))
 }
 
 pub(crate) fn text_schema(column: &str) -> SchemaRef {

@@ -35,7 +35,9 @@ const RESCAN_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port is taken, or the address is not of this machine.
-    #[error("cannot listen on {address}: {source}\nUse --{flag} ADDRESS:PORT to choose another, or --{flag} off")]
+    #[error(
+        "cannot listen on {address}: {source}\nUse --{flag} ADDRESS:PORT to choose another, or --{flag} off"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -149,7 +151,8 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
     std::fs::create_dir_all(&config.data_dir).map_err(data_dir)?;
     let users = UserStore::open(&config).map_err(data_dir)?;
     let identity = config.tls.as_ref().map(Identity::load).transpose().map_err(StartError::Tls)?;
-    let acceptor = identity.as_ref().map(Identity::acceptor).transpose().map_err(StartError::Tls)?;
+    let acceptor =
+        identity.as_ref().map(Identity::acceptor).transpose().map_err(StartError::Tls)?;
     // All ports first: a busy one must be known before anything is searched or written.
     let (pg_listener, pg) = listen(config.pg, "pg").await?;
     let (flight_listener, flight) = listen(config.flight, "flight").await?;
@@ -163,15 +166,19 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
     }
     if let Some(listener) = flight_listener {
         let tls = identity.as_ref().map(|identity| {
-            let identity = tonic::transport::Identity::from_pem(&identity.certificate_pem, &identity.key_pem);
+            let identity =
+                tonic::transport::Identity::from_pem(&identity.certificate_pem, &identity.key_pem);
             tonic::transport::ServerTlsConfig::new().identity(identity)
         });
         let serving = flight::serve(Arc::clone(&shared), listener, tls, stop.clone());
-        parts.push(("flight sql connections", tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "flight sql stopped");
-            }
-        })));
+        parts.push((
+            "flight sql connections",
+            tokio::spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "flight sql stopped");
+                }
+            }),
+        ));
     }
     if let Some(listener) = http_listener {
         let serving = http::serve(Arc::clone(&shared), listener, stop.clone());

@@ -379,7 +379,12 @@ impl Session {
         std::mem::take(&mut self.inner.lock().notices)
     }
 
-    pub(crate) fn notice(&self, severity: &'static str, code: &'static str, message: impl Into<String>) {
+    pub(crate) fn notice(
+        &self,
+        severity: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) {
         const N_NOTICES_MAX: usize = 100;
         let mut inner = self.inner.lock();
         if inner.notices.len() < N_NOTICES_MAX {
@@ -475,7 +480,9 @@ impl Session {
     ) -> Result<T> {
         match &mut self.inner.lock().transaction {
             Transaction::Idle => Err(Error::NoTransaction { what }),
-            Transaction::Active(block) | Transaction::Failed(block) => change(&mut block.savepoints),
+            Transaction::Active(block) | Transaction::Failed(block) => {
+                change(&mut block.savepoints)
+            }
         }
     }
 

@@ -49,10 +49,10 @@ impl SessionRegistry {
 
     /// Stops a session's statement if the secret is right; tells nobody whether it was.
     pub fn cancel(&self, pid: i32, secret: i32) {
-        if let Some(session) = self.get(pid) {
-            if session.secret() == secret {
-                session.cancel();
-            }
+        if let Some(session) = self.get(pid)
+            && session.secret() == secret
+        {
+            session.cancel();
         }
     }
 }

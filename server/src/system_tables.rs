@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use ::tarn_catalog::pg_catalog::live::{self, Activity};
 use ::tarn_catalog::{CatalogError, SchemaEntry, TableEntry, information_schema, pg_catalog};
-use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::{MemTable, TableProvider};
 
 use crate::session::{Session, Status};
 

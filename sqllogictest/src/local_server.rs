@@ -42,7 +42,7 @@ impl LocalServer {
             }
             Engine::Flight => {
                 let address = self.handle.flight_addr().context("the server has no Flight port")?;
-                Target::Flight(FlightAddress::new(&format!("http://{address}"))?)
+                Target::Flight(Box::new(FlightAddress::new(&format!("http://{address}"))?))
             }
             Engine::InProcess => Target::InProcess(InProcessServer::new(self.handle.shared())),
         })

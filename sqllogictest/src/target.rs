@@ -70,7 +70,7 @@ pub enum Target {
         extended: bool,
     },
     /// [`Engine::Flight`].
-    Flight(FlightAddress),
+    Flight(Box<FlightAddress>),
     /// [`Engine::InProcess`].
     InProcess(InProcessServer),
 }
@@ -83,7 +83,7 @@ impl Target {
                 let config = url.parse::<Config>().with_context(|| format!("bad --url {url:?}"))?;
                 Target::Pg { engine, config: Box::new(config), extended }
             }
-            Engine::Flight => Target::Flight(FlightAddress::new(url)?),
+            Engine::Flight => Target::Flight(Box::new(FlightAddress::new(url)?)),
             Engine::InProcess => bail!("--url cannot be used with --engine in-process"),
         })
     }

@@ -105,6 +105,7 @@ async fn run_sqlite(server: &LocalServer) -> Result<usize> {
 
 /// `TARN_SUITES`, or the folder `shared/suites` beside the workspace.
 fn suites_folder() -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "tests read the environment")]
     match std::env::var_os("TARN_SUITES") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/suites"),

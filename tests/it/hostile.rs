@@ -31,36 +31,108 @@ fn large_statements() -> Vec<(&'static str, String, &'static [&'static str])> {
         ("10 MB of text", format!("SELECT length('{}')", "x".repeat(10_000_000)), FINE),
         ("10 MB of comment", format!("/*{}*/ SELECT 1", "x".repeat(10_000_000)), FINE),
         ("2 MB of nonsense", "x ".repeat(1_000_000), &["ERROR 42601"]),
-        ("1 MB of list", format!("SELECT 1 WHERE 1 IN ({})", chain(100_000, "12345678", ",")),
-            &["done SELECT 0", "ERROR 54001"]),
-        ("5,000 parentheses", format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000)), TOO_COMPLEX),
+        (
+            "1 MB of list",
+            format!("SELECT 1 WHERE 1 IN ({})", chain(100_000, "12345678", ",")),
+            &["done SELECT 0", "ERROR 54001"],
+        ),
+        (
+            "5,000 parentheses",
+            format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000)),
+            TOO_COMPLEX,
+        ),
         ("300 parentheses", format!("SELECT {}1{}", "(".repeat(300), ")".repeat(300)), FINE),
         ("unclosed parentheses", format!("SELECT {}", "(".repeat(100_000)), TOO_COMPLEX),
-        ("5,000 brackets", format!("SELECT {}1{}", "ARRAY[".repeat(5_000), "]".repeat(5_000)), TOO_COMPLEX),
-        ("20,000 ORed terms", format!("SELECT 1 WHERE {}", chain(20_000, "1 = 2", " OR ")), TOO_COMPLEX),
-        ("1,900 ORed terms", format!("SELECT n_name FROM nation WHERE {}", chain(1_900, "n_nationkey = 2", " OR ")), FINE),
-        ("20,000 ANDed terms", format!("SELECT 1 WHERE {}", chain(20_000, "1 = 1", " AND ")), TOO_COMPLEX),
+        (
+            "5,000 brackets",
+            format!("SELECT {}1{}", "ARRAY[".repeat(5_000), "]".repeat(5_000)),
+            TOO_COMPLEX,
+        ),
+        (
+            "20,000 ORed terms",
+            format!("SELECT 1 WHERE {}", chain(20_000, "1 = 2", " OR ")),
+            TOO_COMPLEX,
+        ),
+        (
+            "1,900 ORed terms",
+            format!("SELECT n_name FROM nation WHERE {}", chain(1_900, "n_nationkey = 2", " OR ")),
+            FINE,
+        ),
+        (
+            "20,000 ANDed terms",
+            format!("SELECT 1 WHERE {}", chain(20_000, "1 = 1", " AND ")),
+            TOO_COMPLEX,
+        ),
         ("5,000 UNION branches", chain(5_000, "SELECT 1", " UNION ALL "), TOO_COMPLEX),
-        ("400 UNION branches", format!("SELECT count(*) FROM ({}) t", chain(400, "SELECT 1", " UNION ALL ")), FINE),
+        (
+            "400 UNION branches",
+            format!("SELECT count(*) FROM ({}) t", chain(400, "SELECT 1", " UNION ALL ")),
+            FINE,
+        ),
         ("2,000 additions", format!("SELECT {}", chain(2_000, "1", " + ")), TOO_COMPLEX),
         ("400 additions", format!("SELECT {}", chain(400, "1", " + ")), FINE),
-        ("400 additions of a column", format!("SELECT max({}) FROM nation", chain(400, "n_nationkey", " + ")), FINE),
+        (
+            "400 additions of a column",
+            format!("SELECT max({}) FROM nation", chain(400, "n_nationkey", " + ")),
+            FINE,
+        ),
         ("5,000 minus signs", format!("SELECT {}1", "- ".repeat(5_000)), TOO_COMPLEX),
         ("5,000 NOTs", format!("SELECT {}true", "NOT ".repeat(5_000)), TOO_COMPLEX),
         ("5,000 casts", format!("SELECT 1{}", "::int".repeat(5_000)), TOO_COMPLEX),
-        ("5,000 CASEs", format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(5_000), " END".repeat(5_000)), TOO_COMPLEX),
-        ("5,000 subqueries", format!("SELECT * FROM {}nation{}", "(SELECT * FROM ".repeat(5_000), ") t".repeat(5_000)), TOO_COMPLEX),
-        ("5,000 function calls", format!("SELECT {}1{}", "abs(".repeat(5_000), ")".repeat(5_000)), TOO_COMPLEX),
-        ("1,000 joins", format!("SELECT 1 FROM nation{}", " CROSS JOIN nation".repeat(1_000)), TOO_COMPLEX),
-        ("1,000 tables with commas", format!("SELECT 1 FROM {}", chain(1_000, "nation", ", ")),
-            &["ERROR 54001", "ERROR 42702", "ERROR 42712"]),
-        ("2,000 WITH queries", format!("WITH a0 AS (SELECT 1 AS x){} SELECT x FROM a1999",
-            (1..2_000).map(|i| format!(", a{i} AS (SELECT x FROM a{})", i - 1)).collect::<String>()),
-            TOO_COMPLEX),
-        ("100 WITH queries", format!("WITH a0 AS (SELECT 1 AS x){} SELECT x FROM a99",
-            (1..100).map(|i| format!(", a{i} AS (SELECT x FROM a{})", i - 1)).collect::<String>()),
-            FINE),
-        ("3,000 columns", format!("SELECT {}", chain(3_000, "1", ", ")), &["done SELECT 1", "ERROR 54011"]),
+        (
+            "5,000 CASEs",
+            format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(5_000), " END".repeat(5_000)),
+            TOO_COMPLEX,
+        ),
+        (
+            "5,000 subqueries",
+            format!(
+                "SELECT * FROM {}nation{}",
+                "(SELECT * FROM ".repeat(5_000),
+                ") t".repeat(5_000)
+            ),
+            TOO_COMPLEX,
+        ),
+        (
+            "5,000 function calls",
+            format!("SELECT {}1{}", "abs(".repeat(5_000), ")".repeat(5_000)),
+            TOO_COMPLEX,
+        ),
+        (
+            "1,000 joins",
+            format!("SELECT 1 FROM nation{}", " CROSS JOIN nation".repeat(1_000)),
+            TOO_COMPLEX,
+        ),
+        (
+            "1,000 tables with commas",
+            format!("SELECT 1 FROM {}", chain(1_000, "nation", ", ")),
+            &["ERROR 54001", "ERROR 42702", "ERROR 42712"],
+        ),
+        (
+            "2,000 WITH queries",
+            format!(
+                "WITH a0 AS (SELECT 1 AS x){} SELECT x FROM a1999",
+                (1..2_000)
+                    .map(|i| format!(", a{i} AS (SELECT x FROM a{})", i - 1))
+                    .collect::<String>()
+            ),
+            TOO_COMPLEX,
+        ),
+        (
+            "100 WITH queries",
+            format!(
+                "WITH a0 AS (SELECT 1 AS x){} SELECT x FROM a99",
+                (1..100)
+                    .map(|i| format!(", a{i} AS (SELECT x FROM a{})", i - 1))
+                    .collect::<String>()
+            ),
+            FINE,
+        ),
+        (
+            "3,000 columns",
+            format!("SELECT {}", chain(3_000, "1", ", ")),
+            &["done SELECT 1", "ERROR 54011"],
+        ),
         ("a name of 1 MB", format!("SELECT \"{}\"", "n".repeat(1_000_000)), &["ERROR 42703"]),
         ("a number of 1 MB", format!("SELECT {}", "9".repeat(1_000_000)), &["ERROR 22003"]),
         ("unclosed quotes", format!("SELECT '{}", "x".repeat(1_000_000)), &["ERROR 42601"]),
@@ -94,11 +166,16 @@ async fn large_statements_are_answered() -> Result<()> {
 async fn invalid_utf8_is_an_error() -> Result<()> {
     let server = Server::start(&[]).await?;
     let mut wire = Wire::connect(server.pg_addr()?).await?;
-    for text in [&b"SELECT '\xff\xfe'\0"[..], b"SELECT '\xc3'\0", b"\x80\0", b"SELECT '\xed\xa0\x80'\0"] {
+    for text in
+        [&b"SELECT '\xff\xfe'\0"[..], b"SELECT '\xc3'\0", b"\x80\0", b"SELECT '\xed\xa0\x80'\0"]
+    {
         wire.check(&[message(b'Q', text)], &["ERROR 22021", "ready I"]).await?;
         let body = [&b"name\0"[..], text, &[0, 0]].concat();
-        wire.check(&[message(b'P', &body), describe(b'S', "name"), sync()],
-            &["ERROR 22021", "ready I"]).await?;
+        wire.check(
+            &[message(b'P', &body), describe(b'S', "name"), sync()],
+            &["ERROR 22021", "ready I"],
+        )
+        .await?;
         wire.check_alive().await?;
     }
     wire.check(&[message(b'D', b"S\xff\xff\0"), sync()], &["ERROR 22021", "ready I"]).await?;
@@ -140,9 +217,14 @@ async fn malformed_messages_are_errors() -> Result<()> {
     ];
     for (kind, body) in bodies {
         let what = || format!("{} {body:x?}", char::from(kind));
-        let lines = wire.exchange(&[message(kind, &body), sync()].concat()).await.with_context(what)?;
+        let lines =
+            wire.exchange(&[message(kind, &body), sync()].concat()).await.with_context(what)?;
         let [error, end] = lines.as_slice() else { bail!("{}: {lines:?}", what()) };
-        ensure!(error.starts_with("ERROR ") || error.starts_with("FATAL 08P01"), "{}: {lines:?}", what());
+        ensure!(
+            error.starts_with("ERROR ") || error.starts_with("FATAL 08P01"),
+            "{}: {lines:?}",
+            what()
+        );
         ensure!(error.starts_with("ERROR ") == (end == "ready I"), "{}: {lines:?}", what());
         if end == "closed" {
             wire = Wire::connect(server.pg_addr()?).await?;
@@ -274,8 +356,10 @@ async fn as_many_parameters_as_the_protocol_counts() -> Result<()> {
         &["parsed", "bound", "row 1", "done SELECT 1", "ready I"],
     )
     .await?;
-    wire.check(&[bind("", "", &[], &values[1..], &[]), sync()], &["ERROR 08P01", "ready I"]).await?;
-    for sql in ["SELECT $65536", "SELECT $2147483647", "SELECT $99999999999999999999", "SELECT $0"] {
+    wire.check(&[bind("", "", &[], &values[1..], &[]), sync()], &["ERROR 08P01", "ready I"])
+        .await?;
+    for sql in ["SELECT $65536", "SELECT $2147483647", "SELECT $99999999999999999999", "SELECT $0"]
+    {
         let lines = wire.exchange(&[parse("", sql, &[]), sync()].concat()).await?;
         ensure!(lines[0].starts_with("ERROR 42"), "{sql}: {lines:?}");
     }

@@ -39,12 +39,18 @@ async fn passwords_are_checked() -> Result<()> {
     let server = Server::start_with(&[], with_password).await?;
     let addr = server.pg_addr()?;
     let url = |user: &str, password: &str| {
-        format!("host={} port={} dbname=tarn user={user} password='{password}'", addr.ip(), addr.port())
+        format!(
+            "host={} port={} dbname=tarn user={user} password='{password}'",
+            addr.ip(),
+            addr.port()
+        )
     };
     let client = connect_pg_url(&url("tarn", "corréct horse")).await?;
     let user: String = client.query_one("SELECT current_user::text", &[]).await?.get(0);
     ensure!(user == "tarn", "{user}");
-    for (name, password) in [("tarn", "wrong"), ("tarn", ""), ("nobody", "corréct horse"), ("nobody", "x")] {
+    for (name, password) in
+        [("tarn", "wrong"), ("tarn", ""), ("nobody", "corréct horse"), ("nobody", "x")]
+    {
         if password.is_empty() {
             continue; // the driver itself refuses to send it
         }
@@ -80,8 +86,13 @@ async fn challenge(server: &Server, user: &str) -> Result<Vec<String>> {
         anyhow::bail!("{parts}")
     };
     ensure!(nonce.starts_with("r=rOprNGfwEbeRWgbNEkqO"), "{nonce}");
-    Ok(vec![offer.line(), text(&offer), salt.len().to_string(), iterations.to_owned(),
-        salt.to_owned()])
+    Ok(vec![
+        offer.line(),
+        text(&offer),
+        salt.len().to_string(),
+        iterations.to_owned(),
+        salt.to_owned(),
+    ])
 }
 
 /// Nobody learns from the exchange which roles exist.
@@ -94,7 +105,10 @@ async fn unknown_users_are_challenged_like_known_ones() -> Result<()> {
     // Asked again, the salt is the same for both; each role has its own.
     ensure!(known == challenge(&server, "tarn").await?, "another salt for the same role");
     ensure!(unknown == challenge(&server, "nobody").await?, "another salt for the same role");
-    ensure!(unknown[4] != challenge(&server, "somebody").await?[4], "one salt for all unknown roles");
+    ensure!(
+        unknown[4] != challenge(&server, "somebody").await?[4],
+        "one salt for all unknown roles"
+    );
     server.stop().await;
     Ok(())
 }
@@ -102,10 +116,16 @@ async fn unknown_users_are_challenged_like_known_ones() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_password_messages_are_answered() -> Result<()> {
     let server = Server::start_with(&[], with_password).await?;
-    for body in [&b""[..], b"\0", b"MD5\0\0\0\0\x01x", b"SCRAM-SHA-256\0\xff\xff\xff\xff",
-        b"SCRAM-SHA-256\0\x7f\xff\xff\xffn,,n=,r=x", b"SCRAM-SHA-256\0\0\0\0\x05\xff\xff\xff\xff\xff",
-        b"SCRAM-SHA-256-PLUS\0\0\0\0\x03n,,", b"SCRAM-SHA-256\0\0\0\0\x04n,,n"]
-    {
+    for body in [
+        &b""[..],
+        b"\0",
+        b"MD5\0\0\0\0\x01x",
+        b"SCRAM-SHA-256\0\xff\xff\xff\xff",
+        b"SCRAM-SHA-256\0\x7f\xff\xff\xffn,,n=,r=x",
+        b"SCRAM-SHA-256\0\0\0\0\x05\xff\xff\xff\xff\xff",
+        b"SCRAM-SHA-256-PLUS\0\0\0\0\x03n,,",
+        b"SCRAM-SHA-256\0\0\0\0\x04n,,n",
+    ] {
         let mut wire = Wire::open(server.pg_addr()?).await?;
         wire.send(&startup(PROTOCOL_3_0, &[("user", "tarn")])).await?;
         wire.next().await?.context("an offer")?;
@@ -113,8 +133,10 @@ async fn broken_password_messages_are_answered() -> Result<()> {
         if lines == ["auth 11"] {
             lines.clear();
         }
-        ensure!(lines.len() == 2 && lines[0].starts_with("FATAL ") && lines[1] == "closed",
-            "{body:x?}: {lines:?}");
+        ensure!(
+            lines.len() == 2 && lines[0].starts_with("FATAL ") && lines[1] == "closed",
+            "{body:x?}: {lines:?}"
+        );
     }
     // A query instead of a password is not run.
     let mut wire = Wire::open(server.pg_addr()?).await?;
@@ -171,7 +193,8 @@ async fn tls_with_channel_binding() -> Result<()> {
         cancelled?;
         let code = result.err().and_then(|e| e.code().map(|code| code.code().to_owned()));
         ensure!(code.as_deref() == Some("57014"), "{code:?}");
-        let wrong = config.password("wrong").connect(tls.clone()).await.err().context("was let in")?;
+        let wrong =
+            config.password("wrong").connect(tls.clone()).await.err().context("was let in")?;
         ensure!(wrong.code().is_some_and(|code| code.code() == "28P01"), "{wrong:?}");
     }
     // Bytes that are no TLS end the connection only.
@@ -268,10 +291,13 @@ async fn a_stop_is_told_to_clients() -> Result<()> {
     let mut open = Wire::connect(addr).await?;
     open.check(&[query("BEGIN")], &["done BEGIN", "ready T"]).await?;
     let mut busy = Wire::connect(addr).await?;
-    busy.send(&query("SELECT count(*) FROM lineitem a, lineitem b WHERE a.l_partkey < b.l_suppkey"))
-        .await?;
+    busy.send(&query(
+        "SELECT count(*) FROM lineitem a, lineitem b WHERE a.l_partkey < b.l_suppkey",
+    ))
+    .await?;
     let mut deaf = Wire::connect_narrow(addr).await?;
-    deaf.send(&query("SELECT repeat('x', 1000) FROM lineitem a, generate_series(1, 100) g(x)")).await?;
+    deaf.send(&query("SELECT repeat('x', 1000) FROM lineitem a, generate_series(1, 100) g(x)"))
+        .await?;
     wait_until(LIMIT, async || Ok(server.shared().running.len() == 2)).await?;
     let pending = tokio::time::timeout(LIMIT, server.shutdown()).await.context("never stopped")?;
     ensure!(pending.is_empty(), "still pending: {pending:?}");

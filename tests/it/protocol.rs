@@ -83,15 +83,20 @@ async fn startup_options_set_the_session() -> Result<()> {
     let server = Server::start(&[]).await?;
     let mut wire = Wire::open(server.pg_addr()?).await?;
     let options = "-c statement_timeout=7000 --application-name=a\\ b";
-    let parameters =
-        [("user", "tarn"), ("options", options), ("TimeZone", "Europe/Berlin")];
+    let parameters = [("user", "tarn"), ("options", options), ("TimeZone", "Europe/Berlin")];
     let lines = wire.exchange(&startup(PROTOCOL_3_0, &parameters)).await?;
     for status in ["status TimeZone=Europe/Berlin", "status application_name=a b"] {
         ensure!(lines.iter().any(|line| line == status), "{lines:?}");
     }
-    for name in ["server_version", "server_encoding=UTF8", "client_encoding=UTF8", "DateStyle=ISO, MDY",
-        "integer_datetimes=on", "standard_conforming_strings=on", "IntervalStyle=postgres"]
-    {
+    for name in [
+        "server_version",
+        "server_encoding=UTF8",
+        "client_encoding=UTF8",
+        "DateStyle=ISO, MDY",
+        "integer_datetimes=on",
+        "standard_conforming_strings=on",
+        "IntervalStyle=postgres",
+    ] {
         let status = format!("status {name}");
         ensure!(lines.iter().any(|line| line.starts_with(&status)), "no {status} in {lines:?}");
     }
@@ -111,8 +116,16 @@ async fn simple_queries() -> Result<()> {
     wire.check(&[query(" ; -- nothing\n;")], &["empty", "ready I"]).await?;
     wire.check(
         &[query("SELECT 1::int AS a, NULL AS b; ; SELECT 'x' AS c WHERE false; BEGIN; COMMIT")],
-        &["columns a:23:0, b:25:0", "row 1, NULL", "done SELECT 1", "columns c:25:0",
-          "done SELECT 0", "done BEGIN", "done COMMIT", "ready I"],
+        &[
+            "columns a:23:0, b:25:0",
+            "row 1, NULL",
+            "done SELECT 1",
+            "columns c:25:0",
+            "done SELECT 0",
+            "done BEGIN",
+            "done COMMIT",
+            "ready I",
+        ],
     )
     .await?;
     // The first error ends the text; a syntax error anywhere keeps all of it from running.
@@ -139,7 +152,11 @@ async fn errors_carry_their_fields() -> Result<()> {
     let messages = wire.until_ready().await?;
     let error = messages.iter().find(|message| message.kind == b'E').expect("an error");
     ensure!(error.field(b'S') == "ERROR" && error.field(b'C') == "42703", "{}", error.line());
-    ensure!(error.field(b'M') == "column \"missing_column\" does not exist", "{}", error.field(b'M'));
+    ensure!(
+        error.field(b'M') == "column \"missing_column\" does not exist",
+        "{}",
+        error.field(b'M')
+    );
     // Characters are counted, not bytes.
     ensure!(error.field(b'P') == "13", "position {}", error.field(b'P'));
     server.stop().await;
@@ -151,10 +168,24 @@ async fn parse_bind_describe_execute() -> Result<()> {
     let (server, mut wire) = connected().await?;
     let sql = "SELECT $1 + 1::int AS n, $2 AS t";
     wire.check(
-        &[parse("", sql, &[23, 25]), describe(b'S', ""), bind_texts(&["41", "hi"]),
-          describe(b'P', ""), execute("", 0), sync()],
-        &["parsed", "parameters 23, 25", "columns n:23:0, t:25:0", "bound",
-          "columns n:23:0, t:25:0", "row 42, hi", "done SELECT 1", "ready I"],
+        &[
+            parse("", sql, &[23, 25]),
+            describe(b'S', ""),
+            bind_texts(&["41", "hi"]),
+            describe(b'P', ""),
+            execute("", 0),
+            sync(),
+        ],
+        &[
+            "parsed",
+            "parameters 23, 25",
+            "columns n:23:0, t:25:0",
+            "bound",
+            "columns n:23:0, t:25:0",
+            "row 42, hi",
+            "done SELECT 1",
+            "ready I",
+        ],
     )
     .await?;
     // The unnamed statement stays after Sync, the unnamed portal does not.
@@ -166,8 +197,14 @@ async fn parse_bind_describe_execute() -> Result<()> {
     .await?;
     // Statements without columns, and without anything.
     wire.check(
-        &[parse("", "SET extra_float_digits = 0", &[]), describe(b'S', ""), bind_texts(&[]),
-          describe(b'P', ""), execute("", 0), sync()],
+        &[
+            parse("", "SET extra_float_digits = 0", &[]),
+            describe(b'S', ""),
+            bind_texts(&[]),
+            describe(b'P', ""),
+            execute("", 0),
+            sync(),
+        ],
         &["parsed", "parameters ", "no rows", "bound", "no rows", "done SET", "ready I"],
     )
     .await?;
@@ -176,8 +213,11 @@ async fn parse_bind_describe_execute() -> Result<()> {
         &["parsed", "bound", "no rows", "empty", "ready I"],
     )
     .await?;
-    wire.check(&[close(b'S', "never"), close(b'P', "made"), sync()],
-        &["closed name", "closed name", "ready I"]).await?;
+    wire.check(
+        &[close(b'S', "never"), close(b'P', "made"), sync()],
+        &["closed name", "closed name", "ready I"],
+    )
+    .await?;
     server.stop().await;
     Ok(())
 }
@@ -220,9 +260,11 @@ async fn text_and_binary_values() -> Result<()> {
     }
     // Bytes that are no value of the type.
     let short: [Option<&[u8]>; 3] = [Some(&[1]), Some(&float), Some(&[1])];
-    wire.check(&[bind("", "s", &[1], &short, &[]), execute.clone()], &["ERROR 22P03", "ready I"]).await?;
+    wire.check(&[bind("", "s", &[1], &short, &[]), execute.clone()], &["ERROR 22P03", "ready I"])
+        .await?;
     let word: [Option<&[u8]>; 3] = [Some(b"one"), Some(b"0"), Some(b"t")];
-    wire.check(&[bind("", "s", &[], &word, &[]), execute.clone()], &["ERROR 22P02", "ready I"]).await?;
+    wire.check(&[bind("", "s", &[], &word, &[]), execute.clone()], &["ERROR 22P02", "ready I"])
+        .await?;
     let bytes: [Option<&[u8]>; 3] = [Some(b"\xff\xfe"), Some(b"0"), Some(b"t")];
     wire.check(&[bind("", "s", &[], &bytes, &[]), execute], &["ERROR 22021", "ready I"]).await?;
     server.stop().await;
@@ -233,8 +275,15 @@ async fn text_and_binary_values() -> Result<()> {
 async fn an_error_skips_to_sync() -> Result<()> {
     let (server, mut wire) = connected().await?;
     wire.check(
-        &[parse("", "SELECT * FROM missing", &[]), bind_texts(&[]), describe(b'P', ""),
-          execute("", 0), parse("made", "SELECT 1", &[]), flush(), sync()],
+        &[
+            parse("", "SELECT * FROM missing", &[]),
+            bind_texts(&[]),
+            describe(b'P', ""),
+            execute("", 0),
+            parse("made", "SELECT 1", &[]),
+            flush(),
+            sync(),
+        ],
         &["ERROR 42P01", "ready I"],
     )
     .await?;
@@ -274,8 +323,13 @@ async fn names_that_are_missing_or_taken() -> Result<()> {
     wire.check(&[bound.clone(), bound, sync()], &["bound", "ERROR 42P03", "ready I"]).await?;
     // Closed names are free again, and DEALLOCATE frees them, too.
     wire.check(
-        &[close(b'S', "s"), parse("s", "SELECT 2 AS b", &[]), bind("", "s", &[], &[], &[]),
-          execute("", 0), sync()],
+        &[
+            close(b'S', "s"),
+            parse("s", "SELECT 2 AS b", &[]),
+            bind("", "s", &[], &[], &[]),
+            execute("", 0),
+            sync(),
+        ],
         &["closed name", "parsed", "bound", "row 2", "done SELECT 1", "ready I"],
     )
     .await?;
@@ -291,30 +345,64 @@ async fn row_limits_suspend_portals() -> Result<()> {
     let begin = [parse("", &series(5), &[]), bind_texts(&[])].concat();
     wire.check(
         &[begin.clone(), execute("", 2), execute("", 2), execute("", 2), execute("", 2), sync()],
-        &["parsed", "bound", "row 1", "row 2", "suspended", "row 3", "row 4", "suspended", "row 5",
-          "done SELECT 1", "done SELECT 0", "ready I"],
+        &[
+            "parsed",
+            "bound",
+            "row 1",
+            "row 2",
+            "suspended",
+            "row 3",
+            "row 4",
+            "suspended",
+            "row 5",
+            "done SELECT 1",
+            "done SELECT 0",
+            "ready I",
+        ],
     )
     .await?;
     // The limit is reached with the last row: PostgreSQL, too, finds the end only when asked again.
     wire.check(
         &[begin.clone(), execute("", 5), execute("", 5), sync()],
-        &["parsed", "bound", "row 1", "row 2", "row 3", "row 4", "row 5", "suspended",
-          "done SELECT 0", "ready I"],
+        &[
+            "parsed",
+            "bound",
+            "row 1",
+            "row 2",
+            "row 3",
+            "row 4",
+            "row 5",
+            "suspended",
+            "done SELECT 0",
+            "ready I",
+        ],
     )
     .await?;
     for limit in [i32::MAX, 0, -1, i32::MIN] {
         wire.check(
             &[begin.clone(), execute("", limit), sync()],
-            &["parsed", "bound", "row 1", "row 2", "row 3", "row 4", "row 5", "done SELECT 5",
-              "ready I"],
+            &[
+                "parsed",
+                "bound",
+                "row 1",
+                "row 2",
+                "row 3",
+                "row 4",
+                "row 5",
+                "done SELECT 5",
+                "ready I",
+            ],
         )
         .await?;
     }
     // Across batches: every row once, in order.
     let n_rows = 20_000;
     wire.check(&[query("BEGIN")], &["done BEGIN", "ready T"]).await?;
-    wire.check(&[parse("", &series(n_rows), &[]), bind_texts(&[]), sync()],
-        &["parsed", "bound", "ready T"]).await?;
+    wire.check(
+        &[parse("", &series(n_rows), &[]), bind_texts(&[]), sync()],
+        &["parsed", "bound", "ready T"],
+    )
+    .await?;
     let mut next = 1;
     loop {
         let lines = wire.exchange(&[execute("", 3_001), sync()].concat()).await?;
@@ -338,14 +426,20 @@ async fn portals_live_as_long_as_their_transaction() -> Result<()> {
     let begin = [parse("s", &series(9), &[]), bind("p", "s", &[], &[], &[]), execute("p", 1)];
     let begin = begin.concat();
     // Outside of a transaction, Sync ends it.
-    wire.check(&[begin.clone(), sync()], &["parsed", "bound", "row 1", "suspended", "ready I"]).await?;
+    wire.check(&[begin.clone(), sync()], &["parsed", "bound", "row 1", "suspended", "ready I"])
+        .await?;
     wire.check(&[execute("p", 1), sync()], &["ERROR 34000", "ready I"]).await?;
     wire.check(&[close(b'S', "s"), sync()], &["closed name", "ready I"]).await?;
     for end in ["COMMIT", "ROLLBACK"] {
         wire.check(&[query("BEGIN")], &["done BEGIN", "ready T"]).await?;
-        wire.check(&[begin.clone(), sync()], &["parsed", "bound", "row 1", "suspended", "ready T"]).await?;
+        wire.check(&[begin.clone(), sync()], &["parsed", "bound", "row 1", "suspended", "ready T"])
+            .await?;
         // Another statement in between does not disturb it, nor does closing its statement.
-        wire.check(&[query("SELECT 7::int AS x")], &["columns x:23:0", "row 7", "done SELECT 1", "ready T"]).await?;
+        wire.check(
+            &[query("SELECT 7::int AS x")],
+            &["columns x:23:0", "row 7", "done SELECT 1", "ready T"],
+        )
+        .await?;
         wire.check(
             &[close(b'S', "s"), execute("p", 2), sync()],
             &["closed name", "row 2", "row 3", "suspended", "ready T"],
@@ -389,12 +483,19 @@ async fn savepoints_revive_a_transaction() -> Result<()> {
     for sql in ["SAVEPOINT a", "ROLLBACK TO a", "RELEASE a"] {
         wire.check(&[query(sql)], &["ERROR 25P01", "ready I"]).await?;
     }
-    wire.check(&[query("BEGIN; SAVEPOINT a; SAVEPOINT b")],
-        &["done BEGIN", "done SAVEPOINT", "done SAVEPOINT", "ready T"]).await?;
+    wire.check(
+        &[query("BEGIN; SAVEPOINT a; SAVEPOINT b")],
+        &["done BEGIN", "done SAVEPOINT", "done SAVEPOINT", "ready T"],
+    )
+    .await?;
     wire.check(&[query("SELECT 1 FROM missing")], &["ERROR 42P01", "ready E"]).await?;
     wire.check(&[query("ROLLBACK TO c")], &["ERROR 3B001", "ready E"]).await?;
     wire.check(&[query("ROLLBACK TO SAVEPOINT a")], &["done ROLLBACK", "ready T"]).await?;
-    wire.check(&[query("SELECT 1::int AS x")], &["columns x:23:0", "row 1", "done SELECT 1", "ready T"]).await?;
+    wire.check(
+        &[query("SELECT 1::int AS x")],
+        &["columns x:23:0", "row 1", "done SELECT 1", "ready T"],
+    )
+    .await?;
     // `b` was made after `a` and is gone; `a` is still there.
     wire.check(&[query("RELEASE b")], &["ERROR 3B001", "ready E"]).await?;
     wire.check(&[query("ROLLBACK TO a")], &["done ROLLBACK", "ready T"]).await?;
@@ -408,16 +509,24 @@ async fn settings_are_reported() -> Result<()> {
     let (server, mut wire) = connected().await?;
     let status = |zone: &str| format!("status TimeZone={zone}");
     let lines = wire.exchange(&query("SET timezone = 'Asia/Kolkata'")).await?;
-    ensure!(lines.contains(&status("Asia/Kolkata")) && lines.contains(&"done SET".to_owned()), "{lines:?}");
+    ensure!(
+        lines.contains(&status("Asia/Kolkata")) && lines.contains(&"done SET".to_owned()),
+        "{lines:?}"
+    );
     let lines = wire.exchange(&query("RESET timezone")).await?;
     ensure!(lines.contains(&status("UTC")), "{lines:?}");
     // Settings that clients do not follow are not reported.
     wire.check(&[query("SET statement_timeout = '3s'")], &["done SET", "ready I"]).await?;
-    wire.check(&[query("SHOW statement_timeout")],
-        &["columns statement_timeout:25:0", "row 3s", "done SHOW", "ready I"]).await?;
-    for (sql, code) in [("SET nonsense = 1", "42704"), ("SET timezone = 'Nowhere'", "22023"),
-        ("SET server_version = '9'", "55P02")]
-    {
+    wire.check(
+        &[query("SHOW statement_timeout")],
+        &["columns statement_timeout:25:0", "row 3s", "done SHOW", "ready I"],
+    )
+    .await?;
+    for (sql, code) in [
+        ("SET nonsense = 1", "42704"),
+        ("SET timezone = 'Nowhere'", "22023"),
+        ("SET server_version = '9'", "55P02"),
+    ] {
         wire.check(&[query(sql)], &[&format!("ERROR {code}"), "ready I"]).await?;
     }
     // A rolled back transaction takes its settings back and says so.
@@ -430,8 +539,12 @@ async fn settings_are_reported() -> Result<()> {
     ensure!(lines.contains(&status("UTC")), "{lines:?}");
     // Sessions do not see each other's settings.
     let mut other = Wire::connect(server.pg_addr()?).await?;
-    other.check(&[query("SHOW statement_timeout")],
-        &["columns statement_timeout:25:0", "row 0", "done SHOW", "ready I"]).await?;
+    other
+        .check(
+            &[query("SHOW statement_timeout")],
+            &["columns statement_timeout:25:0", "row 0", "done SHOW", "ready I"],
+        )
+        .await?;
     server.stop().await;
     Ok(())
 }

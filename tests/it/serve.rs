@@ -14,7 +14,8 @@ use tokio_postgres::Client;
 
 /// Writes a Parquet file with the numbers of `range` and a text.
 fn write_parquet(path: &Path, range: std::ops::Range<i64>) -> Result<()> {
-    let names: ArrayRef = Arc::new(StringArray::from_iter_values(range.clone().map(|i| format!("n{i}"))));
+    let names: ArrayRef =
+        Arc::new(StringArray::from_iter_values(range.clone().map(|i| format!("n{i}"))));
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(range));
     let batch = RecordBatch::try_from_iter([("id", ids), ("name", names)])?;
     let mut writer = ArrowWriter::try_new(std::fs::File::create(path)?, batch.schema(), None)?;
@@ -183,7 +184,8 @@ fn commit_again(table: &Path) -> Result<()> {
     let actions = logs.iter().map(std::fs::read_to_string).collect::<Result<String, _>>()?;
     let actions = actions.lines().map(serde_json::from_str::<serde_json::Value>);
     let actions = actions.collect::<Result<Vec<_>, _>>()?;
-    let mut add = actions.into_iter().find(|action| action.get("add").is_some()).context("no file")?;
+    let mut add =
+        actions.into_iter().find(|action| action.get("add").is_some()).context("no file")?;
     let path = add["add"]["path"].as_str().context("no path")?.to_owned();
     let copy = format!("copy-{}-{path}", logs.len());
     std::fs::copy(table.join(&path), table.join(&copy))?;

@@ -211,7 +211,12 @@ async fn statement_timeout_stops_planning() -> Result<()> {
         let lines = wire.exchange(&bytes).await?;
         ensure!(lines == ["ERROR 57014", "ready I"], "{lines:?}");
     }
-    wire.exchange(&query("RESET statement_timeout")).await?;
+    // Setting it back is a statement, too, and may be out of time itself.
+    wait_until(STOP_LIMIT, async || {
+        let lines = wire.exchange(&query("RESET statement_timeout")).await?;
+        Ok(lines == ["done RESET", "ready I"])
+    })
+    .await?;
     wire.check_alive().await?;
     server.stop().await;
     Ok(())
@@ -250,16 +255,26 @@ async fn clients_that_vanish_free_their_query() -> Result<()> {
     let server = server().await?;
     let addr = server.pg_addr()?;
     for sql in ENDLESS {
-        vanish(&server, addr, &query(sql), false).await.with_context(|| format!("computing {sql}"))?;
+        vanish(&server, addr, &query(sql), false)
+            .await
+            .with_context(|| format!("computing {sql}"))?;
     }
     for (protocol, bytes) in wide_queries() {
-        vanish(&server, addr, &bytes, true).await.with_context(|| format!("sending, {protocol}"))?;
+        vanish(&server, addr, &bytes, true)
+            .await
+            .with_context(|| format!("sending, {protocol}"))?;
     }
-    let suspended = [query("BEGIN"), parse("", WIDE, &[]), bind("", "", &[], &[], &[]),
-        execute("", 3), flush()];
+    let suspended = [
+        query("BEGIN"),
+        parse("", WIDE, &[]),
+        bind("", "", &[], &[], &[]),
+        execute("", 3),
+        flush(),
+    ];
     vanish(&server, addr, &suspended.concat(), false).await.context("suspended")?;
     let client = server.connect().await?;
-    let rows = client.query("SELECT * FROM tarn.queries WHERE pid <> pg_backend_pid()", &[]).await?;
+    let rows =
+        client.query("SELECT * FROM tarn.queries WHERE pid <> pg_backend_pid()", &[]).await?;
     ensure!(rows.is_empty(), "{} queries of clients that are gone", rows.len());
     server.stop().await;
     Ok(())
@@ -289,7 +304,11 @@ async fn an_error_after_rows_is_an_error() -> Result<()> {
         let lines = wire.exchange(&begin.concat()).await?;
         ensure!(lines.ends_with(&["suspended".to_owned(), "ready T".to_owned()]), "{lines:?}");
         let lines = wire.exchange(&[execute("", 0), sync()].concat()).await?;
-        ensure!(lines.ends_with(&[format!("ERROR {code}"), "ready E".to_owned()]), "{:?}", lines.last());
+        ensure!(
+            lines.ends_with(&[format!("ERROR {code}"), "ready E".to_owned()]),
+            "{:?}",
+            lines.last()
+        );
         wire.exchange(&query("ROLLBACK")).await?;
     }
     server.until_quiet(STOP_LIMIT).await?;

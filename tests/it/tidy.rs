@@ -85,8 +85,16 @@ fn features_are_switched_in_the_workspace_only() {
 fn there_is_one_of_each_big_crate() {
     let lock = read("Cargo.lock");
     for name in [
-        "arrow-array", "parquet", "datafusion", "object_store", "tonic", "prost", "sqlparser",
-        "rustls", "deltalake-core", "buoyant_kernel",
+        "arrow-array",
+        "parquet",
+        "datafusion",
+        "object_store",
+        "tonic",
+        "prost",
+        "sqlparser",
+        "rustls",
+        "deltalake-core",
+        "buoyant_kernel",
     ] {
         let n = lock.matches(&format!("\nname = \"{name}\"\n")).count();
         assert_eq!(n, 1, "{name} is {n} times in Cargo.lock");
@@ -117,7 +125,8 @@ fn no_file_names_a_machine() {
 
 #[test]
 fn nothing_is_left_to_do_in_the_code() {
-    let words = [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["#[ig", "nore"].concat()];
+    let words =
+        [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["#[ig", "nore"].concat()];
     for path in files(&[".rs"]) {
         let text = fs::read_to_string(&path).expect("is text");
         for word in &words {

@@ -69,7 +69,12 @@ impl Message {
             b'v' => {
                 let version = body.int();
                 let options: Vec<_> = (0..body.int()).map(|_| body.text()).collect();
-                format!("version {}.{} without {}", version >> 16, version & 0xffff, options.join(" "))
+                format!(
+                    "version {}.{} without {}",
+                    version >> 16,
+                    version & 0xffff,
+                    options.join(" ")
+                )
             }
             kind => format!("unexpected {}", char::from(kind)),
         }
@@ -181,7 +186,9 @@ impl Wire {
 
     /// Sends bytes as they are.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        timeout(MESSAGE_LIMIT, self.stream.write_all(bytes)).await.context("the server does not read")??;
+        timeout(MESSAGE_LIMIT, self.stream.write_all(bytes))
+            .await
+            .context("the server does not read")??;
         Ok(())
     }
 
@@ -206,7 +213,9 @@ impl Wire {
             match read.await.context("no message from the server")? {
                 Ok(0) => return Ok(None),
                 // The server closed the connection with bytes of ours unread.
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                    return Ok(None);
+                }
                 Ok(_) => {}
                 Err(error) => return Err(error.into()),
             }

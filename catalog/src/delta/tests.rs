@@ -1,5 +1,7 @@
 //! Small tables written to memory, then read back through the real scan.
 
+#![expect(clippy::disallowed_methods, reason = "unit tests have no runtime of their own")]
+
 use std::sync::Arc;
 
 use arrow::array::{

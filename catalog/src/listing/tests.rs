@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "unit tests have no runtime of their own")]
+
 use ::object_store::PutPayload;
 use ::object_store::path::Path;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};

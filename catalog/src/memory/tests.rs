@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "unit tests have no runtime of their own")]
+
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::prelude::SessionContext;

@@ -32,10 +32,8 @@ impl AnalyzerRule for PostgresArithmetic {
 fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = &plan {
-        let source = DFSchema::try_from_qualified_schema(
-            scan.table_name.clone(),
-            &scan.source.schema(),
-        )?;
+        let source =
+            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
         schema.merge(&source);
     }
     let names = NamePreserver::new(&plan);
@@ -79,10 +77,10 @@ fn rewrite_binary(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<E
         return Ok(Transformed::no(Expr::BinaryExpr(binary)));
     }
     let left = binary.left.get_type(schema)?;
-    if left == binary.right.get_type(schema)? {
-        if let Some(function) = checked(binary.op, &left) {
-            return Ok(call(function, vec![*binary.left, *binary.right]));
-        }
+    if left == binary.right.get_type(schema)?
+        && let Some(function) = checked(binary.op, &left)
+    {
+        return Ok(call(function, vec![*binary.left, *binary.right]));
     }
     Ok(Transformed::no(Expr::BinaryExpr(binary)))
 }

@@ -47,7 +47,9 @@ impl ScalarUDFImpl for IsMember {
             DataType::List(field) | DataType::LargeList(field) => field.data_type().clone(),
             DataType::Null => tested.clone(),
             other => {
-                return Err(DataFusionError::Plan(format!("is_member takes an array, not {other}")));
+                return Err(DataFusionError::Plan(format!(
+                    "is_member takes an array, not {other}"
+                )));
             }
         };
         let common = comparison_coercion(tested, &element).ok_or_else(|| {
@@ -107,7 +109,8 @@ impl Members {
         let nulls = elements.logical_nulls();
         let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         let rows = converter.convert_columns(&[Arc::clone(&elements)])?;
-        let rows = (0..elements.len()).filter(|row| !is_null(*row)).map(|row| rows.row(row).owned());
+        let rows =
+            (0..elements.len()).filter(|row| !is_null(*row)).map(|row| rows.row(row).owned());
         let has_null = nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0);
         Ok(Self { rows: rows.collect(), has_null })
     }
@@ -130,9 +133,9 @@ impl Members {
 mod tests {
     use std::sync::Arc;
 
+    use arrow::array::ListArray;
     use arrow::array::{Array, AsArray, Int32Array};
     use arrow::datatypes::{DataType, Field, Int32Type};
-    use arrow::array::ListArray;
     use datafusion::config::ConfigOptions;
     use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl};
     use datafusion::scalar::ScalarValue;

@@ -14,7 +14,7 @@ mod single_value;
 use std::sync::Arc;
 
 use datafusion::catalog::TableFunction;
-use datafusion::functions::math;
+use datafusion::functions::{math, unicode};
 use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
@@ -47,6 +47,8 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
 fn aliases() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(math::ceil().as_ref().clone().with_aliases(["ceiling"])),
+        // What a cast to `varchar(n)` becomes.
+        Arc::new(unicode::left().as_ref().clone().with_aliases(["varchar_cut"])),
         Arc::new(math::signum().as_ref().clone().with_aliases(["sign"])),
     ]
 }

@@ -20,11 +20,11 @@ use datafusion::functions_window::{
 use datafusion::logical_expr::function::{
     ExpressionArgs, PartitionEvaluatorArgs, WindowUDFFieldArgs,
 };
+use datafusion::logical_expr::window_state::WindowAggState;
 use datafusion::logical_expr::{
     ColumnarValue, LimitEffect, PartitionEvaluator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, WindowUDF, WindowUDFImpl,
 };
-use datafusion::logical_expr::window_state::WindowAggState;
 use datafusion::physical_plan::PhysicalExpr;
 
 /// `array_length` and its relatives as `integer`.

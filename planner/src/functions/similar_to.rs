@@ -56,8 +56,12 @@ impl ScalarUDFImpl for SimilarTo {
             return Err(exec_datafusion_err!("similar_to needs three arguments"));
         };
         let escape = match escape {
-            ColumnarValue::Scalar(value) => value.try_as_str().flatten().unwrap_or("").chars().next(),
-            ColumnarValue::Array(_) => return Err(exec_datafusion_err!("ESCAPE must be a constant")),
+            ColumnarValue::Scalar(value) => {
+                value.try_as_str().flatten().unwrap_or("").chars().next()
+            }
+            ColumnarValue::Array(_) => {
+                return Err(exec_datafusion_err!("ESCAPE must be a constant"));
+            }
         };
         let constant = matches!(text, ColumnarValue::Scalar(_));
         let constant = constant && matches!(pattern, ColumnarValue::Scalar(_));
@@ -76,7 +80,9 @@ impl ScalarUDFImpl for SimilarTo {
                 let patterns = cast(patterns, &DataType::Utf8)?;
                 let rows = texts.iter().zip(patterns.as_string::<i32>().iter());
                 let rows = rows.map(|(text, pattern)| match (text, pattern) {
-                    (Some(text), Some(pattern)) => Ok(Some(compile(pattern, escape)?.is_match(text))),
+                    (Some(text), Some(pattern)) => {
+                        Ok(Some(compile(pattern, escape)?.is_match(text)))
+                    }
                     _ => Ok(None),
                 });
                 rows.collect::<Result<_>>()?
@@ -95,7 +101,8 @@ fn compile(pattern: &str, escape: Option<char>) -> Result<Regex> {
     let regex = translate(pattern, escape)?;
     Regex::new(&regex).map_err(|error| {
         let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or("not understood").trim_start_matches("error: ");
+        let reason =
+            reason.lines().last().unwrap_or("not understood").trim_start_matches("error: ");
         fault("2201B", format!("invalid regular expression: {reason}"))
     })
 }

@@ -97,7 +97,9 @@ impl Accumulator for Single {
         for row in 0..values.len() {
             match ScalarValue::try_from_array(counts, row)? {
                 ScalarValue::UInt64(Some(0) | None) => {}
-                ScalarValue::UInt64(Some(1)) => self.add(ScalarValue::try_from_array(values, row)?)?,
+                ScalarValue::UInt64(Some(1)) => {
+                    self.add(ScalarValue::try_from_array(values, row)?)?
+                }
                 _ => return Err(too_many_rows()),
             }
         }

@@ -1,8 +1,8 @@
 //! Casts to PostgreSQL's catalog types, qualified functions and operators, collations.
 
 use sqlparser::ast::{
-    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    ObjectName, ObjectNamePart, Value,
+    BinaryOperator, CharacterLength, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, ObjectName, ObjectNamePart, Value,
 };
 
 use super::call;
@@ -31,6 +31,9 @@ pub(super) fn rewrite(expr: &mut Expr) {
         Expr::Cast { expr: inner, data_type, array: false, .. } => {
             if let Some(replaced) = rewrite_cast(inner, data_type) {
                 *expr = replaced;
+            } else if let Some(length) = take_length(data_type) {
+                let length = Expr::value(Value::Number(length.to_string(), false));
+                *expr = call("varchar_cut", vec![take(expr), length]);
             }
         }
         Expr::TypedString(typed) => pad_timestamp(&mut typed.value.value, &typed.data_type),
@@ -75,7 +78,8 @@ fn pad_timestamp(value: &mut Value, data_type: &DataType) {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let is = |at: usize, what: &[u8]| bytes.get(at).is_some_and(|byte| what.contains(byte));
-    let minutes = is(4, b"-") && is(7, b"-") && is(10, b" T") && is(13, b":") && digit(14) && digit(15);
+    let minutes =
+        is(4, b"-") && is(7, b"-") && is(10, b" T") && is(13, b":") && digit(14) && digit(15);
     if minutes && !is(16, b":") && text.is_char_boundary(16) {
         text.insert_str(16, ":00");
     }
@@ -83,6 +87,26 @@ fn pad_timestamp(value: &mut Value, data_type: &DataType) {
 
 fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::Identifier(sqlparser::ast::Ident::new("")))
+}
+
+/// Takes n from `varchar(n)` and `char(n)`, as the engine does not cut texts.
+///
+/// A `char(n)` is not filled with blanks: PostgreSQL ignores them in nearly all it does.
+fn take_length(data_type: &mut DataType) -> Option<u64> {
+    let length = match data_type {
+        DataType::Varchar(length)
+        | DataType::CharacterVarying(length)
+        | DataType::CharVarying(length) => length.take()?,
+        DataType::Char(length) | DataType::Character(length) => {
+            let Some(length) = length.take() else { return Some(1) };
+            length
+        }
+        _ => return None,
+    };
+    match length {
+        CharacterLength::IntegerLength { length, .. } => Some(length),
+        CharacterLength::Max => None,
+    }
 }
 
 /// `OPERATOR(pg_catalog.~)` is the operator itself.
@@ -171,10 +195,10 @@ fn rewrite_cast(inner: &mut Expr, data_type: &mut DataType) -> Option<Expr> {
         pad_timestamp(&mut literal.value, data_type);
     }
     if let DataType::Array(element) = data_type {
-        if let sqlparser::ast::ArrayElemTypeDef::SquareBracket(inner_type, _) = element {
-            if let Some(plain) = plain_type(inner_type) {
-                **inner_type = plain;
-            }
+        if let sqlparser::ast::ArrayElemTypeDef::SquareBracket(inner_type, _) = element
+            && let Some(plain) = plain_type(inner_type)
+        {
+            **inner_type = plain;
         }
         rewrite_array_literal(inner);
         return None;
@@ -223,8 +247,8 @@ fn plain_type(data_type: &DataType) -> Option<DataType> {
     let name = catalog_type_name(data_type)?;
     Some(match name.as_str() {
         "oid" | "xid" | "cid" => DataType::IntUnsigned(None),
-        "name" | "text" | "cstring" | "unknown" | "json" | "jsonb" | "varchar" | "bpchar" | "char"
-        | "pg_node_tree" | "aclitem" | "citext" => DataType::Text,
+        "name" | "text" | "cstring" | "unknown" | "json" | "jsonb" | "varchar" | "bpchar"
+        | "char" | "pg_node_tree" | "aclitem" | "citext" => DataType::Text,
         "int4" | "integer" => DataType::Int(None),
         "int2" | "smallint" => DataType::SmallInt(None),
         "int8" | "bigint" => DataType::BigInt(None),
@@ -234,9 +258,7 @@ fn plain_type(data_type: &DataType) -> Option<DataType> {
         "date" => DataType::Date,
         "bytea" => DataType::Bytea,
         "numeric" => DataType::Numeric(sqlparser::ast::ExactNumberInfo::None),
-        "timestamptz" => {
-            DataType::Timestamp(None, sqlparser::ast::TimezoneInfo::WithTimeZone)
-        }
+        "timestamptz" => DataType::Timestamp(None, sqlparser::ast::TimezoneInfo::WithTimeZone),
         "timestamp" => DataType::Timestamp(None, sqlparser::ast::TimezoneInfo::None),
         "interval" => DataType::Interval { fields: None, precision: None },
         _ => return None,

@@ -86,10 +86,10 @@ pub(super) fn as_array(query: &Query, order_by: &[OrderByExpr]) -> Option<Expr> 
 /// The rows as an array of structs with these members.
 fn gather(members: Vec<Expr>, order_by: &[OrderByExpr]) -> Expr {
     let mut aggregate = call("array_agg", vec![call("named_struct", members)]);
-    if let Expr::Function(function) = &mut aggregate {
-        if let (FunctionArguments::List(list), false) = (&mut function.args, order_by.is_empty()) {
-            list.clauses.push(FunctionArgumentClause::OrderBy(order_by.to_vec()));
-        }
+    if let Expr::Function(function) = &mut aggregate
+        && let (FunctionArguments::List(list), false) = (&mut function.args, order_by.is_empty())
+    {
+        list.clauses.push(FunctionArgumentClause::OrderBy(order_by.to_vec()));
     }
     aggregate
 }

@@ -97,7 +97,8 @@ fn compare_with_set(expr: &mut Expr) {
         _ => right,
     };
     let Expr::Subquery(query) = right.as_mut() else { return };
-    let membership = matches!((&*op, all), (BinaryOperator::Eq, false) | (BinaryOperator::NotEq, true));
+    let membership =
+        matches!((&*op, all), (BinaryOperator::Eq, false) | (BinaryOperator::NotEq, true));
     if membership {
         let (tested, subquery) = (left.clone(), query.clone());
         *expr = Expr::InSubquery { expr: tested, subquery, negated: all };
@@ -121,7 +122,9 @@ fn is_subquery_term(expr: &Expr) -> bool {
 fn is_constant(expr: &Expr) -> bool {
     match expr {
         Expr::Value(_) | Expr::TypedString(_) => true,
-        Expr::Cast { expr, .. } | Expr::Nested(expr) | Expr::UnaryOp { expr, .. } => is_constant(expr),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) | Expr::UnaryOp { expr, .. } => {
+            is_constant(expr)
+        }
         _ => false,
     }
 }
@@ -203,23 +206,24 @@ fn collected(query: &Query) -> Expr {
 fn counted(query: &Query) -> Box<Query> {
     let star = || {
         let mut count = call("count", vec![]);
-        if let Expr::Function(function) = &mut count {
-            if let sqlparser::ast::FunctionArguments::List(list) = &mut function.args {
-                list.args.push(sqlparser::ast::FunctionArg::Unnamed(
-                    sqlparser::ast::FunctionArgExpr::Wildcard,
-                ));
-            }
+        if let Expr::Function(function) = &mut count
+            && let sqlparser::ast::FunctionArguments::List(list) = &mut function.args
+        {
+            list.args.push(sqlparser::ast::FunctionArg::Unnamed(
+                sqlparser::ast::FunctionArgExpr::Wildcard,
+            ));
         }
         count
     };
     let mut query = Box::new(query.clone());
     let limited = query.limit_clause.is_some() || query.fetch.is_some() || query.with.is_some();
-    if let (SetExpr::Select(select), false) = (query.body.as_mut(), limited) {
-        if !has_group(select) && !select.from.is_empty() {
-            select.projection = vec![SelectItem::UnnamedExpr(star())];
-            query.order_by = None;
-            return query;
-        }
+    if let (SetExpr::Select(select), false) = (query.body.as_mut(), limited)
+        && !has_group(select)
+        && !select.from.is_empty()
+    {
+        select.projection = vec![SelectItem::UnnamedExpr(star())];
+        query.order_by = None;
+        return query;
     }
     derived_aggregate(query, star(), None)
 }

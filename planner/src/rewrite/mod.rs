@@ -14,9 +14,9 @@
 //! Nothing here matches the text of one client's query: each rule is about a construct.
 
 mod casts;
+mod correlation;
 mod joins;
 mod membership;
-mod correlation;
 mod names;
 mod relations;
 mod sets;
@@ -25,7 +25,9 @@ mod system_columns;
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{self, Expr, ObjectName, Query, Select, Statement as Ast, TableFactor, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    self, Expr, ObjectName, Query, Select, Statement as Ast, TableFactor, VisitMut, VisitorMut,
+};
 
 pub use names::strip_suffix;
 pub use relations::{Relation, RelationKey, TravelSpec};
@@ -70,7 +72,10 @@ impl VisitorMut for Rewriter {
             // Row locks have no meaning on immutable snapshots; PostgreSQL's clients add them freely.
             query.locks.clear();
         }
-        flow(joins::check_set_operations(&query.body).and_then(|()| subqueries::fetch_to_limit(query)))
+        flow(
+            joins::check_set_operations(&query.body)
+                .and_then(|()| subqueries::fetch_to_limit(query)),
+        )
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {

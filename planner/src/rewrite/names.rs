@@ -8,7 +8,9 @@
 
 use std::collections::HashMap;
 
-use sqlparser::ast::{DataType, Expr, Function, Ident, ObjectName, Select, SelectItem, Subscript, AccessExpr};
+use sqlparser::ast::{
+    AccessExpr, DataType, Expr, Function, Ident, ObjectName, Select, SelectItem, Subscript,
+};
 
 use crate::statement::fold;
 
@@ -67,9 +69,8 @@ pub(super) fn name_of(expr: &Expr) -> Option<String> {
         Expr::CompoundIdentifier(idents) => idents.last().map(fold),
         Expr::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
             Some(AccessExpr::Dot(inner)) => name_of(inner),
-            Some(AccessExpr::Subscript(Subscript::Index { .. } | Subscript::Slice { .. })) | None => {
-                name_of(root)
-            }
+            Some(AccessExpr::Subscript(Subscript::Index { .. } | Subscript::Slice { .. }))
+            | None => name_of(root),
         },
         Expr::Function(function) => Some(name_of_function(function)),
         Expr::Cast { expr, data_type, .. } => {
@@ -137,8 +138,12 @@ fn name_of_function(function: &Function) -> String {
     let last = |name: &ObjectName| name.0.last().and_then(|p| p.as_ident()).map(fold);
     match last(&function.name).as_deref() {
         // The planner's own wrappers carry the name of what they wrap.
-        Some("single_value") => first_argument(function).unwrap_or_else(|| "?column?".to_owned()),
-        Some("single_element") => second_argument(function).unwrap_or_else(|| "?column?".to_owned()),
+        Some("single_value" | "varchar_cut") => {
+            first_argument(function).unwrap_or_else(|| "?column?".to_owned())
+        }
+        Some("single_element") => {
+            second_argument(function).unwrap_or_else(|| "?column?".to_owned())
+        }
         Some("array_transform") => "array".to_owned(),
         Some(name) if name.starts_with("reg") && name.ends_with("_out") => {
             // A cast takes the name of the column it casts.

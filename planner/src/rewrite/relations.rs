@@ -64,8 +64,9 @@ impl Collector {
     /// Notes the relation of one FROM item and moves its version into its name.
     pub(super) fn visit(&mut self, factor: &mut TableFactor) -> Result<()> {
         name_function_column(factor);
-        let TableFactor::Table { name, alias, args: None, version, sample, with_ordinality, .. } =
-            factor
+        let TableFactor::Table {
+            name, alias, args: None, version, sample, with_ordinality, ..
+        } = factor
         else {
             return Ok(());
         };
@@ -85,7 +86,7 @@ impl Collector {
             }
             _ => return Err(PlannerError::unsupported(format!("the relation name {name}"))),
         };
-        let location = parts.first().map_or(Location::new(0, 0), |ident| ident.span.start);
+        let location = parts.first().map_or_else(|| Location::new(0, 0), |ident| ident.span.start);
         let travel = version.take().map_or(Ok(TravelSpec::Latest), travel_spec)?;
         let mut key = (schema.clone(), table.clone());
         if travel != TravelSpec::Latest || database.is_some() {
@@ -113,7 +114,8 @@ impl Collector {
 fn name_function_column(factor: &mut TableFactor) {
     let TableFactor::Table { name, alias: Some(alias), args: Some(_), .. } = factor else { return };
     let function = name.0.last().and_then(|part| part.as_ident()).map(fold);
-    if alias.columns.is_empty() && matches!(function.as_deref(), Some("generate_series" | "range")) {
+    if alias.columns.is_empty() && matches!(function.as_deref(), Some("generate_series" | "range"))
+    {
         alias.columns.push(sqlparser::ast::TableAliasColumnDef {
             name: alias.name.clone(),
             data_type: None,
@@ -127,24 +129,19 @@ fn rename(name: &mut ObjectName, key: &RelationKey) {
 }
 
 fn alias_of(table: &str) -> TableAlias {
-    TableAlias {
-        explicit: true,
-        name: Ident::with_quote('"', table),
-        columns: vec![],
-        at: None,
-    }
+    TableAlias { explicit: true, name: Ident::with_quote('"', table), columns: vec![], at: None }
 }
 
 fn travel_spec(version: TableVersion) -> Result<TravelSpec> {
     match version {
         TableVersion::VersionAsOf(Expr::Value(value)) => match &value.value {
-            Value::Number(number, _) => number.parse().map(TravelSpec::Version).map_err(|_| {
-                PlannerError::Semantics {
+            Value::Number(number, _) => {
+                number.parse().map(TravelSpec::Version).map_err(|_| PlannerError::Semantics {
                     code: "22003",
                     message: format!("version {number} is not a version number"),
                     position: None,
-                }
-            }),
+                })
+            }
             other => Err(PlannerError::unsupported(format!("VERSION AS OF {other}"))),
         },
         TableVersion::TimestampAsOf(expr) | TableVersion::ForSystemTimeAsOf(expr) => {

@@ -1,8 +1,8 @@
 //! Scalar subqueries, ARRAY(SELECT …) and FETCH FIRST.
 
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind, Query, Select, SelectItem,
-    SetExpr, TableFactor, Value,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind,
+    Query, Select, SelectItem, SetExpr, TableFactor, Value,
 };
 
 use super::names::name_of;
@@ -52,15 +52,16 @@ pub(super) fn rewrite(expr: &mut Expr) {
 fn has_lateral_function(query: &Query) -> bool {
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
     let factors = select.from.iter().map(|item| &item.relation);
-    factors.filter_map(|factor| match factor {
-        TableFactor::Table { args: Some(args), .. } => Some(&args.args),
-        _ => None,
-    })
-    .flatten()
-    .any(|arg| match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => has_column(expr),
-        _ => false,
-    })
+    factors
+        .filter_map(|factor| match factor {
+            TableFactor::Table { args: Some(args), .. } => Some(&args.args),
+            _ => None,
+        })
+        .flatten()
+        .any(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => has_column(expr),
+            _ => false,
+        })
 }
 
 fn has_column(expr: &Expr) -> bool {
@@ -179,13 +180,12 @@ fn wrap_array_agg(query: &mut Query) -> bool {
         return false;
     }
     let mut aggregate = call("array_agg", vec![expr.clone()]);
-    if let Expr::Function(function) = &mut aggregate {
-        if let FunctionArguments::List(list) = &mut function.args {
-            let order = query.order_by.take().map(|order_by| order_by.kind);
-            if let Some(OrderByKind::Expressions(expressions)) = order {
-                list.clauses
-                    .push(sqlparser::ast::FunctionArgumentClause::OrderBy(expressions));
-            }
+    if let Expr::Function(function) = &mut aggregate
+        && let FunctionArguments::List(list) = &mut function.args
+    {
+        let order = query.order_by.take().map(|order_by| order_by.kind);
+        if let Some(OrderByKind::Expressions(expressions)) = order {
+            list.clauses.push(sqlparser::ast::FunctionArgumentClause::OrderBy(expressions));
         }
     }
     let alias = sqlparser::ast::Ident::with_quote('"', "array");
@@ -225,8 +225,8 @@ pub(super) fn derived_aggregate(
 /// `SELECT item FROM (query) AS q (column)`.
 pub(super) fn derived(query: Box<Query>, item: SelectItem, column: Option<&str>) -> Box<Query> {
     let ident = |name: &str| sqlparser::ast::Ident::with_quote('"', name);
-    let columns = column.map(|name| sqlparser::ast::TableAliasColumnDef::from_name(name));
-    let derived = sqlparser::ast::TableFactor::Derived {
+    let columns = column.map(sqlparser::ast::TableAliasColumnDef::from_name);
+    let derived = TableFactor::Derived {
         lateral: false,
         subquery: query,
         alias: Some(sqlparser::ast::TableAlias {
@@ -254,8 +254,7 @@ pub(super) fn has_group(select: &Select) -> bool {
 
 /// A SELECT without grouping, DISTINCT and windows.
 fn is_plain(select: &Select) -> bool {
-    let ungrouped =
-        matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
+    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
     ungrouped
         && select.distinct.is_none()
         && select.having.is_none()
@@ -301,12 +300,55 @@ fn has_aggregate(expr: &Expr) -> bool {
 
 /// The aggregate functions of the engine and of PostgreSQL.
 const AGGREGATES: &[&str] = &[
-    "any_value", "approx_distinct", "approx_median", "approx_percentile_cont", "array_agg", "avg",
-    "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "corr", "count", "covar", "covar_pop",
-    "covar_samp", "every", "first_value", "grouping", "json_agg", "jsonb_agg", "json_object_agg",
-    "jsonb_object_agg", "last_value", "max", "mean", "median", "min", "mode", "nth_value",
-    "percentile_cont", "percentile_disc", "regr_avgx", "regr_avgy", "regr_count",
-    "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy",
-    "single_value", "stddev", "stddev_pop", "stddev_samp", "string_agg", "sum", "var", "var_pop",
-    "var_samp", "variance",
+    "any_value",
+    "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "array_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar",
+    "covar_pop",
+    "covar_samp",
+    "every",
+    "first_value",
+    "grouping",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "last_value",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "mode",
+    "nth_value",
+    "percentile_cont",
+    "percentile_disc",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "single_value",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
+    "sum",
+    "var",
+    "var_pop",
+    "var_samp",
+    "variance",
 ];

@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use super::{AuthMode, ConfigError, ServerConfig, Values, parse_bytes};
 
-fn config(flags: &[(&str, &str)], environment: &[(&str, &str)]) -> Result<ServerConfig, ConfigError> {
+fn config(
+    flags: &[(&str, &str)],
+    environment: &[(&str, &str)],
+) -> Result<ServerConfig, ConfigError> {
     let flags: BTreeMap<String, String> =
         flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let lookup = |name: &str| {
@@ -30,7 +33,10 @@ fn addresses_beyond_loopback_need_protection() {
     check(&[("pg", "0.0.0.0:5432")], false);
     check(&[("pg", "0.0.0.0:5432"), ("insecure", "true")], true);
     check(&[("flight", "0.0.0.0:1"), ("tls-cert", "c"), ("tls-key", "k")], true);
-    check(&[("flight", "0.0.0.0:1"), ("tls-cert", "c"), ("tls-key", "k"), ("auth", "trust")], false);
+    check(
+        &[("flight", "0.0.0.0:1"), ("tls-cert", "c"), ("tls-key", "k"), ("auth", "trust")],
+        false,
+    );
     check(&[("tls-cert", "c")], false);
     check(&[("http", "0.0.0.0:8080")], false);
 }

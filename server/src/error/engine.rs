@@ -78,7 +78,8 @@ impl EngineFault {
             };
         }
         if let Some(error) = error.downcast_ref::<PlannerError>() {
-            let code = if let PlannerError::Semantics { code, .. } = error { code } else { "22023" };
+            let code =
+                if let PlannerError::Semantics { code, .. } = error { code } else { "22023" };
             return Self::new(code, error.to_string());
         }
         if let Some(error) = error.downcast_ref::<ExecError>() {
@@ -102,10 +103,9 @@ impl EngineFault {
     fn of_arrow(error: &ArrowError) -> Self {
         match error {
             ArrowError::DivideByZero => Self::new("22012", "division by zero"),
-            ArrowError::ArithmeticOverflow(text) => Self {
-                detail: Some(text.clone()),
-                ..Self::new("22003", "value out of range")
-            },
+            ArrowError::ArithmeticOverflow(text) => {
+                Self { detail: Some(text.clone()), ..Self::new("22003", "value out of range") }
+            }
             ArrowError::CastError(text) | ArrowError::ParseError(text) => Self::of_cast(text),
             ArrowError::CsvError(text) => Self::new("22P04", format!("damaged CSV: {text}")),
             ArrowError::JsonError(text) => Self::new("22P02", format!("damaged JSON: {text}")),
@@ -132,17 +132,23 @@ impl EngineFault {
     /// `Cannot cast string 'abc' to value of Int32 type` and its relatives.
     fn of_cast(text: &str) -> Self {
         let Some((_, rest)) = text.split_once("Cannot cast string '") else {
-            return if text.contains("Can't cast value") || text.contains("too large") || text.contains("out of range") {
+            return if text.contains("Can't cast value")
+                || text.contains("too large")
+                || text.contains("out of range")
+            {
                 Self::new("22003", lower_first(text))
             } else if let Some((value, sql)) = parse_failure(text) {
-                Self::new(if sql == "date" || sql.starts_with("timestamp") { "22007" } else { "22P02" },
-                    format!("invalid input syntax for type {sql}: \"{value}\""))
+                Self::new(
+                    if sql == "date" || sql.starts_with("timestamp") { "22007" } else { "22P02" },
+                    format!("invalid input syntax for type {sql}: \"{value}\""),
+                )
             } else {
                 Self::new("22P02", lower_first(text))
             };
         };
         let value = rest.rsplit_once("' to value of ").map_or(rest, |(value, _)| value);
-        let arrow_type = rest.rsplit_once("' to value of ").map_or("", |(_, t)| t).trim_end_matches(" type");
+        let arrow_type =
+            rest.rsplit_once("' to value of ").map_or("", |(_, t)| t).trim_end_matches(" type");
         let sql = sql_type(arrow_type);
         Self::new("22P02", format!("invalid input syntax for type {sql}: \"{value}\""))
     }
@@ -156,7 +162,10 @@ impl EngineFault {
             if text.contains(" not found") {
                 return Self::missing_file(text);
             }
-            return Self { detail: Some(text.to_owned()), ..Self::new("58030", "could not read from storage") };
+            return Self {
+                detail: Some(text.to_owned()),
+                ..Self::new("58030", "could not read from storage")
+            };
         }
         Self {
             hint: Some("Other tables are not affected; restore the damaged file.".to_owned()),
@@ -170,7 +179,9 @@ impl EngineFault {
         }
         Self {
             detail: Some(error.to_string()),
-            hint: Some("Check that the storage can be reached and its credentials are valid.".to_owned()),
+            hint: Some(
+                "Check that the storage can be reached and its credentials are valid.".to_owned(),
+            ),
             ..Self::new("58030", "could not read from storage")
         }
     }
@@ -189,10 +200,16 @@ impl EngineFault {
             return Self::new("22012", "division by zero");
         }
         if lower.contains("overflow") || lower.contains("out of range") {
-            return Self { detail: Some(text.to_owned()), ..Self::new("22003", "value out of range") };
+            return Self {
+                detail: Some(text.to_owned()),
+                ..Self::new("22003", "value out of range")
+            };
         }
         if lower.contains("more than one row") || lower.contains("returned more than") {
-            return Self::new("21000", "more than one row returned by a subquery used as an expression");
+            return Self::new(
+                "21000",
+                "more than one row returned by a subquery used as an expression",
+            );
         }
         if lower.contains("cannot cast") || lower.contains("error parsing") {
             return Self::of_cast(text);

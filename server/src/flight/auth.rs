@@ -136,7 +136,8 @@ impl Frontend {
         Box::pin(async move {
             if let Credentials::Bearer(token) = &caller.credentials {
                 let session = frontend.tokens.get_bearer(token).ok_or_else(|| {
-                    let message = "the token is not known or has expired, a new handshake is needed";
+                    let message =
+                        "the token is not known or has expired, a new handshake is needed";
                     refusal::unauthenticated(message)
                 })?;
                 return frontend.unless_terminated(session);
@@ -225,7 +226,7 @@ impl Frontend {
             frontend.shared().users.verify_password(&user, &password)
         })
         .await
-        .map_err(|error| refusal::internal(error))?
+        .map_err(refusal::internal)?
         .map_err(|error| error.to_status())?;
         if let Some(connection) = connection {
             connection.set_verified(digest);

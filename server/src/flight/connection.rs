@@ -113,7 +113,8 @@ impl ConnectionInfo {
     /// Finds the connection of a request, with or without TLS.
     pub(super) fn of(extensions: &tonic::Extensions) -> Option<Arc<Connection>> {
         let plain = extensions.get::<Self>();
-        let info = plain.or_else(|| extensions.get::<TlsConnectInfo<Self>>().map(|tls| tls.get_ref()));
+        let info =
+            plain.or_else(|| extensions.get::<TlsConnectInfo<Self>>().map(|tls| tls.get_ref()));
         info.map(|info| Arc::clone(&info.0))
     }
 }
@@ -152,10 +153,10 @@ impl AsyncRead for Socket {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
             self.silence = None;
-        } else if let Some(silence) = &mut self.silence {
-            if silence.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
+        } else if let Some(silence) = &mut self.silence
+            && silence.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read
     }

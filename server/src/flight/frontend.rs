@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 use tarn_catalog::CatalogSnapshot;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::MESSAGE_BYTES_MAX;
 use super::handles::{HandleLimits, HandleStore, OwnerId};
 use super::prepared_statement::PreparedStatement;
 use super::refusal;
 use super::sql_info::Limits;
 use super::statement::Ticket;
-use super::MESSAGE_BYTES_MAX;
 use crate::Shared;
 use crate::error::Error;
 use crate::session::{Protocol, Session};
@@ -24,8 +24,11 @@ use crate::session::{Protocol, Session};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Tokens that were handed out by handshakes.
-const TOKENS: HandleLimits =
-    HandleLimits { handles_max: 4_096, handles_per_session_max: 1, idle_max: MINUTE.saturating_mul(30) };
+const TOKENS: HandleLimits = HandleLimits {
+    handles_max: 4_096,
+    handles_per_session_max: 1,
+    idle_max: MINUTE.saturating_mul(30),
+};
 
 /// Statements that were planned and whose rows were not fetched yet.
 const TICKETS: HandleLimits = HandleLimits {

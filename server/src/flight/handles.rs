@@ -68,7 +68,8 @@ struct Entry<T> {
 impl<T> Entry<T> {
     /// What someone still holds, such as a stream that sends rows for an hour, is not idle.
     fn expired(&self, now: Instant, idle_max: Duration) -> bool {
-        now.saturating_duration_since(self.used_at) > idle_max && Arc::strong_count(&self.value) == 1
+        now.saturating_duration_since(self.used_at) > idle_max
+            && Arc::strong_count(&self.value) == 1
     }
 }
 

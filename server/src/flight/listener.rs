@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Server, ServerTlsConfig};
 
+use super::MESSAGE_BYTES_MAX;
 use super::connection::{Connection, Socket};
 use super::frontend::Frontend;
 use super::service::Service;
-use super::MESSAGE_BYTES_MAX;
 use crate::Shared;
 
 /// Calls of one connection that run at a time; HTTP/2 holds back the rest.
@@ -109,24 +109,25 @@ fn sockets(
     let permits = Arc::new(Semaphore::new(connections_max));
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let incoming = incoming.with_keepalive(Some(PING_INTERVAL));
-    incoming.filter_map(move |stream| {
-        let (permits, frontend) = (Arc::clone(&permits), Arc::clone(&frontend));
-        async move {
-            let stream = match stream {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a Flight SQL connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+    incoming
+        .filter_map(move |stream| {
+            let (permits, frontend) = (Arc::clone(&permits), Arc::clone(&frontend));
+            async move {
+                let stream = match stream {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        tracing::warn!(%error, "could not accept a Flight SQL connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        return None;
+                    }
+                };
+                let peer = stream.peer_addr().ok()?;
+                let Ok(permit) = permits.try_acquire_owned() else {
+                    tracing::info!(%peer, connections_max, "too many Flight SQL connections");
                     return None;
-                }
-            };
-            let peer = stream.peer_addr().ok()?;
-            let Ok(permit) = permits.try_acquire_owned() else {
-                tracing::info!(%peer, connections_max, "too many Flight SQL connections");
-                return None;
-            };
-            Some(Ok(Socket::new(stream, Connection::new(&frontend, peer, permit))))
-        }
-    })
-    .boxed()
+                };
+                Some(Ok(Socket::new(stream, Connection::new(&frontend, peer, permit))))
+            }
+        })
+        .boxed()
 }

@@ -101,8 +101,13 @@ fn tables(
     let names = pattern(filter.table_name_filter_pattern.as_ref());
     let no_types: [&str; 0] = [];
     let include_schema = filter.include_schema;
-    let mut builder =
-        GetTablesBuilder::new(None::<String>, None::<String>, None::<String>, no_types, include_schema);
+    let mut builder = GetTablesBuilder::new(
+        None::<String>,
+        None::<String>,
+        None::<String>,
+        no_types,
+        include_schema,
+    );
     if !in_catalog(filter.catalog.as_deref(), catalog) {
         return builder.build();
     }

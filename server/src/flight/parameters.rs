@@ -10,8 +10,8 @@ use datafusion::common::ScalarValue;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use tonic::Status;
 
-use super::schema::cast_exactly;
 use super::refusal;
+use super::schema::cast_exactly;
 
 #[cfg(test)]
 mod tests;
@@ -128,4 +128,3 @@ pub(super) fn better_types(
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
-

@@ -76,9 +76,7 @@ fn next_token(text: &[u8], at: usize, byte: u8) -> (Token, usize) {
         b'?' => (Token::Placeholder, at + 1),
         b'\'' => (Token::Other, quoted_end(text, at + 1, b'\'', false)),
         b'"' => (Token::Other, quoted_end(text, at + 1, b'"', false)),
-        b'e' | b'E' if next == Some(b'\'') => {
-            (Token::Other, quoted_end(text, at + 2, b'\'', true))
-        }
+        b'e' | b'E' if next == Some(b'\'') => (Token::Other, quoted_end(text, at + 2, b'\'', true)),
         b'-' if next == Some(b'-') => (Token::Other, line_end(text, at)),
         b'/' if next == Some(b'*') => (Token::Other, comment_end(text, at + 2)),
         b'$' if next.is_some_and(|digit| digit.is_ascii_digit()) => (Token::Numbered, at + 1),

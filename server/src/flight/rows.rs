@@ -13,8 +13,8 @@ use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
-use futures::stream::{self, StreamExt, TryStreamExt};
 use futures::Stream;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tonic::Status;
 
 use super::frontend::Frontend;

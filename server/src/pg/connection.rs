@@ -14,14 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::extended_query::{Portal, StatementEntry};
 use super::rows::{ByteaOutput, DateStyle, EncodeSettings, IntervalStyle, TimeZone};
 use super::wire::{FINISH_TIMEOUT, FLUSH_BYTES, Received, Wire};
-use crate::Shared;
 use crate::error::{Error, Result};
 use crate::query::CommandTag;
 use crate::session::{Session, Status};
 
 /// One connection.
 pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
     pub(super) wire: Wire,
     pub(super) session: Arc<Session>,
     pub(super) statements: HashMap<String, StatementEntry>,
@@ -31,9 +29,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, wire: Wire, session: Arc<Session>) -> Self {
+    pub(super) fn new(wire: Wire, session: Arc<Session>) -> Self {
         let (statements, portals) = (HashMap::new(), HashMap::new());
-        Self { shared, wire, session, statements, portals, skipping: false }
+        Self { wire, session, statements, portals, skipping: false }
     }
 
     /// Serves the client until it leaves, the server stops, or the connection breaks.
@@ -41,11 +39,11 @@ impl Connection {
         let ended = self.serve(stop).await;
         // Portals hold running queries: they end before the session does.
         self.portals.clear();
-        if let Err(error) = &ended {
-            if !matches!(error, Error::Io(_)) {
-                self.wire.push(&error_message(error, true))?;
-                self.wire.finish().await?;
-            }
+        if let Err(error) = &ended
+            && !matches!(error, Error::Io(_))
+        {
+            self.wire.push(&error_message(error, true))?;
+            self.wire.finish().await?;
         }
         ended
     }
@@ -183,7 +181,8 @@ impl Connection {
         if self.session.status() == Status::Idle {
             self.portals.clear();
         }
-        metrics::counter!("tarn_errors_total", "sqlstate" => error.sqlstate().to_owned()).increment(1);
+        metrics::counter!("tarn_errors_total", "sqlstate" => error.sqlstate().to_owned())
+            .increment(1);
         tracing::debug!(sqlstate = error.sqlstate(), %error, pid = self.session.pid(), "statement failed");
         self.push_notices()?;
         self.wire.push(&error_message(error, false))
@@ -197,7 +196,9 @@ impl Connection {
             Some(n_rows) => format!("{} {n_rows}", tag.verb),
             None => tag.verb.clone(),
         };
-        if matches!(tag.verb.as_str(), "COMMIT" | "ROLLBACK") && self.session.status() == Status::Idle {
+        if matches!(tag.verb.as_str(), "COMMIT" | "ROLLBACK")
+            && self.session.status() == Status::Idle
+        {
             self.portals.clear();
         }
         self.wire.push(&Backend::CommandComplete(CommandComplete::new(text)))

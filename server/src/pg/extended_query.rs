@@ -60,7 +60,10 @@ impl Connection {
             return Err(Error::DuplicateStatement { name });
         }
         if self.statements.len() >= N_STATEMENTS_MAX {
-            return Err(Error::SessionLimit { what: "prepared statements", n_max: N_STATEMENTS_MAX });
+            return Err(Error::SessionLimit {
+                what: "prepared statements",
+                n_max: N_STATEMENTS_MAX,
+            });
         }
         let mut statements = self.session.parse(&message.query)?;
         if statements.len() > 1 {
@@ -105,7 +108,9 @@ impl Connection {
         let formats = formats(&message.parameter_format_codes, n_given, "parameter")?;
         let zone = self.encode_settings().time_zone;
         let mut parameters = Vec::with_capacity(n_given);
-        for ((value, oid), format) in message.parameters.iter().zip(&entry.parameter_oids).zip(formats) {
+        for ((value, oid), format) in
+            message.parameters.iter().zip(&entry.parameter_oids).zip(formats)
+        {
             let value = decode_parameter_in(*oid, format, value.as_deref(), &zone)
                 .map_err(|error| Error::Value { code: error.code, message: error.message })?;
             parameters.push(value);
@@ -130,7 +135,8 @@ impl Connection {
             let types = ParameterDescription::new(entry.parameter_oids.clone());
             let schema = entry.prepared.as_ref().and_then(|prepared| prepared.schema()).cloned();
             self.wire.push(&Backend::ParameterDescription(types))?;
-            schema.map(|schema| row_description(&schema, &vec![Format::Text; schema.fields().len()]))
+            schema
+                .map(|schema| row_description(&schema, &vec![Format::Text; schema.fields().len()]))
         } else {
             let portal = self.portals.get(&name).ok_or(Error::UndefinedPortal { name })?;
             let schema = portal.entry.prepared.as_ref().and_then(|prepared| prepared.schema());
@@ -173,9 +179,8 @@ impl Connection {
         };
         let parameters = std::mem::take(&mut portal.parameters);
         let (session, running) = (Arc::clone(&self.session), Arc::clone(&prepared));
-        let execution = self
-            .watching(async move { session.execute(&running, parameters).await })
-            .await?;
+        let execution =
+            self.watching(async move { session.execute(&running, parameters).await }).await?;
         match execution {
             Execution::Done(tag) => {
                 self.forget_deallocated(Some(&prepared.command))?;

@@ -186,7 +186,9 @@ mod tests {
                 assert!(kind == b'd' || cut.is_err(), "{kind} {body:?} of length {length}");
             }
         }
-        for (kind, body) in [(b'D', &b"X\0"[..]), (b'Q', b"\xff\0"), (b'B', b"\0\0\0\0\0\x01\x80\0\0\0\0\0")] {
+        for (kind, body) in
+            [(b'D', &b"X\0"[..]), (b'Q', b"\xff\0"), (b'B', b"\0\0\0\0\0\x01\x80\0\0\0\0\0")]
+        {
             assert!(check(kind, body).is_err(), "{kind} {body:?}");
         }
     }

@@ -36,7 +36,8 @@ pub(crate) async fn serve(
             }
         };
         let place = Arc::clone(&places).try_acquire_owned().ok();
-        let connection = serve_one(Arc::clone(&shared), stream, tls.clone(), place.is_some(), stop.clone());
+        let connection =
+            serve_one(Arc::clone(&shared), stream, tls.clone(), place.is_some(), stop.clone());
         connections.spawn(async move {
             connection.await;
             drop(place);
@@ -68,7 +69,7 @@ async fn serve_one(
     };
     let (wire, session) = started;
     let pid = session.pid();
-    let mut connection = Connection::new(shared, wire, session);
+    let mut connection = Connection::new(wire, session);
     if let Err(error) = connection.run(&stop).await {
         tracing::debug!(%error, ?peer, pid, "connection ended");
     }

@@ -71,7 +71,11 @@ impl Connection {
     /// # Errors
     /// An error after rows have been sent is returned like any other: the client gets an error
     /// message after the rows, never a shorter result.
-    pub(super) async fn send(&mut self, outgoing: &mut Outgoing, limit: Option<u64>) -> Result<Sent> {
+    pub(super) async fn send(
+        &mut self,
+        outgoing: &mut Outgoing,
+        limit: Option<u64>,
+    ) -> Result<Sent> {
         outgoing.n_sent = 0;
         loop {
             if limit.is_some_and(|limit| outgoing.n_sent >= limit) {

@@ -56,12 +56,15 @@ impl Connection {
             }
             Execution::Rows(rows) => {
                 let formats = vec![Format::Text; rows.schema().fields().len()];
-                let encoder = RowEncoder::try_new(rows.schema(), &formats, &self.encode_settings())?;
+                let encoder =
+                    RowEncoder::try_new(rows.schema(), &formats, &self.encode_settings())?;
                 self.wire.push(&row_description(rows.schema(), &formats))?;
                 let mut outgoing = Outgoing::new(rows, encoder);
                 match self.send(&mut outgoing, None).await? {
                     Sent::All => self.complete(&outgoing.tag()),
-                    Sent::Limit => Err(Error::Internal { what: "a limit without a limit".to_owned() }),
+                    Sent::Limit => {
+                        Err(Error::Internal { what: "a limit without a limit".to_owned() })
+                    }
                 }
             }
         }

@@ -60,7 +60,9 @@ pub(super) async fn start(
     let started = tokio::time::timeout(STARTUP_TIMEOUT, start_inner(shared, stream, tls, refusal));
     match started.await {
         Ok(result) => result,
-        Err(_) => Err(Error::Protocol { message: "the client did not finish connecting".to_owned() }),
+        Err(_) => {
+            Err(Error::Protocol { message: "the client did not finish connecting".to_owned() })
+        }
     }
 }
 
@@ -223,10 +225,15 @@ fn parse_startup(packet: &[u8]) -> Result<Parameters> {
         parameters.insert(text(name)?.to_lowercase(), text(value)?);
     }
     let user = parameters.remove("user").filter(|user| !user.is_empty()).ok_or_else(|| {
-        Error::NotAuthorized { message: "no PostgreSQL user name specified in startup packet".to_owned() }
+        Error::NotAuthorized {
+            message: "no PostgreSQL user name specified in startup packet".to_owned(),
+        }
     })?;
     let database = parameters.remove("database").filter(|name| !name.is_empty());
-    if parameters.remove("replication").is_some_and(|value| !matches!(value.as_str(), "false" | "off" | "0" | "no")) {
+    if parameters
+        .remove("replication")
+        .is_some_and(|value| !matches!(value.as_str(), "false" | "off" | "0" | "no"))
+    {
         return Err(crate::query::unsupported("the replication protocol"));
     }
     let unknown: Vec<String> =
@@ -290,8 +297,13 @@ async fn connect(
     if !shared.users.trusts(peer) {
         authenticate(shared, wire, &parameters.user, encrypted).await?;
     }
-    let session =
-        Session::new(shared, &parameters.user, &parameters.database, Protocol::Postgres, Some(peer))?;
+    let session = Session::new(
+        shared,
+        &parameters.user,
+        &parameters.database,
+        Protocol::Postgres,
+        Some(peer),
+    )?;
     for (name, value) in &parameters.settings {
         session.set_initial(name, value)?;
     }
@@ -307,14 +319,19 @@ async fn connect(
 }
 
 /// SCRAM-SHA-256, with channel binding to the certificate where the connection is encrypted.
-async fn authenticate(shared: &Arc<Shared>, wire: &mut Wire, user: &str, encrypted: bool) -> Result<()> {
+async fn authenticate(
+    shared: &Arc<Shared>,
+    wire: &mut Wire,
+    user: &str,
+    encrypted: bool,
+) -> Result<()> {
     let denied = || Error::InvalidPassword { user: user.to_owned() };
     let mut scram = ScramServerAuth::new();
     let mut mechanisms = vec!["SCRAM-SHA-256".to_owned()];
-    if let (true, Some(certificate)) = (encrypted, &shared.certificate_pem) {
-        if scram.configure_certificate(certificate).is_ok() {
-            mechanisms.insert(0, "SCRAM-SHA-256-PLUS".to_owned());
-        }
+    if let (true, Some(certificate)) = (encrypted, &shared.certificate_pem)
+        && scram.configure_certificate(certificate).is_ok()
+    {
+        mechanisms.insert(0, "SCRAM-SHA-256-PLUS".to_owned());
     }
     wire.push(&Backend::Authentication(Authentication::SASL(mechanisms.clone())))?;
     wire.flush().await?;
@@ -366,11 +383,13 @@ mod tests {
 
     #[test]
     fn parameters_are_read_in_any_letter_case() {
-        let bytes = packet(3 << 16, &["user", "ann", "DateStyle", "ISO", "options", "-c a.b=1 --x-y=2"]);
+        let bytes =
+            packet(3 << 16, &["user", "ann", "DateStyle", "ISO", "options", "-c a.b=1 --x-y=2"]);
         let parameters = parse_startup(&bytes).expect("is valid");
         assert_eq!(parameters.user, "ann");
         assert_eq!(parameters.database, "ann");
-        let settings: Vec<_> = parameters.settings.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        let settings: Vec<_> =
+            parameters.settings.iter().map(|(n, v)| format!("{n}={v}")).collect();
         assert_eq!(settings, ["a.b=1", "datestyle=ISO", "x_y=2"]);
         assert!(parameters.negotiate.is_none());
     }
@@ -379,7 +398,9 @@ mod tests {
     fn odd_packets_are_errors_or_negotiated() {
         assert!(parse_startup(&packet(2 << 16, &["user", "ann"])).is_err());
         assert!(parse_startup(&packet(3 << 16, &[])).is_err());
-        assert!(parse_startup(&packet(3 << 16, &["user", "a", "replication", "database"])).is_err());
+        assert!(
+            parse_startup(&packet(3 << 16, &["user", "a", "replication", "database"])).is_err()
+        );
         assert!(parse_startup(b"").is_err());
         let newer = parse_startup(&packet((3 << 16) + 9, &["user", "a", "_pq_.x", "1"]));
         assert!(newer.expect("is valid").negotiate.is_some());

@@ -121,15 +121,21 @@ fn queries(session: &Arc<Session>) -> Vec<ArrayRef> {
     });
     let state = progress.iter().map(|p| if p.is_some() { "running" } else { "planning" });
     vec![
-        Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, r)| whole(r.query_id.number())))),
+        Arc::new(Int64Array::from_iter_values(
+            rows.iter().map(|(_, r)| whole(r.query_id.number())),
+        )),
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|(s, _)| s.pid()))),
         text(rows.iter().map(|(s, _)| s.user())),
         text(rows.iter().map(|(s, _)| s.protocol().name())),
         text(state),
         instants(rows.iter().map(|(_, r)| r.started_at.timestamp_micros())),
         Arc::new(Float64Array::from_iter_values(elapsed_ms)),
-        Arc::new(Int64Array::from_iter(progress.iter().map(|p| p.map(|p| whole(p.n_rows_scanned))))),
-        Arc::new(Int64Array::from_iter(progress.iter().map(|p| p.map(|p| whole(p.n_bytes_scanned))))),
+        Arc::new(Int64Array::from_iter(
+            progress.iter().map(|p| p.map(|p| whole(p.n_rows_scanned))),
+        )),
+        Arc::new(Int64Array::from_iter(
+            progress.iter().map(|p| p.map(|p| whole(p.n_bytes_scanned))),
+        )),
         Arc::new(Float64Array::from_iter(progress.iter().map(|p| p.and_then(|p| p.fraction())))),
         text(rows.iter().map(|(_, r)| &r.text)),
     ]

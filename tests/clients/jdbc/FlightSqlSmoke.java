@@ -43,8 +43,10 @@ public final class FlightSqlSmoke {
 
     private static void check(String name, Check check) {
         number++;
-        try (Connection connection = connect()) {
-            check.run(connection);
+        try {
+            try (Connection connection = connect()) {
+                check.run(connection);
+            }
             System.out.println("ok " + number + " - " + name);
         } catch (Throwable error) {
             failed = true;
@@ -100,10 +102,13 @@ public final class FlightSqlSmoke {
         }
     }
 
+    /** Reads a column and closes the result: the driver reports what stays open as a leak. */
     private static List<String> column(ResultSet result, String name) throws SQLException {
         List<String> values = new ArrayList<>();
-        while (result.next()) {
-            values.add(result.getString(name));
+        try (result) {
+            while (result.next()) {
+                values.add(result.getString(name));
+            }
         }
         return values;
     }
@@ -220,16 +225,16 @@ public final class FlightSqlSmoke {
         });
         check("lists columns", connection -> {
             DatabaseMetaData metadata = connection.getMetaData();
-            try (ResultSet result = metadata.getColumns(null, "pg_catalog", "pg_class", "rel%")) {
-                List<String> columns = column(result, "COLUMN_NAME");
-                equal(columns.get(0), "relname");
-            }
+            ResultSet result = metadata.getColumns(null, "pg_catalog", "pg_class", "rel%");
+            equal(column(result, "COLUMN_NAME").get(0), "relname");
         });
         check("answers about keys", connection -> {
             DatabaseMetaData metadata = connection.getMetaData();
-            equal(metadata.getPrimaryKeys(null, "pg_catalog", "pg_class").next(), false);
-            equal(metadata.getImportedKeys(null, "pg_catalog", "pg_class").next(), false);
-            equal(metadata.getExportedKeys(null, "pg_catalog", "pg_class").next(), false);
+            String schema = "pg_catalog";
+            List<String> none = List.of();
+            equal(column(metadata.getPrimaryKeys(null, schema, "pg_class"), "PK_NAME"), none);
+            equal(column(metadata.getImportedKeys(null, schema, "pg_class"), "FK_NAME"), none);
+            equal(column(metadata.getExportedKeys(null, schema, "pg_class"), "FK_NAME"), none);
         });
         check("describes the server", connection -> {
             DatabaseMetaData metadata = connection.getMetaData();

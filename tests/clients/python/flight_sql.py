@@ -239,7 +239,7 @@ def reports_errors(target):
         fails(lambda: cursor.execute("select * from no_such_table"), "no_such_table", "42P01")
         fails(lambda: cursor.execute("selec 1"), "42601")
         fails(lambda: cursor.execute("select no_such_column"), "42703")
-        fails(lambda: cursor.execute(""), "42601")
+        fails(lambda: cursor.execute("-- nothing"), "42601")
         fails(lambda: cursor.execute("select 1; select 2"), "42601")
         fails(lambda: (cursor.execute("select 1 / (1 - 1)"), cursor.fetchall()), "22012")
         cursor.execute("select 'still here'")

@@ -55,7 +55,9 @@ impl NumberTemplate {
             let before = result.n_whole + result.n_fraction == 0;
             match (pair.as_str(), first.to_ascii_uppercase()) {
                 ("FM", _) => result.plain = true,
-                ("MI", _) => result.sign = if before { Sign::MinusBefore } else { Sign::MinusAfter },
+                ("MI", _) => {
+                    result.sign = if before { Sign::MinusBefore } else { Sign::MinusAfter }
+                }
                 ("PR", _) => result.sign = Sign::Brackets,
                 ("PL" | "SG" | "RN" | "TH" | "EE", _) | (_, 'V' | 'L') => {
                     let message = format!("number template \"{template}\" is not supported");
@@ -64,7 +66,8 @@ impl NumberTemplate {
                 (_, 'S') => result.sign = if before { Sign::Before } else { Sign::After },
                 (_, digit @ ('9' | '0')) => {
                     result.pieces.push(if digit == '9' { Piece::Nine } else { Piece::Zero });
-                    let count = if after_point { &mut result.n_fraction } else { &mut result.n_whole };
+                    let count =
+                        if after_point { &mut result.n_fraction } else { &mut result.n_whole };
                     *count += 1;
                 }
                 (_, '.' | 'D') => {
@@ -114,7 +117,8 @@ impl NumberTemplate {
         let digits_fraction: Vec<char> =
             if overflow { vec!['#'; self.n_fraction] } else { fraction.chars().collect() };
         // `FM` drops noughts at the end that the template does not ask for.
-        let keep = if self.plain && !overflow { self.n_fraction_kept(fraction) } else { self.n_fraction };
+        let keep =
+            if self.plain && !overflow { self.n_fraction_kept(fraction) } else { self.n_fraction };
 
         let mut out = String::new();
         let mut sign_written = false;

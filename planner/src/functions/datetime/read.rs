@@ -62,7 +62,7 @@ pub(super) fn read(items: &[Item], text: &str) -> Result<Found> {
 
 /// A separator in the template matches any run of separators, other text as many characters.
 fn skip<'a>(text: &'a str, literal: &str) -> &'a str {
-    let separator = |c: char| !c.is_alphanumeric() && c != '+' && c != '-' || c == '-';
+    let separator = |c: char| c == '-' || (!c.is_alphanumeric() && c != '+');
     if literal.chars().all(|c| !c.is_alphanumeric()) {
         let after = text.trim_start();
         let mut chars = after.chars();
@@ -78,12 +78,7 @@ fn skip<'a>(text: &'a str, literal: &str) -> &'a str {
     chars.as_str()
 }
 
-fn read_field<'a>(
-    parts: &mut Parts,
-    field: Field,
-    exact: bool,
-    text: &'a str,
-) -> Result<&'a str> {
+fn read_field<'a>(parts: &mut Parts, field: Field, exact: bool, text: &'a str) -> Result<&'a str> {
     let width = match field {
         Field::Year(n) | Field::IsoYear(n) | Field::Fraction(n) => usize::from(n),
         Field::DayOfYear => 3,
@@ -94,16 +89,25 @@ fn read_field<'a>(
         Field::DayName(_) | Field::DayShort(_) => {
             return Ok(text.trim_start_matches(char::is_alphabetic));
         }
-        Field::Noon { .. } => return read_mark(text, &["a", "p"]).map(|(at, rest)| {
-            parts.afternoon = Some(at == 1);
-            rest
-        }),
-        Field::Era { .. } => return read_mark(text, &["a", "b"]).map(|(at, rest)| {
-            parts.before_christ = at == 1;
-            rest
-        }),
-        Field::MonthRoman(_) | Field::YearComma | Field::Century | Field::IsoDayOfYear
-        | Field::WeekOfYear | Field::ZoneName(_) | Field::ZoneOffset => {
+        Field::Noon { .. } => {
+            return read_mark(text, &["a", "p"]).map(|(at, rest)| {
+                parts.afternoon = Some(at == 1);
+                rest
+            });
+        }
+        Field::Era { .. } => {
+            return read_mark(text, &["a", "b"]).map(|(at, rest)| {
+                parts.before_christ = at == 1;
+                rest
+            });
+        }
+        Field::MonthRoman(_)
+        | Field::YearComma
+        | Field::Century
+        | Field::IsoDayOfYear
+        | Field::WeekOfYear
+        | Field::ZoneName(_)
+        | Field::ZoneOffset => {
             return Err(fault("0A000", "this template can only be used to write a date"));
         }
         _ => 2,
@@ -168,8 +172,18 @@ fn store(parts: &mut Parts, field: Field, value: i64, n_digits: usize) {
 
 fn read_month<'a>(parts: &mut Parts, field: Field, text: &'a str) -> Result<&'a str> {
     const MONTHS: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september",
-        "october", "november", "december",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
     ];
     let short = matches!(field, Field::MonthShort(_));
     let lower = text.to_ascii_lowercase();
@@ -188,14 +202,14 @@ fn read_month<'a>(parts: &mut Parts, field: Field, text: &'a str) -> Result<&'a 
 fn read_mark<'a>(text: &'a str, first: &[&str]) -> Result<(usize, &'a str)> {
     let lower = text.to_ascii_lowercase();
     let found = first.iter().position(|first| lower.starts_with(first));
-    let found = found.ok_or_else(|| fault("22007", format!("invalid value \"{text}\" for a mark")))?;
+    let found =
+        found.ok_or_else(|| fault("22007", format!("invalid value \"{text}\" for a mark")))?;
     let rest = text.trim_start_matches(|c: char| c.is_alphabetic() || c == '.');
     Ok((found, rest))
 }
 
 fn finish(parts: &Parts, text: &str) -> Result<Found> {
-    let out_of_range =
-        || fault("22008", format!("date/time field value out of range: \"{text}\""));
+    let out_of_range = || fault("22008", format!("date/time field value out of range: \"{text}\""));
     let small = |value: i64| u32::try_from(value).map_err(|_| out_of_range());
     let mut year = parts.year.unwrap_or(1);
     if parts.before_christ {
@@ -282,7 +296,10 @@ mod tests {
         assert_eq!(found("20240305", "YYYYMMDD"), "2024-03-05 00:00:00");
         assert_eq!(found("2024-03-05 01:02", "YYYY-MM-DD HH24:MI"), "2024-03-05 01:02:00");
         assert_eq!(found("5 Mar 99", "DD Mon YY"), "1999-03-05 00:00:00");
-        assert_eq!(found("March 5, 2024 02:30 PM", "Month DD, YYYY HH12:MI PM"), "2024-03-05 14:30:00");
+        assert_eq!(
+            found("March 5, 2024 02:30 PM", "Month DD, YYYY HH12:MI PM"),
+            "2024-03-05 14:30:00"
+        );
         assert_eq!(found("2024 060", "YYYY DDD"), "2024-02-29 00:00:00");
         assert_eq!(found("12.5", "SS.MS"), "0001-01-01 00:00:12.500");
         assert!(found("2024-13-01", "YYYY-MM-DD").contains("out of range"));

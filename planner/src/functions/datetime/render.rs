@@ -62,8 +62,18 @@ impl Moment {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -92,7 +102,8 @@ pub(super) fn render(items: &[Item], moment: &Moment, out: &mut String) -> Resul
 }
 
 fn write_field(field: Field, plain: bool, moment: &Moment, out: &mut String) -> Result<()> {
-    let year = if moment.date.is_some() && moment.year <= 0 { 1 - moment.year } else { moment.year };
+    let year =
+        if moment.date.is_some() && moment.year <= 0 { 1 - moment.year } else { moment.year };
     let number = match field {
         Field::Year(n) => (last_digits(year, n), usize::from(n)),
         Field::YearComma => {
@@ -133,7 +144,13 @@ fn write_field(field: Field, plain: bool, moment: &Moment, out: &mut String) -> 
         _ => return write_name(field, plain, moment, out),
     };
     let (value, width) = number;
-    let width = if plain { 1 } else if value < 0 { width + 1 } else { width };
+    let width = if plain {
+        1
+    } else if value < 0 {
+        width + 1
+    } else {
+        width
+    };
     let _ = write!(out, "{value:0width$}");
     Ok(())
 }
@@ -239,7 +256,8 @@ mod tests {
     use crate::functions::datetime::template::parse;
 
     fn shown(template: &str) -> String {
-        let at = NaiveDate::from_ymd_opt(2024, 3, 5).and_then(|d| d.and_hms_micro_opt(14, 6, 7, 89_012));
+        let at =
+            NaiveDate::from_ymd_opt(2024, 3, 5).and_then(|d| d.and_hms_micro_opt(14, 6, 7, 89_012));
         let mut out = String::new();
         let items = parse(template).unwrap_or_default();
         if let Some(at) = at {

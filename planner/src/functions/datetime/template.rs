@@ -47,8 +47,14 @@ pub(super) enum Field {
     /// The first n digits of the fraction.
     Fraction(u8),
     SecondOfDay,
-    Noon { case: Case, dots: bool },
-    Era { case: Case, dots: bool },
+    Noon {
+        case: Case,
+        dots: bool,
+    },
+    Era {
+        case: Case,
+        dots: bool,
+    },
     ZoneName(Case),
     ZoneHours,
     ZoneMinutes,
@@ -166,7 +172,10 @@ pub(super) fn parse(template: &str) -> Result<Vec<Item>> {
             continue;
         }
         if strip(rest, "TM").is_some() {
-            return Err(fault("0A000", format!("template \"{template}\" with TM is not supported")));
+            return Err(fault(
+                "0A000",
+                format!("template \"{template}\" with TM is not supported"),
+            ));
         }
         if let Some((field, after)) = keyword(rest) {
             rest = after;

@@ -113,10 +113,14 @@ impl Values {
             DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None) => {
                 Self::Moments { micros: cast(array, &micros(None))?, zone: None }
             }
-            DataType::Timestamp(_, Some(name)) => {
-                Self::Moments { micros: cast(array, &micros(Some(Arc::clone(name))))?, zone: Some(session) }
-            }
-            DataType::Interval(_) | DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_) => {
+            DataType::Timestamp(_, Some(name)) => Self::Moments {
+                micros: cast(array, &micros(Some(Arc::clone(name))))?,
+                zone: Some(session),
+            },
+            DataType::Interval(_)
+            | DataType::Duration(_)
+            | DataType::Time32(_)
+            | DataType::Time64(_) => {
                 Self::Intervals(cast(array, &DataType::Interval(IntervalUnit::MonthDayNano))?)
             }
             t if t.is_floating() => Self::Floats(cast(array, &DataType::Float64)?),
@@ -196,8 +200,7 @@ impl Values {
 fn write_number(number: &str, template: &NumberTemplate, out: &mut String) {
     let negative = number.starts_with('-');
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let (whole, fraction) =
-        rounded(whole.trim_start_matches('-'), fraction, template.n_fraction());
+    let (whole, fraction) = rounded(whole.trim_start_matches('-'), fraction, template.n_fraction());
     out.push_str(&template.render(negative, &whole, &fraction));
 }
 

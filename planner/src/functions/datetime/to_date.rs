@@ -121,6 +121,7 @@ fn from_seconds(array: &ArrayRef, result: &DataType) -> Result<ArrayRef> {
         let micros = (seconds * 1e6).round_ties_even();
         // The years that PostgreSQL knows, 4714 BC to 294276.
         if (-2.2e17..9.3e18).contains(&micros) {
+            #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]
             Ok(micros as i64)
         } else {
             Err(fault("22008", format!("timestamp out of range: \"{seconds}\"")))

@@ -10,10 +10,11 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Decimal128Array, Int64Array,
 };
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Decimal32Type, Decimal64Type, Field,
+    DECIMAL128_MAX_PRECISION, DataType, Decimal32Type, Decimal64Type, Decimal128Type, Field,
     FieldRef, Int64Type,
 };
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
+use datafusion::error::DataFusionError;
 use datafusion::functions_aggregate::{average::avg_udaf, sum::sum_udaf};
 use datafusion::logical_expr::expr::{AggregateFunctionParams, WindowFunctionParams};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -70,6 +71,10 @@ impl Total {
         }
     }
 
+    fn undefined(&self, argument: &str) -> DataFusionError {
+        fault("42883", format!("function {}({argument}) does not exist", self.inner.name()))
+    }
+
     fn totals(&self, args: &AccumulatorArgs<'_>) -> Option<Totals> {
         let data_type = args.expr_fields.first()?.data_type();
         let (result, scale) = self.own(data_type)?;
@@ -118,27 +123,21 @@ impl AggregateUDFImpl for Total {
         Ok(vec![match data_type {
             DataType::Null | DataType::Float16 | DataType::Float32 => DataType::Float64,
             DataType::Dictionary(_, value) => return self.coerce_types(&[value.as_ref().clone()]),
-            t if t.is_numeric() => t.clone(),
-            DataType::Duration(_) | DataType::Interval(_) => data_type.clone(),
-            t if t.is_string() => {
-                let message = format!("function {}(text) does not exist", self.inner.name());
-                return Err(fault("42883", message));
-            }
-            DataType::Boolean => {
-                let message = format!("function {}(boolean) does not exist", self.inner.name());
-                return Err(fault("42883", message));
-            }
-            t => {
-                let message = format!("function {}({t}) does not exist", self.inner.name());
-                return Err(fault("42883", message));
-            }
+            // `return_type` refuses these in PostgreSQL's words, which an error here would lose.
+            t => t.clone(),
         }])
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match types.first().and_then(|data_type| self.own(data_type)) {
             Some((result, _)) => Ok(result),
-            None => self.inner.return_type(types),
+            None => match types.first() {
+                Some(t) if t.is_string() => Err(self.undefined("text")),
+                Some(DataType::Boolean) => Err(self.undefined("boolean")),
+                Some(DataType::Date32) => Err(self.undefined("date")),
+                Some(DataType::Timestamp(..)) => Err(self.undefined("timestamp")),
+                _ => self.inner.return_type(types),
+            },
         }
     }
 
@@ -152,7 +151,10 @@ impl AggregateUDFImpl for Total {
         }
     }
 
-    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+    fn create_sliding_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn Accumulator>> {
         match self.totals(&args) {
             Some(_) => self.accumulator(args),
             None => self.inner.create_sliding_accumulator(args),
@@ -218,7 +220,9 @@ impl Totals {
     fn array(&self, values: Vec<Option<i128>>) -> Result<ArrayRef> {
         if self.result == DataType::Int64 {
             let narrow = |value: Option<i128>| {
-                value.map(|v| i64::try_from(v).map_err(|_| out_of_range(&DataType::Int64))).transpose()
+                value
+                    .map(|v| i64::try_from(v).map_err(|_| out_of_range(&DataType::Int64)))
+                    .transpose()
             };
             let array = values.into_iter().map(narrow).collect::<Result<Int64Array>>()?;
             return Ok(Arc::new(array));
@@ -275,7 +279,7 @@ fn visit(array: &ArrayRef, each: &mut dyn FnMut(usize, i128)) -> Result<()> {
     Ok(())
 }
 
-fn overflow() -> datafusion::error::DataFusionError {
+fn overflow() -> DataFusionError {
     fault("22003", "value overflows numeric format")
 }
 
@@ -449,7 +453,12 @@ impl GroupsAccumulator for GroupTotals {
         Ok(vec![Arc::new(counts), sums])
     }
 
-    fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], n_groups: usize) -> Result<()> {
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        n_groups: usize,
+    ) -> Result<()> {
         // Each state counts as one value here, which is put right below.
         self.add(argument(values, 1)?, groups, None, n_groups)?;
         let counts = argument(values, 0)?.as_primitive::<Int64Type>();

@@ -130,11 +130,12 @@ impl ScalarUDFImpl for Checked {
             Operator::Multiply => mul,
             _ => div,
         };
-        let result = kernel(left_datum.as_ref(), right_datum.as_ref()).map_err(|error| match error {
-            ArrowError::ArithmeticOverflow(_) => out_of_range(&data_type),
-            ArrowError::DivideByZero => division_by_zero(),
-            error => error.into(),
-        })?;
+        let result =
+            kernel(left_datum.as_ref(), right_datum.as_ref()).map_err(|error| match error {
+                ArrowError::ArithmeticOverflow(_) => out_of_range(&data_type),
+                ArrowError::DivideByZero => division_by_zero(),
+                error => error.into(),
+            })?;
         let scalars = matches!((left, right), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
         if scalars {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));

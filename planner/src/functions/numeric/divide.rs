@@ -42,9 +42,7 @@ pub fn numeric(
             let scale = constant_scale(left.0, s1, right.0, s2).unwrap_or(usual);
             Some((Arc::clone(&DIVIDE), scale))
         }
-        Operator::Multiply
-            if s1 + s2 > SCALE_USUAL_MAX && p1 + p2 >= DECIMAL128_MAX_PRECISION =>
-        {
+        Operator::Multiply if s1 + s2 > SCALE_USUAL_MAX && p1 + p2 >= DECIMAL128_MAX_PRECISION => {
             Some((Arc::clone(&MULTIPLY), SCALE_USUAL_MAX.max(s1).max(s2).min(30)))
         }
         _ => None,

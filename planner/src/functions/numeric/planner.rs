@@ -63,11 +63,11 @@ impl ExprPlanner for NumericOperators {
 
 /// `sum(CASE … THEN 1 ELSE 0 END)` is a `bigint`, as the constants are integers.
 fn narrow(args: &mut [Expr]) {
-    if let [arg] = args {
-        if is_small(arg) == Some(true) {
-            let inner = std::mem::replace(arg, Expr::Literal(ScalarValue::Null, None));
-            *arg = cast(inner, DataType::Int32);
-        }
+    if let [arg] = args
+        && is_small(arg) == Some(true)
+    {
+        let inner = std::mem::replace(arg, Expr::Literal(ScalarValue::Null, None));
+        *arg = cast(inner, DataType::Int32);
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    DataType, Float64Type, Int16Type, Int32Type, Int64Type, DECIMAL128_MAX_PRECISION,
-    DECIMAL256_MAX_PRECISION,
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Float64Type, Int16Type,
+    Int32Type, Int64Type,
 };
 use arrow::util::display::FormatOptions;
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
@@ -91,15 +91,20 @@ impl ScalarUDFImpl for Round {
 }
 
 /// Decimals round halves away from zero, floats to the even neighbour.
+#[expect(clippy::cast_possible_truncation, reason = "the bounds are checked before")]
 fn round(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
     let whole = match array.data_type() {
         t if t.is_floating() => {
             let array = cast(array, &DataType::Float64)?;
             let array = array.as_primitive::<Float64Type>();
             return match target {
-                DataType::Int16 => round_floats::<Int16Type>(array, -32_768.0, 32_768.0, |x| x as i16),
+                DataType::Int16 => {
+                    round_floats::<Int16Type>(array, -32_768.0, 32_768.0, |x| x as i16)
+                }
                 DataType::Int32 => {
-                    round_floats::<Int32Type>(array, -2_147_483_648.0, 2_147_483_648.0, |x| x as i32)
+                    round_floats::<Int32Type>(array, -2_147_483_648.0, 2_147_483_648.0, |x| {
+                        x as i32
+                    })
                 }
                 _ => round_floats::<Int64Type>(
                     array,

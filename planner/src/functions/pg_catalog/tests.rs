@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "unit tests have no runtime of their own")]
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;

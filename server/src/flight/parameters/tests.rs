@@ -5,7 +5,8 @@ use arrow::array::{ArrayRef, Int64Array, StringArray};
 use super::*;
 
 fn batch(columns: Vec<ArrayRef>) -> RecordBatch {
-    let columns = columns.into_iter().enumerate().map(|(index, column)| (index.to_string(), column));
+    let columns =
+        columns.into_iter().enumerate().map(|(index, column)| (index.to_string(), column));
     RecordBatch::try_from_iter(columns).unwrap()
 }
 

@@ -10,7 +10,10 @@ fn numbers_question_marks_from_left_to_right() {
     check("select 1", "select 1");
     check("select ?", "select $1");
     check("?,?,?", "$1,$2,$3");
-    check("select a from t where b=? and c in (?, ?)", "select a from t where b=$1 and c in ($2, $3)");
+    check(
+        "select a from t where b=? and c in (?, ?)",
+        "select a from t where b=$1 and c in ($2, $3)",
+    );
     check("selectäöü ?", "selectäöü $1");
 }
 

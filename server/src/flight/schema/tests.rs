@@ -16,9 +16,11 @@ fn check(input: DataType, expected: DataType) {
     assert_eq!(field.data_type(), &expected, "{input:?}");
     assert_eq!(field.is_nullable(), !is_union(&expected), "{input:?}");
     let empty = arrow::array::new_empty_array(&input);
-    let batch =
-        RecordBatch::try_new(Arc::new(Schema::new(vec![Field::new("c", input, true)])), vec![empty])
-            .unwrap();
+    let batch = RecordBatch::try_new(
+        Arc::new(Schema::new(vec![Field::new("c", input, true)])),
+        vec![empty],
+    )
+    .unwrap();
     assert_eq!(to_wire(&batch, &schema).unwrap().schema(), schema);
 }
 
@@ -55,13 +57,21 @@ fn converts_nested_types() {
         DataType::FixedSizeList(item(DataType::Utf8, true), 3),
     );
     check(
-        DataType::Struct(vec![Field::new("a", DataType::LargeList(item(DataType::Utf8View, true)), false)].into()),
+        DataType::Struct(
+            vec![Field::new("a", DataType::LargeList(item(DataType::Utf8View, true)), false)]
+                .into(),
+        ),
         DataType::Struct(vec![Field::new("a", strings, true)].into()),
     );
     let map = |text: DataType, value_nullable| {
-        let fields =
-            vec![Field::new("keys", text.clone(), false), Field::new("values", text, value_nullable)];
-        DataType::Map(Arc::new(Field::new("entries", DataType::Struct(fields.into()), false)), false)
+        let fields = vec![
+            Field::new("keys", text.clone(), false),
+            Field::new("values", text, value_nullable),
+        ];
+        DataType::Map(
+            Arc::new(Field::new("entries", DataType::Struct(fields.into()), false)),
+            false,
+        )
     };
     check(map(DataType::Utf8View, false), map(DataType::Utf8, true));
 }
@@ -69,23 +79,33 @@ fn converts_nested_types() {
 #[test]
 fn keeps_values() {
     let text: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None, Some("b")]));
-    let dictionary: ArrayRef =
-        Arc::new(vec![Some("x"), Some("x"), None].into_iter().collect::<DictionaryArray<Int32Type>>());
+    let dictionary: ArrayRef = Arc::new(
+        vec![Some("x"), Some("x"), None].into_iter().collect::<DictionaryArray<Int32Type>>(),
+    );
     let lists: ArrayRef = Arc::new(ListViewArray::from_iter_primitive::<Int64Type, _, _>(vec![
         Some(vec![Some(1), None]),
         None,
         Some(vec![]),
     ]));
     let runs: ArrayRef = Arc::new(
-        RunArray::<Int32Type>::try_new(&Int32Array::from(vec![2, 3]), &Int32Array::from(vec![7, 8]))
-            .unwrap(),
+        RunArray::<Int32Type>::try_new(
+            &Int32Array::from(vec![2, 3]),
+            &Int32Array::from(vec![7, 8]),
+        )
+        .unwrap(),
     );
     let batch =
         RecordBatch::try_from_iter([("t", text), ("d", dictionary), ("l", lists), ("r", runs)])
             .unwrap();
     let sent = to_wire(&batch, &result_schema(&batch.schema())).unwrap();
-    assert_eq!(sent.column(0).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("a"), None, Some("b")]);
-    assert_eq!(sent.column(1).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("x"), Some("x"), None]);
+    assert_eq!(
+        sent.column(0).as_string::<i32>().iter().collect::<Vec<_>>(),
+        [Some("a"), None, Some("b")]
+    );
+    assert_eq!(
+        sent.column(1).as_string::<i32>().iter().collect::<Vec<_>>(),
+        [Some("x"), Some("x"), None]
+    );
     assert_eq!(sent.column(2).as_list::<i32>().value(0).as_primitive::<Int64Type>().len(), 2);
     assert!(sent.column(2).is_null(1));
     assert_eq!(sent.column(3).as_primitive::<Int32Type>().values(), &[7, 7, 8]);
