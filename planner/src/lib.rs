@@ -14,6 +14,7 @@ mod dialect;
 mod error;
 pub mod facts;
 pub mod functions;
+mod parameter_hints;
 pub mod parser;
 pub mod plan;
 pub mod provider;

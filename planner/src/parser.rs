@@ -210,13 +210,13 @@ fn parse_one(
     let end = tokens.last().map(|t| t.span.end);
     let sql: &str = source;
     let (from, n_chars_before) = cursor.seek(start);
-    let to = end.map_or(sql.len(), |end| cursor.seek(end).0);
+    let (to, n_chars_to_end) = end.map_or((sql.len(), 0), |end| cursor.seek(end));
     let text = sql.get(from..to).unwrap_or(sql).trim_end().to_owned();
     // Each level of nesting passes through several of the parser's guarded functions.
     let mut parser = Parser::new(dialect)
         .with_recursion_limit(limits.n_nesting_max.saturating_mul(4))
         .with_tokens_with_locations(tokens);
-    let ast = parser.parse_statement().map_err(|error| parser_error(sql, error))?;
+    let ast = parser.parse_statement().map_err(|error| parser_error(sql, n_chars_to_end, error))?;
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
         return Err(unexpected(sql, &rest));
@@ -265,14 +265,16 @@ fn tokenizer_error(sql: &str, error: TokenizerError) -> PlannerError {
     }
 }
 
-fn parser_error(sql: &str, error: ParserError) -> PlannerError {
+fn parser_error(sql: &str, n_chars_to_end: usize, error: ParserError) -> PlannerError {
     match error {
         ParserError::RecursionLimitExceeded => {
             PlannerError::TooComplex { what: "levels of nesting".to_owned() }
         }
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
             let (message, location) = split_location(&text);
-            let position = location.map(|at| char_offset(sql, at) + 1);
+            // The end of the statement is no token and has no place of its own.
+            let offset = location.map_or(n_chars_to_end, |at| char_offset(sql, at));
+            let position = Some(offset + 1);
             PlannerError::Syntax { message: syntax_message(message), position }
         }
     }

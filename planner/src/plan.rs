@@ -13,6 +13,7 @@ use sqlparser::ast::Statement as Ast;
 
 use crate::diagnose::diagnose;
 use crate::error::{PlannerError, Result};
+use crate::parameter_hints::parameter_hints;
 use crate::provider::{Provider, Tables};
 use crate::rewrite::strip_suffix;
 use crate::statement::Statement;
@@ -62,7 +63,8 @@ fn parser_options(state: &SessionState) -> ParserOptions {
 pub fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Result<Vec<DataType>> {
     let found =
         plan.get_parameter_types().map_err(|error| PlannerError::Engine(Box::new(error)))?;
-    let arrays = crate::functions::array_literal::parameters(plan);
+    let mut hints = parameter_hints(plan);
+    hints.extend(crate::functions::array_literal::parameters(plan));
     let mut types: Vec<Option<DataType>> = declared.to_vec();
     for (name, data_type) in found {
         let number: usize = name.trim_start_matches('$').parse().unwrap_or(0);
@@ -79,7 +81,7 @@ pub fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Res
         if let Some(slot) = types.get_mut(number - 1)
             && slot.is_none()
         {
-            *slot = data_type.or_else(|| arrays.get(&name).cloned());
+            *slot = data_type.or_else(|| hints.get(&name).cloned());
         }
     }
     let known = |t: Option<DataType>| t.filter(|t| *t != DataType::Null).unwrap_or(DataType::Utf8);

@@ -56,6 +56,9 @@ impl SessionStateFactory {
         if let Some(functions) = builder.aggregate_functions() {
             functions.extend(functions::aggregate_functions());
         }
+        if let Some(functions) = builder.window_functions() {
+            functions.extend(functions::window_functions());
+        }
         if let Some(functions) = builder.table_functions() {
             let added = functions::table_functions().into_iter();
             functions.extend(added.map(|function| (function.name().to_owned(), function)));

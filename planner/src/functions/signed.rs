@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, Int32Array, Scalar};
 use arrow::compute::SortOptions;
-use arrow::compute::cast;
+use arrow::compute::kernels::cmp::eq;
+use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_nested::{
@@ -73,7 +74,21 @@ impl ScalarUDFImpl for SignedScalar {
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         args.return_field = Arc::new(Field::new(self.name(), DataType::UInt64, true));
-        self.inner.invoke_with_args(args)?.cast_to(&DataType::Int32, None)
+        let length = self.inner.invoke_with_args(args)?.cast_to(&DataType::Int32, None)?;
+        if self.name() != "array_length" {
+            return Ok(length);
+        }
+        // An empty array has no dimension, so no length either.
+        let zero = Scalar::new(Int32Array::from(vec![0]));
+        Ok(match length {
+            ColumnarValue::Scalar(ScalarValue::Int32(Some(0))) => {
+                ColumnarValue::Scalar(ScalarValue::Int32(None))
+            }
+            ColumnarValue::Array(array) => {
+                ColumnarValue::Array(nullif(&array, &eq(&array, &zero)?)?)
+            }
+            length => length,
+        })
     }
 }
 

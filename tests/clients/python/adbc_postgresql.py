@@ -3,7 +3,7 @@
 import adbc_driver_postgresql.dbapi as adbc
 from urllib.parse import quote
 
-from tap import case, equal, main, raises, server
+from tap import case, equal, main, raises, server, todo
 
 SERVER = server()
 
@@ -16,6 +16,7 @@ def connect():
 
 
 @case
+@todo("COPY (query) TO STDOUT is not supported")
 def connects():
     """Connects; the driver loads the types first."""
     with connect() as connection, connection.cursor() as cursor:
@@ -24,6 +25,7 @@ def connects():
 
 
 @case
+@todo("COPY (query) TO STDOUT is not supported")
 def arrow_tables():
     """Reads a table as Arrow."""
     with connect() as connection, connection.cursor() as cursor:

@@ -4,7 +4,7 @@ import pandas
 import sqlalchemy
 from sqlalchemy import MetaData, Table, func, inspect, select, text
 
-from tap import case, equal, main, raises, server
+from tap import case, equal, main, raises, server, todo
 
 SERVER = server()
 TPCH = {"customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier"}
@@ -92,6 +92,7 @@ def autoload():
 
 
 @case
+@todo("SQL cursors (DECLARE) are not supported")
 def streams():
     """Streams with a server-side cursor."""
     with engine().connect().execution_options(stream_results=True, max_row_buffer=5) as connection:

@@ -270,12 +270,14 @@ mod tests {
     #[test]
     fn templates_are_as_in_postgresql() {
         assert_eq!(shown("YYYY-MM-DD HH24:MI:SS.US"), "2024-03-05 14:06:07.089012");
-        assert_eq!(shown("YYYY-MM-DDTHH24:MI:SS"), "2024-03-05T14:06:07");
+        assert_eq!(shown("YYYY-MM-DD\"T\"HH24:MI:SS"), "2024-03-05T14:06:07");
+        // The known trap: `TH` is taken for the ordinal's ending.
+        assert_eq!(shown("YYYY-MM-DDTHH24:MI:SS"), "2024-03-05THH24:06:07");
         assert_eq!(shown("Day|DAY|day|Dy|D|ID"), "Tuesday  |TUESDAY  |tuesday  |Tue|3|2");
         assert_eq!(shown("FMDay, FMMonth FMDD HH12:MI AM"), "Tuesday, March 5 02:06 PM");
         assert_eq!(shown("Month|Mon|MON|mon|RM"), "March    |Mar|MAR|mar|III ");
         assert_eq!(shown("DDD IW IYYY Q WW W J CC"), "065 10 2024 1 10 1 2460375 21");
-        assert_eq!(shown("\"the\" FMDDth of yy p.m."), "the 5th of 24 p.m.");
+        assert_eq!(shown("\"the\" FMDDth \"of\" yy p.m."), "the 5th of 24 p.m.");
         assert_eq!(shown("MS SSSS FF2 TZ OF TZH:TZM"), "089 50767 08 XST -01:30 -01:30");
         assert!(parse("TMMonth").is_err());
     }
