@@ -123,6 +123,8 @@ pub enum Command {
     },
     /// DEALLOCATE; `None` is ALL.
     Deallocate(Option<String>),
+    /// CLOSE ALL: there are no cursors, pools send it all the same.
+    CloseAll,
     /// LISTEN, UNLISTEN, NOTIFY: accepted without effect.
     Notification(&'static str),
     /// INSERT, UPDATE, DELETE, TRUNCATE.
@@ -197,6 +199,7 @@ fn command(ast: &Ast) -> Result<Command> {
             (name.quote_style.is_some() || !name.value.eq_ignore_ascii_case("all"))
                 .then(|| fold(name)),
         ),
+        Ast::Close { cursor: ast::CloseCursor::All } => Command::CloseAll,
         Ast::LISTEN { .. } => Command::Notification("LISTEN"),
         Ast::UNLISTEN { .. } => Command::Notification("UNLISTEN"),
         Ast::NOTIFY { .. } => Command::Notification("NOTIFY"),

@@ -72,6 +72,7 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
         }
         Command::Deallocate(None) => return Ok(CommandTag::new("DEALLOCATE ALL")),
         Command::Deallocate(Some(_)) => "DEALLOCATE",
+        Command::CloseAll => "CLOSE CURSOR ALL",
         Command::Notification(verb) => {
             session.notice("NOTICE", "00000", format!("{verb} is accepted and has no effect"));
             verb
