@@ -34,27 +34,8 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
             session.end(false);
             "ROLLBACK"
         }
-        Command::Savepoint(name) => {
-            session.savepoints("SAVEPOINT", |names| {
-                names.push(name.clone());
-                Ok(())
-            })?;
-            "SAVEPOINT"
-        }
-        Command::Release(name) => {
-            session.savepoints("RELEASE SAVEPOINT", |names| {
-                names.truncate(position(names, name)?);
-                Ok(())
-            })?;
-            "RELEASE"
-        }
-        Command::RollbackTo(name) => {
-            session.savepoints("ROLLBACK TO SAVEPOINT", |names| {
-                names.truncate(position(names, name)? + 1);
-                Ok(())
-            })?;
-            session.revive();
-            "ROLLBACK"
+        Command::Savepoint(_) | Command::Release(_) | Command::RollbackTo(_) => {
+            savepoint(session, command)?
         }
         Command::SetTransaction => "SET",
         Command::Discard { what } => {
@@ -86,6 +67,35 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
         }
     };
     Ok(CommandTag::new(tag))
+}
+
+/// SAVEPOINT, RELEASE and ROLLBACK TO.
+fn savepoint(session: &Arc<Session>, command: &Command) -> Result<&'static str> {
+    Ok(match command {
+        Command::Savepoint(name) => {
+            session.savepoints("SAVEPOINT", |names| {
+                names.push(name.clone());
+                Ok(())
+            })?;
+            "SAVEPOINT"
+        }
+        Command::Release(name) => {
+            session.savepoints("RELEASE SAVEPOINT", |names| {
+                names.truncate(position(names, name)?);
+                Ok(())
+            })?;
+            "RELEASE"
+        }
+        Command::RollbackTo(name) => {
+            session.savepoints("ROLLBACK TO SAVEPOINT", |names| {
+                names.truncate(position(names, name)? + 1);
+                Ok(())
+            })?;
+            session.revive();
+            "ROLLBACK"
+        }
+        _ => return Err(unsupported("this statement here")),
+    })
 }
 
 fn begin(session: &Arc<Session>, read_write: bool) -> &'static str {
