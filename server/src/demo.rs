@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
+use parking_lot::Mutex;
 use tarn_catalog::{CatalogError, delta};
 use tpchgen::generators as tpch;
 use tpchgen_arrow as arrow_tpch;
@@ -49,6 +50,15 @@ pub enum DemoError {
         /// The cause.
         #[source]
         source: CatalogError,
+    },
+    /// The rows of a table could not be made.
+    #[error("cannot make the rows of table \"{table}\"")]
+    Generate {
+        /// The table.
+        table: &'static str,
+        /// The cause; `None` where there were no rows at all.
+        #[source]
+        source: Option<ArrowError>,
     },
     /// The writing task was lost.
     #[error("writing was interrupted")]
@@ -168,18 +178,28 @@ async fn write_table(
     let url = Url::from_directory_path(&absolute).map_err(|()| invalid())?;
     let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new());
     for commit in 1..=n_commits {
-        // The generators compute from tables of constants: there is nothing that could fail.
-        let mut rows = generate(commit, n_commits).filter_map(Result::ok).peekable();
+        let mut rows = generate(commit, n_commits).peekable();
         // Every part of every table has rows; a generator without any has no schema to write.
-        let Some(first) = rows.peek() else { continue };
-        let schema = plain_strings(&first.schema());
+        let schema = match rows.peek() {
+            Some(Ok(first)) => plain_strings(&first.schema()),
+            Some(Err(_)) | None => return Err(DemoError::Generate { table, source: None }),
+        };
         if commit == 1 {
             delta::write::create_table(store.as_ref(), &url, &schema, &[], &[])
                 .await
                 .map_err(failed)?;
         }
-        let rows = rows.filter_map(move |batch| with_schema(&batch, &schema));
+        // The writer takes batches only: the first error ends them and is looked at afterwards.
+        let fault = Arc::new(Mutex::new(None));
+        let noted = Arc::clone(&fault);
+        let rows = rows.map_while(move |batch| {
+            let batch = batch.and_then(|batch| with_schema(&batch, &schema));
+            batch.map_err(|error| *noted.lock() = Some(error)).ok()
+        });
         delta::write::append(&store, &url, rows, FILE_ROWS).await.map_err(failed)?;
+        if let Some(source) = fault.lock().take() {
+            return Err(DemoError::Generate { table, source: Some(source) });
+        }
     }
     Ok(())
 }
@@ -193,10 +213,10 @@ fn plain_strings(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// Casts a batch; the generators' types are known, so that nothing is ever left out.
-fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Option<RecordBatch> {
+/// Casts a batch to the types that Delta has.
+fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().zip(schema.fields());
     let columns: Result<Vec<_>, _> =
         columns.map(|(column, field)| cast(column, field.data_type())).collect();
-    RecordBatch::try_new(Arc::clone(schema), columns.ok()?).ok()
+    RecordBatch::try_new(Arc::clone(schema), columns?)
 }

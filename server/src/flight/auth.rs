@@ -186,7 +186,7 @@ impl Frontend {
 
     /// Returns the user that a caller has proved to be.
     async fn authenticate(self: &Arc<Self>, caller: &Caller) -> Result<String, Status> {
-        let trusted = caller.peer().is_some_and(|peer| self.shared().users.trusts(peer));
+        let trusted = caller.peer().is_some() && self.shared().users.trusts();
         match &caller.credentials {
             Credentials::Absent if trusted => Ok(FIRST_ROLE.to_owned()),
             Credentials::Absent => {

@@ -294,7 +294,7 @@ async fn connect(
         let message = "connections from other machines need TLS (sslmode=require)".to_owned();
         return Err(Error::NotAuthorized { message });
     }
-    if !shared.users.trusts(peer) {
+    if !shared.users.trusts() {
         authenticate(shared, wire, &parameters.user, encrypted).await?;
     }
     let session = Session::new(
