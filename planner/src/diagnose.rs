@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
-use sqlparser::ast::{Expr, Visit, Visitor};
+use sqlparser::ast::Expr;
 use sqlparser::tokenizer::Location;
 
 use crate::error::PlannerError;
 use crate::parser::char_offset;
 use crate::rewrite::strip_suffix;
 use crate::statement::{Statement, fold};
+use crate::walk::{self, Reader};
 
 /// Types an error of DataFusion's planner.
 pub(crate) fn diagnose(error: DataFusionError, statement: &Statement) -> PlannerError {
@@ -170,15 +171,19 @@ fn function_position(statement: &Statement, name: &str) -> Option<usize> {
 }
 
 fn find(statement: &Statement, matches: impl Fn(&Expr) -> Option<Location>) -> Option<usize> {
-    struct Finder<F>(F);
-    impl<F: Fn(&Expr) -> Option<Location>> Visitor for Finder<F> {
-        type Break = Location;
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Location> {
-            (self.0)(expr).map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    struct Finder<F> {
+        matches: F,
+        found: Option<Location>,
+    }
+    impl<F: Fn(&Expr) -> Option<Location>> Reader for Finder<F> {
+        fn enter_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            self.found = (self.matches)(expr);
+            if self.found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     }
-    match statement.ast().visit(&mut Finder(matches)) {
-        ControlFlow::Break(at) if at.line > 0 => Some(char_offset(statement.source(), at) + 1),
-        _ => None,
-    }
+    let mut finder = Finder { matches, found: None };
+    // Whether the walk ended early is known from what it found.
+    let _ = walk::read_statement(statement.ast(), &mut finder);
+    let at = finder.found.filter(|at| at.line > 0)?;
+    Some(char_offset(statement.source(), at) + 1)
 }

@@ -22,6 +22,7 @@ pub mod rewrite;
 pub mod session_state;
 pub mod statement;
 pub mod variables;
+mod walk;
 pub mod write;
 
 pub use error::{PlannerError, Result};

@@ -20,12 +20,13 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{
     BinaryOperator, Expr, FunctionArgumentClause, FunctionArguments, Ident, LambdaFunction,
     LambdaFunctionParameter, LambdaSyntax, OneOrManyWithParens, OrderByExpr, Query, SelectItem,
-    SetExpr, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    SetExpr, TableFactor, TableWithJoins, Value,
 };
 use tarn_catalog::{information_schema, pg_catalog};
 
 use super::call;
 use crate::statement::fold;
+use crate::walk::{self, Editor, Reader};
 
 /// The name of a row inside of the lambdas.
 const ROW: &str = "subquery_row";
@@ -56,12 +57,14 @@ pub(super) fn as_array(query: &Query, order_by: &[OrderByExpr]) -> Option<Expr> 
     let mut columns = Columns { inner: &inner, found: Vec::new() };
     let mut filter = all(hard);
     // Nothing breaks these walks.
-    let _ = VisitMut::visit(&mut filter, &mut columns);
+    if let Some(filter) = &mut filter {
+        let _ = walk::edit_expr(filter, &mut columns);
+    }
     let mut members = Vec::new();
     let value = if outer_output {
         // The output is computed where the outer columns are.
         let mut value = output.clone();
-        let _ = VisitMut::visit(&mut value, &mut columns);
+        let _ = walk::edit_expr(&mut value, &mut columns);
         members.extend([text("value"), Expr::value(Value::Boolean(true))]);
         value
     } else {
@@ -221,7 +224,7 @@ impl Inner {
     fn uses(&self, expr: &Expr) -> Uses {
         let mut finder = Finder { inner: self, uses: Uses::default() };
         // Nothing breaks this walk.
-        let _ = expr.visit(&mut finder);
+        let _ = walk::read_expr(expr, &mut finder);
         finder.uses
     }
 }
@@ -239,15 +242,13 @@ struct Finder<'a> {
     uses: Uses,
 }
 
-impl Visitor for Finder<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+impl Reader for Finder<'_> {
+    fn enter_query(&mut self, _query: &Query) -> ControlFlow<()> {
         self.uses.subquery = true;
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    fn enter_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match self.inner.owns(expr) {
             Some(true) => self.uses.inner = true,
             Some(false) => self.uses.outer = true,
@@ -263,10 +264,8 @@ struct Columns<'a> {
     found: Vec<Expr>,
 }
 
-impl VisitorMut for Columns<'_> {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Editor for Columns<'_> {
+    fn leave_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if self.inner.owns(expr) == Some(true) {
             let at = self.found.iter().position(|known| known == expr);
             let at = at.unwrap_or_else(|| {

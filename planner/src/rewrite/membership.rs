@@ -13,11 +13,12 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Ident, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr,
-    UnaryOperator, Value, VisitMut, VisitorMut,
+    UnaryOperator, Value,
 };
 
 use super::call;
 use super::subqueries::{aggregate_only_item, derived, derived_aggregate, has_group};
+use crate::walk::{self, Editor};
 
 /// Rewrites the expressions of one SELECT; nested queries are visited on their own.
 pub(super) fn rewrite(select: &mut Select) {
@@ -133,7 +134,7 @@ fn is_constant(expr: &Expr) -> bool {
 fn as_value(expr: &mut Expr, exists: bool) {
     let mut walker = Walker { depth: 0, exists };
     // The walker never breaks.
-    let _: ControlFlow<()> = expr.visit(&mut walker);
+    let _ = walk::edit_expr(expr, &mut walker);
 }
 
 struct Walker {
@@ -141,20 +142,18 @@ struct Walker {
     exists: bool,
 }
 
-impl VisitorMut for Walker {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+impl Editor for Walker {
+    fn enter_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
         self.depth += 1;
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+    fn leave_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
         self.depth = self.depth.saturating_sub(1);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn leave_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if self.depth > 0 {
             return ControlFlow::Continue(());
         }

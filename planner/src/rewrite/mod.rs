@@ -25,14 +25,13 @@ mod system_columns;
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{
-    self, Expr, ObjectName, Query, Select, Statement as Ast, TableFactor, VisitMut, VisitorMut,
-};
+use sqlparser::ast::{self, Expr, ObjectName, Query, Select, Statement as Ast, TableFactor};
 
 pub use names::strip_suffix;
 pub use relations::{Relation, RelationKey, TravelSpec};
 
 use crate::error::{PlannerError, Result};
+use crate::walk::{self, Editor};
 
 /// A rewritten statement and the relations that it names.
 #[derive(Debug)]
@@ -50,21 +49,34 @@ pub struct Rewritten {
 pub fn rewrite(ast: &Ast) -> Result<Rewritten> {
     let mut ast = ast.clone();
     let mut rewriter = Rewriter::default();
-    if let ControlFlow::Break(error) = ast.visit(&mut rewriter) {
-        return Err(*error);
+    // Whether the walk ended early is known from the error it left.
+    let _ = walk::edit_statement(&mut ast, &mut rewriter);
+    match rewriter.error {
+        Some(error) => Err(error),
+        None => Ok(Rewritten { ast, relations: rewriter.relations.finish() }),
     }
-    Ok(Rewritten { ast, relations: rewriter.relations.finish() })
 }
 
 #[derive(Default)]
 struct Rewriter {
     relations: relations::Collector,
+    error: Option<PlannerError>,
 }
 
-impl VisitorMut for Rewriter {
-    type Break = Box<PlannerError>;
+impl Rewriter {
+    fn flow(&mut self, result: Result<()>) -> ControlFlow<()> {
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.error = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+impl Editor for Rewriter {
+    fn enter_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let Some(with) = &query.with {
             self.relations.add_ctes(with);
         }
@@ -72,51 +84,40 @@ impl VisitorMut for Rewriter {
             // Row locks have no meaning on immutable snapshots; PostgreSQL's clients add them freely.
             query.locks.clear();
         }
-        flow(
-            joins::check_set_operations(&query.body)
-                .and_then(|()| subqueries::fetch_to_limit(query)),
-        )
+        let result = joins::check_set_operations(&query.body)
+            .and_then(|()| subqueries::fetch_to_limit(query));
+        self.flow(result)
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+    fn enter_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         sets::rewrite(factor);
-        flow(self.relations.visit(factor))
+        let result = self.relations.visit(factor);
+        self.flow(result)
     }
 
-    fn pre_visit_relation(&mut self, _name: &mut ObjectName) -> ControlFlow<Self::Break> {
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+    fn enter_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         // Before relations are renamed, as the names are needed as written.
         system_columns::rewrite(select);
         if let Err(error) = joins::check(select) {
-            return ControlFlow::Break(Box::new(error));
+            return self.flow(Err(error));
         }
         membership::rewrite(select);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+    fn leave_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         names::name_outputs(select);
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+    fn enter_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         subqueries::rewrite(expr);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+    fn leave_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         casts::rewrite(expr);
         ControlFlow::Continue(())
-    }
-}
-
-fn flow(result: Result<()>) -> ControlFlow<Box<PlannerError>> {
-    match result {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => ControlFlow::Break(Box::new(error)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Scalar subqueries, ARRAY(SELECT …) and FETCH FIRST.
 
+use std::ops::ControlFlow;
+
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind,
     Query, Select, SelectItem, SetExpr, TableFactor, Value,
@@ -10,6 +12,7 @@ use super::sets::array_from_unnest;
 use super::{call, correlation};
 use crate::error::{PlannerError, Result};
 use crate::statement::fold;
+use crate::walk::{self, Reader};
 
 /// Rewrites one expression before its children.
 pub(super) fn rewrite(expr: &mut Expr) {
@@ -65,13 +68,16 @@ fn has_lateral_function(query: &Query) -> bool {
 }
 
 fn has_column(expr: &Expr) -> bool {
-    use sqlparser::ast::visit_expressions;
-    use std::ops::ControlFlow;
-    let column = visit_expressions(expr, |expr| match expr {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    column.is_break()
+    struct Finder;
+    impl Reader for Finder {
+        fn enter_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    walk::read_expr(expr, &mut Finder).is_break()
 }
 
 /// The rows of a subquery that needs a filter outside of it, and the name of its output.
@@ -264,23 +270,20 @@ fn is_plain(select: &Select) -> bool {
 
 /// Whether an expression calls an aggregate or window function outside of a subquery.
 fn has_aggregate(expr: &Expr) -> bool {
-    use sqlparser::ast::{Visit, Visitor};
-    use std::ops::ControlFlow;
     #[derive(Default)]
     struct Finder {
         depth: usize,
     }
-    impl Visitor for Finder {
-        type Break = ();
-        fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+    impl Reader for Finder {
+        fn enter_query(&mut self, _query: &Query) -> ControlFlow<()> {
             self.depth += 1;
             ControlFlow::Continue(())
         }
-        fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        fn leave_query(&mut self, _query: &Query) -> ControlFlow<()> {
             self.depth = self.depth.saturating_sub(1);
             ControlFlow::Continue(())
         }
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        fn enter_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             match expr {
                 Expr::Function(function) if self.depth == 0 => {
                     let name = function.name.to_string().to_lowercase();
@@ -295,7 +298,7 @@ fn has_aggregate(expr: &Expr) -> bool {
             }
         }
     }
-    expr.visit(&mut Finder::default()).is_break()
+    walk::read_expr(expr, &mut Finder::default()).is_break()
 }
 
 /// The aggregate functions of the engine and of PostgreSQL.

@@ -2,12 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{
-    Expr, Ident, Select, SelectItem, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
-};
+use sqlparser::ast::{Expr, Ident, Select, SelectItem, TableFactor, TableWithJoins, Value};
 
 use super::call;
 use crate::statement::fold;
+use crate::walk::{self, Editor};
 
 /// The number of the relation that a row is in.
 const COLUMN: &str = "tableoid";
@@ -30,7 +29,7 @@ pub(super) fn rewrite(select: &mut Select) {
         }
     }
     // Nothing breaks this walk.
-    let _ = select.visit(&mut Replacer { names });
+    let _ = walk::edit_select(select, &mut Replacer { names });
 }
 
 /// The alias and the full name of each relation in FROM.
@@ -59,10 +58,8 @@ struct Replacer {
     names: Vec<(String, String)>,
 }
 
-impl VisitorMut for Replacer {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Editor for Replacer {
+    fn leave_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Some(replaced) = self.replacement_of(expr) {
             *expr = replaced;
         }
