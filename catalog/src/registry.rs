@@ -53,6 +53,8 @@ struct Known {
 #[derive(Debug, Default)]
 struct State {
     version: u64,
+    /// Counts changes of what names mean; new rows of a table are none.
+    definitions: u64,
     schemas: BTreeMap<String, u32>,
     relations: BTreeMap<TableName, Known>,
     system: Vec<SchemaEntry>,
@@ -206,6 +208,12 @@ impl Catalog {
         self.state.read().relations.get(name).map(|known| known.relation.clone())
     }
 
+    /// A number that rises when a relation, schema or role comes, goes or is redefined.
+    #[must_use]
+    pub fn definitions(&self) -> u64 {
+        self.state.read().definitions
+    }
+
     /// Whether a schema exists.
     #[must_use]
     pub fn has_schema(&self, name: &str) -> bool {
@@ -243,12 +251,12 @@ impl Catalog {
         if !changed {
             return;
         }
-        self.change(|state| {
-            if let Some(known) = state.relations.get_mut(name) {
-                known.columns = columns_of(&schema);
-                known.n_rows = n_rows;
-            }
-        });
+        let mut state = self.state.write();
+        if let Some(known) = state.relations.get_mut(name) {
+            known.columns = columns_of(&schema);
+            known.n_rows = n_rows;
+        }
+        state.described_anew();
     }
 
     /// Adds a table in memory.
@@ -412,6 +420,11 @@ impl Catalog {
 
 impl State {
     fn changed(&mut self) {
+        self.definitions += 1;
+        self.described_anew();
+    }
+
+    fn described_anew(&mut self) {
         self.version += 1;
         self.snapshot = None;
     }

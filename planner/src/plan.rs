@@ -7,6 +7,8 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{ParamValues, ScalarValue, metadata::ScalarAndMetadata};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::Statement as Ast;
@@ -101,6 +103,26 @@ pub fn with_parameters(plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<Lo
     }
     let values = values.into_iter().map(|value| ScalarAndMetadata::new(value, None)).collect();
     plan.with_param_values(ParamValues::List(values))
+        .map_err(|error| PlannerError::Engine(Box::new(error)))
+}
+
+/// Puts values in the places of parameters of a plan that is optimised already.
+///
+/// What depends on the values is simplified, so that scans see plain constants to prune by;
+/// the shape of the plan stays, as in PostgreSQL's generic plans.
+///
+/// # Errors
+/// `Engine` where a value does not fit the plan.
+pub fn with_parameters_optimized(
+    plan: &LogicalPlan,
+    values: Vec<ScalarValue>,
+    state: &SessionState,
+) -> Result<LogicalPlan> {
+    let plan = with_parameters(plan.clone(), values)?;
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+        vec![Arc::new(SimplifyExpressions::new())];
+    Optimizer::with_rules(rules)
+        .optimize(plan, state, |_, _| {})
         .map_err(|error| PlannerError::Engine(Box::new(error)))
 }
 

@@ -318,6 +318,24 @@ impl Variables {
         self.defaults.insert(name.to_owned(), value.to_owned());
     }
 
+    /// All values that a plan may depend on, in one text: equal texts mean equal plans.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut text = String::new();
+        let changed = self.defaults.iter().filter(|(name, _)| !self.values.contains_key(*name));
+        for (name, value) in changed.chain(&self.values) {
+            // Says who asks, not what.
+            if name == "application_name" {
+                continue;
+            }
+            for part in [name, value] {
+                text.push_str(part);
+                text.push('\0');
+            }
+        }
+        text
+    }
+
     /// Changes a value; the canonical form is kept.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ mod http;
 mod lookup;
 mod modify;
 mod pg;
+mod plan_cache;
 mod query;
 mod running;
 pub mod server;
@@ -43,6 +44,7 @@ use tarn_planner::session_state::SessionStateFactory;
 pub use auth::UserStore;
 pub use config::ServerConfig;
 pub use error::Error;
+pub use plan_cache::PlanCache;
 pub use query::{CommandTag, Execution, Prepared, Rows};
 pub use running::RunningQueries;
 pub use server::{Handle, StartError, start};
@@ -62,6 +64,8 @@ pub struct Shared {
     pub factory: SessionStateFactory,
     /// The open sessions.
     pub sessions: SessionRegistry,
+    /// Plans by text.
+    pub plans: PlanCache,
     /// The running queries.
     pub running: RunningQueries,
     /// The roles.

@@ -20,6 +20,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::scalar::ScalarValue;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tarn_catalog::registry::Relation;
 use tarn_exec::{ExecError, QueryId, QueryStream};
 use tarn_planner::binder::{Bound, Pin, bind};
 use tarn_planner::rewrite::strip_suffix;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
+use crate::plan_cache::Scope;
 use crate::session::{Session, Status};
 use crate::{command, define, explain, modify};
 
@@ -48,7 +50,7 @@ pub struct Prepared {
 struct Cached {
     plan: Arc<LogicalPlan>,
     pins: Vec<Pin>,
-    generation: u64,
+    scope: Arc<Scope>,
     /// The rows of a plan that reads no table, once it has run.
     rows: Arc<OnceLock<ConstantRows>>,
 }
@@ -61,11 +63,11 @@ struct ConstantRows {
 }
 
 impl Prepared {
-    /// The plan made earlier, while the settings are as they were.
-    fn cached(&self, generation: u64) -> Option<Cached> {
+    /// The plan made earlier, while settings and definitions are as they were.
+    fn cached(&self, scope: &Scope) -> Option<Cached> {
         let cached = self.cached.lock().clone()?;
         let cached = cached.downcast_ref::<Cached>()?;
-        (cached.generation == generation).then(|| cached.clone())
+        (*cached.scope == *scope).then(|| cached.clone())
     }
 
     /// The columns that executing it yields; `None` where it yields no rows.
@@ -234,6 +236,14 @@ impl Session {
         statement: Statement,
         declared: Vec<Option<DataType>>,
     ) -> Result<Arc<Prepared>> {
+        let scope = self.scope();
+        let known = self.shared.plans.get(statement.text(), &declared, &scope);
+        if let Some(prepared) = known
+            && self.status() != Status::Failed
+            && self.cached_plan(&prepared).await?.is_some()
+        {
+            return Ok(prepared);
+        }
         let command = statement.command()?;
         let prepared = Prepared {
             schema: None,
@@ -247,8 +257,13 @@ impl Session {
         }
         let token = self.fresh_token();
         let session = Arc::clone(self);
-        let planned = self.on_cpu(async move { session.plan_prepared(prepared, declared).await });
-        Ok(Arc::new(bounded(planned, &token, self.deadline()).await?))
+        let types = declared.clone();
+        let planned = self.on_cpu(async move { session.plan_prepared(prepared, types).await });
+        let prepared = Arc::new(bounded(planned, &token, self.deadline()).await?);
+        if prepared.cached(&scope).is_some_and(|cached| self.is_shared(&cached.pins)) {
+            self.shared.plans.put(&declared, &scope, &prepared);
+        }
+        Ok(prepared)
     }
 
     async fn plan_prepared(
@@ -261,11 +276,11 @@ impl Session {
                 let planned = self.plan_query(&prepared.statement, &declared).await?;
                 prepared.parameter_types = planned.parameter_types;
                 prepared.schema = Some(plain_schema(planned.optimized.schema().as_arrow()));
-                if planned.reusable && prepared.parameter_types.is_empty() {
+                if planned.reusable {
                     *prepared.cached.lock() = Some(Arc::new(Cached {
                         plan: Arc::new(planned.optimized),
                         pins: planned.pins,
-                        generation: planned.generation,
+                        scope: planned.scope,
                         rows: Arc::default(),
                     }));
                 }
@@ -286,7 +301,7 @@ impl Session {
         statement: &Statement,
         declared: &[Option<DataType>],
     ) -> Result<Planned> {
-        let generation = self.generation();
+        let scope = self.scope();
         let state = self.state();
         let Bound { ast, tables, pins } =
             bind(statement, &state, &SessionLookup::new(self)).await?;
@@ -299,7 +314,7 @@ impl Session {
         }
         let reusable = is_reusable(&logical) && pins.iter().all(|pin| pin.version.is_some());
         let optimized = plan::optimize(&logical, &state, statement)?;
-        Ok(Planned { optimized, logical, pins, parameter_types, reusable, generation })
+        Ok(Planned { optimized, logical, pins, parameter_types, reusable, scope })
     }
 
     /// Runs a prepared statement.
@@ -331,7 +346,7 @@ impl Session {
         let token = self.begin_statement(query_id, prepared.statement.text());
         let deadline = self.deadline();
         // `SELECT 1` and its kin, which pools and drivers send all the time.
-        if let Some(rows) = prepared.cached(self.generation()).and_then(|c| c.rows.get().cloned()) {
+        if let Some(rows) = prepared.cached(&self.scope()).and_then(|c| c.rows.get().cloned()) {
             let (session, source) = (Arc::clone(self), Source::Batches(rows.batches));
             let schema = rows.schema;
             return Ok(Execution::Rows(Rows {
@@ -396,7 +411,8 @@ impl Session {
         let statement = &prepared.statement;
         let state = self.state();
         let plan = match self.cached_plan(prepared).await? {
-            Some(plan) => plan,
+            Some(plan) if parameters.is_empty() => plan,
+            Some(plan) => Arc::new(plan::with_parameters_optimized(&plan, parameters, &state)?),
             None => {
                 let declared: Vec<_> = prepared.parameter_types.iter().cloned().map(Some).collect();
                 let planned = self.plan_query(statement, &declared).await?;
@@ -416,7 +432,7 @@ impl Session {
         let constant = plan::is_constant(&plan);
         let rows = self.start(physical, &state, schema, constant, query_id, deadline).await?;
         if let (true, Source::Batches(batches)) = (constant, &rows.source) {
-            let cached = prepared.cached(self.generation());
+            let cached = prepared.cached(&self.scope());
             if let Some(cached) = cached.filter(|cached| cached.pins.is_empty()) {
                 let rows =
                     ConstantRows { schema: Arc::clone(&rows.schema), batches: batches.clone() };
@@ -432,7 +448,7 @@ impl Session {
         self: &Arc<Self>,
         prepared: &Prepared,
     ) -> Result<Option<Arc<LogicalPlan>>> {
-        let Some(cached) = prepared.cached(self.generation()) else { return Ok(None) };
+        let Some(cached) = prepared.cached(&self.scope()) else { return Ok(None) };
         let lookup = SessionLookup::new(self);
         for pin in &cached.pins {
             if lookup.version_now(&pin.name).await? != pin.version {
@@ -440,6 +456,13 @@ impl Session {
             }
         }
         Ok(Some(cached.plan))
+    }
+
+    /// Whether other sessions may use a plan over these tables. Plans over tables in memory
+    /// would keep their old rows alive.
+    fn is_shared(&self, pins: &[Pin]) -> bool {
+        let catalog = &self.shared.catalog;
+        pins.iter().all(|pin| matches!(catalog.get(&pin.name), Some(Relation::Lake(_))))
     }
 
     /// Starts a physical plan.
@@ -581,7 +604,7 @@ struct Planned {
     pins: Vec<Pin>,
     parameter_types: Vec<DataType>,
     reusable: bool,
-    generation: u64,
+    scope: Arc<Scope>,
 }
 
 /// Whether a plan can be used again: it calls nothing whose value changes between statements.

@@ -220,6 +220,7 @@ async fn build_shared(
         engine,
         factory,
         sessions: SessionRegistry::default(),
+        plans: crate::PlanCache::default(),
         running: RunningQueries::default(),
         users,
         limits: ParseLimits::default(),

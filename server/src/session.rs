@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::error::{Error, Result};
+use crate::plan_cache::Scope;
 use crate::system_tables::SCHEMAS;
 
 pub use crate::query::{CommandTag, Execution, Prepared, Rows};
@@ -133,7 +134,10 @@ pub struct Session {
     started_at: DateTime<Utc>,
     pub(crate) inner: Mutex<Inner>,
     /// Counts changes of settings, so that cached plans know when they are stale.
+    /// Has to be raised by all that changes what a plan means for this session alone: settings,
+    /// temporary tables, tables that its transaction has changed.
     generation: AtomicU64,
+    scope: Mutex<Option<(u64, Arc<Scope>)>>,
     cancel: Mutex<CancellationToken>,
     terminated: CancellationToken,
 }
@@ -171,6 +175,7 @@ impl Session {
             started_at: Utc::now(),
             inner: Mutex::new(Inner { variables, ..Inner::default() }),
             generation: AtomicU64::new(0),
+            scope: Mutex::new(None),
             cancel: Mutex::new(CancellationToken::new()),
             terminated: CancellationToken::new(),
         });
@@ -392,8 +397,24 @@ impl Session {
         }
     }
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Relaxed)
+    /// What the session's plans depend on beside tables and text.
+    pub(crate) fn scope(&self) -> Arc<Scope> {
+        let definitions = self.shared.catalog.definitions();
+        let generation = self.generation.load(Ordering::Relaxed);
+        let mut known = self.scope.lock();
+        if let Some((at, scope)) = known.as_ref()
+            && *at == generation
+            && scope.definitions == definitions
+        {
+            return Arc::clone(scope);
+        }
+        let inner = self.inner.lock();
+        let private = (!inner.temporary.is_empty()).then_some((self.pid, generation));
+        let settings = inner.variables.fingerprint();
+        let user = self.user.clone();
+        let scope = Arc::new(Scope { user, settings, definitions, private });
+        *known = Some((generation, Arc::clone(&scope)));
+        scope
     }
 
     /// The schemas to look in, `$user` resolved.
