@@ -3,9 +3,15 @@
 //! A [`CatalogSnapshot`] is immutable: `pg_catalog` and `information_schema` are computed from one,
 //! so that a metadata query sees one state and never reads a data file.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arrow::array::RecordBatch;
 
 use arrow::datatypes::{DataType, SchemaRef};
+
+use crate::memory::TableDetails;
+use crate::pg_type::{PgType, pg_type_of_column};
 
 /// All databases, schemas, tables and roles at one catalog version.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +24,53 @@ pub struct CatalogSnapshot {
     pub schemas: Vec<SchemaEntry>,
     /// The roles in order of their names.
     pub roles: Vec<RoleEntry>,
+    /// What has been computed from the rest.
+    pub derived: Derived,
+}
+
+/// What is computed from a snapshot when it is first asked for, and kept as long as the snapshot.
+///
+/// A copy of a snapshot may be changed before it is used, so it starts with nothing.
+#[derive(Debug, Default)]
+pub struct Derived {
+    /// Batches of system relations by schema and name.
+    batches: Mutex<HashMap<(&'static str, String), RecordBatch>>,
+    index: OnceLock<Index>,
+}
+
+impl Clone for Derived {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Derived {
+    /// Returns the batch of a system relation, and builds it the first time.
+    pub(crate) fn batch(
+        &self,
+        schema: &'static str,
+        name: &str,
+        build: impl FnOnce() -> Option<crate::Result<RecordBatch>>,
+    ) -> Option<crate::Result<RecordBatch>> {
+        let key = (schema, name.to_owned());
+        // A panic while the lock is held leaves a map that is still right.
+        let lock = || self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(batch) = lock().get(&key) {
+            return Some(Ok(batch.clone()));
+        }
+        let built = build()?;
+        if let Ok(batch) = &built {
+            lock().insert(key, batch.clone());
+        }
+        Some(built)
+    }
+}
+
+/// Positions of tables in a snapshot: schema, table.
+#[derive(Debug, Default)]
+struct Index {
+    by_name: HashMap<String, HashMap<String, (usize, usize)>>,
+    by_oid: HashMap<u32, (usize, usize)>,
 }
 
 impl CatalogSnapshot {
@@ -30,14 +83,32 @@ impl CatalogSnapshot {
     /// Finds a table by schema and name.
     #[must_use]
     pub fn table(&self, schema: &str, table: &str) -> Option<&Arc<TableEntry>> {
-        self.schema(schema)?.tables.iter().find(|entry| entry.name == table)
+        let at = *self.index().by_name.get(schema)?.get(table)?;
+        self.at(at).map(|(_, entry)| entry)
     }
 
     /// Finds a table, and the schema that it is in, by its object identifier.
     #[must_use]
     pub fn table_by_oid(&self, oid: u32) -> Option<(&SchemaEntry, &Arc<TableEntry>)> {
-        self.schemas.iter().find_map(|schema| {
-            schema.tables.iter().find(|entry| entry.oid == oid).map(|entry| (schema, entry))
+        self.at(*self.index().by_oid.get(&oid)?)
+    }
+
+    fn at(&self, (schema, table): (usize, usize)) -> Option<(&SchemaEntry, &Arc<TableEntry>)> {
+        let schema = self.schemas.get(schema)?;
+        Some((schema, schema.tables.get(table)?))
+    }
+
+    fn index(&self) -> &Index {
+        self.derived.index.get_or_init(|| {
+            let mut index = Index::default();
+            for (schema_at, schema) in self.schemas.iter().enumerate() {
+                let names = index.by_name.entry(schema.name.clone()).or_default();
+                for (at, entry) in schema.tables.iter().enumerate() {
+                    names.entry(entry.name.clone()).or_insert((schema_at, at));
+                    index.by_oid.entry(entry.oid).or_insert((schema_at, at));
+                }
+            }
+            index
         })
     }
 }
@@ -70,6 +141,8 @@ pub struct TableEntry {
     pub view_definition: Option<String>,
     /// A remark by the owner: for lake tables their format and location.
     pub comment: Option<String>,
+    /// Defaults and declared keys.
+    pub details: TableDetails,
 }
 
 /// The kinds of relation.
@@ -90,6 +163,8 @@ pub struct ColumnEntry {
     pub name: String,
     /// The Arrow type that queries yield.
     pub data_type: DataType,
+    /// The type that clients see, with its modifier.
+    pub pg_type: PgType,
     /// Whether the column may hold NULL.
     pub nullable: bool,
 }
@@ -111,6 +186,7 @@ pub fn columns_of(schema: &SchemaRef) -> Vec<ColumnEntry> {
     let column = |field: &Arc<arrow::datatypes::Field>| ColumnEntry {
         name: field.name().clone(),
         data_type: field.data_type().clone(),
+        pg_type: pg_type_of_column(field),
         nullable: field.is_nullable(),
     };
     schema.fields().iter().map(column).collect()

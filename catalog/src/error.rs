@@ -34,6 +34,12 @@ pub enum CatalogError {
         /// The folded name.
         name: String,
     },
+    /// Another transaction has changed what this one is based on.
+    #[error("could not serialize access due to concurrent update")]
+    Conflict {
+        /// The relation or schema.
+        name: String,
+    },
     /// Another relation needs this one.
     #[error("cannot drop {name} because other objects depend on it")]
     DependentObjects {

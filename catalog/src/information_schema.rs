@@ -12,6 +12,7 @@ use crate::Result;
 use crate::entry::{CatalogSnapshot, TableEntry};
 use crate::pg_catalog::columns::Columns;
 use crate::pg_catalog::constant_rows::section;
+use crate::pg_catalog::constraints::{Key, keys};
 use crate::pg_catalog::definition::INFORMATION_SCHEMA;
 use crate::pg_catalog::objects::{Column, Relation, namespaces, owner, relations};
 use crate::pg_catalog::{FunctionRow, functions};
@@ -40,6 +41,10 @@ pub fn system_entries() -> Vec<Arc<TableEntry>> {
 /// `Internal` only.
 #[must_use]
 pub fn build(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBatch>> {
+    snapshot.derived.batch("information_schema", name, || build_anew(name, snapshot))
+}
+
+fn build_anew(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBatch>> {
     let schema = &INFORMATION_SCHEMA.get(name)?.schema;
     let of = |n_rows| Columns::new(schema, n_rows);
     let database = &snapshot.database;
@@ -65,6 +70,10 @@ pub fn build(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBatc
             .finish(),
         "collations" => collations(snapshot, schema),
         "routines" => routines(snapshot, schema),
+        "parameters" => parameters(snapshot, schema),
+        "table_constraints" => table_constraints(snapshot, schema),
+        "key_column_usage" => key_columns(snapshot, schema, true),
+        "constraint_column_usage" => key_columns(snapshot, schema, false),
         _ => of(0).finish(),
     })
 }
@@ -187,6 +196,7 @@ fn columns(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch
         .text("table_name", each().map(|(relation, ..)| relation.name))
         .text("column_name", each().map(|(_, column, _)| column.name))
         .int("ordinal_position", each().map(|(_, column, _)| column.number))
+        .text("column_default", each().map(|(_, column, _)| column.default))
         .text("is_nullable", each().map(|(_, column, _)| yes_or_no(column.nullable)))
         .text("data_type", facets().map(|facets| facets.data_type.as_str()))
         .int("character_maximum_length", facets().map(|facets| facets.character_maximum))
@@ -250,6 +260,82 @@ fn column_grants(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<Recor
         .text("privilege_type", all.iter().map(|(.., privilege)| *privilege))
         .all_text("is_grantable", "YES")
         .finish()
+}
+
+fn parameters(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let rows = functions().iter().filter(|row| row.kind == "f");
+    let all: Vec<(String, i64, u32)> = rows
+        .flat_map(|row| {
+            let specific = format!("{}_{}", row.name, row.oid);
+            let arguments = (1..).zip(&row.arguments);
+            arguments.map(move |(at, oid)| (specific.clone(), at, *oid))
+        })
+        .collect();
+    let kind = |oid: u32| match type_info(oid) {
+        Some(info) if info.is_array() => "ARRAY".to_owned(),
+        _ => format_type(oid, None),
+    };
+    let kinds: Vec<_> = all.iter().map(|(.., oid)| kind(*oid)).collect();
+    let identifiers: Vec<_> = all.iter().map(|(_, at, _)| at.to_string()).collect();
+    Columns::new(schema, all.len())
+        .all_text("specific_catalog", &snapshot.database)
+        .all_text("specific_schema", "pg_catalog")
+        .text("specific_name", all.iter().map(|(specific, ..)| specific.as_str()))
+        .int("ordinal_position", all.iter().map(|(_, at, _)| *at))
+        .all_text("parameter_mode", "IN")
+        .all_text("is_result", "NO")
+        .all_text("as_locator", "NO")
+        .text("data_type", kinds.iter().map(String::as_str))
+        .all_text("udt_catalog", &snapshot.database)
+        .all_text("udt_schema", "pg_catalog")
+        .text("udt_name", all.iter().map(|(.., oid)| type_info(*oid).map(|info| info.name)))
+        .text("dtd_identifier", identifiers.iter().map(String::as_str))
+        .finish()
+}
+
+fn table_constraints(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let all = keys(snapshot);
+    let kind = |key: &Key<'_>| if key.key.primary { "PRIMARY KEY" } else { "UNIQUE" };
+    Columns::new(schema, all.len())
+        .all_text("constraint_catalog", &snapshot.database)
+        .text("constraint_schema", all.iter().map(|key| key.schema))
+        .text("constraint_name", all.iter().map(|key| key.key.name.as_str()))
+        .all_text("table_catalog", &snapshot.database)
+        .text("table_schema", all.iter().map(|key| key.schema))
+        .text("table_name", all.iter().map(|key| key.entry.name.as_str()))
+        .text("constraint_type", all.iter().map(kind))
+        .all_text("is_deferrable", "NO")
+        .all_text("initially_deferred", "NO")
+        .all_text("enforced", "YES")
+        .text("nulls_distinct", all.iter().map(|key| (!key.key.primary).then_some("YES")))
+        .finish()
+}
+
+/// `key_column_usage`, which numbers the columns, and `constraint_column_usage`, which does not.
+fn key_columns(
+    snapshot: &CatalogSnapshot,
+    schema: &SchemaRef,
+    numbered: bool,
+) -> Result<RecordBatch> {
+    let keys = keys(snapshot);
+    let columns = |key| {
+        let key: &Key<'_> = key;
+        key.key.columns.iter().zip(1_i64..).map(move |(name, number)| (key, name, number))
+    };
+    let all: Vec<_> = keys.iter().flat_map(columns).collect();
+    let built = Columns::new(schema, all.len())
+        .all_text("constraint_catalog", &snapshot.database)
+        .text("constraint_schema", all.iter().map(|(key, ..)| key.schema))
+        .text("constraint_name", all.iter().map(|(key, ..)| key.key.name.as_str()))
+        .all_text("table_catalog", &snapshot.database)
+        .text("table_schema", all.iter().map(|(key, ..)| key.schema))
+        .text("table_name", all.iter().map(|(key, ..)| key.entry.name.as_str()))
+        .text("column_name", all.iter().map(|(_, name, _)| name.as_str()));
+    if numbered {
+        built.int("ordinal_position", all.iter().map(|(.., number)| *number)).finish()
+    } else {
+        built.finish()
+    }
 }
 
 fn collations(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {

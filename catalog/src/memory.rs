@@ -5,6 +5,7 @@
 //! Not here: durability. The rows are gone when the process ends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -19,7 +20,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{CatalogError, LakeTable, Pinned, Result, TableVersion, Travel};
 
@@ -29,12 +30,48 @@ mod tests;
 /// Batches grow by merging up to this size; larger ones are left alone.
 const BATCH_ROWS_MERGED_MAX: usize = 64 * 1024;
 
+/// Smaller tables are read in one stream: that is faster, and keeps the order of the rows.
+const PARTITION_ROWS_MIN: usize = 64 * 1024;
+
+/// Numbers the states of all tables, so that no two of them are taken for each other: a
+/// transaction's own copy of a table and the table itself go on from the same state.
+static LAST_GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// What a table's definition says beyond its columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableDetails {
+    /// The SQL text of each column's default; shorter than the columns where the rest have none.
+    pub defaults: Vec<Option<String>>,
+    /// Declared keys, which are not enforced.
+    pub keys: Vec<TableKey>,
+}
+
+impl TableDetails {
+    /// The SQL text of a column's default.
+    #[must_use]
+    pub fn default_of(&self, column: usize) -> Option<&str> {
+        self.defaults.get(column)?.as_deref()
+    }
+}
+
+/// A declared key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableKey {
+    /// The constraint's name.
+    pub name: String,
+    /// PRIMARY KEY instead of UNIQUE.
+    pub primary: bool,
+    /// The columns by name.
+    pub columns: Vec<String>,
+}
+
 /// A table whose rows are in memory.
 #[derive(Debug)]
 pub struct MemoryTable {
     name: String,
     location: String,
     schema: SchemaRef,
+    details: TableDetails,
     bytes_max: usize,
     rows: Mutex<Rows>,
 }
@@ -49,7 +86,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Grows by one with every change of the table.
+    /// Another one after every change, and another one in every table.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -60,6 +97,12 @@ impl Rows {
     pub fn batches(&self) -> &Arc<Vec<RecordBatch>> {
         &self.batches
     }
+
+    /// The memory that the rows take.
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
 }
 
 impl MemoryTable {
@@ -69,9 +112,76 @@ impl MemoryTable {
     /// The rows may take `bytes_max` bytes; a write that needs more fails and changes nothing.
     #[must_use]
     pub fn new(name: impl Into<String>, schema: SchemaRef, bytes_max: usize) -> Arc<Self> {
+        Self::with_details(name, schema, TableDetails::default(), bytes_max)
+    }
+
+    /// As [`Self::new`], with defaults and keys.
+    #[must_use]
+    pub fn with_details(
+        name: impl Into<String>,
+        schema: SchemaRef,
+        details: TableDetails,
+        bytes_max: usize,
+    ) -> Arc<Self> {
         let name = name.into();
         let location = format!("memory:///{name}");
-        Arc::new(Self { name, location, schema, bytes_max, rows: Mutex::default() })
+        let generation = LAST_GENERATION.fetch_add(1, Ordering::Relaxed) + 1;
+        let rows = Mutex::new(Rows { generation, ..Rows::default() });
+        Arc::new(Self { name, location, schema, details, bytes_max, rows })
+    }
+
+    /// A table of its own with the same definition and rows, for a transaction to write.
+    #[must_use]
+    pub fn fork(&self) -> Arc<Self> {
+        Arc::new(Self {
+            name: self.name.clone(),
+            location: self.location.clone(),
+            schema: Arc::clone(&self.schema),
+            details: self.details.clone(),
+            bytes_max: self.bytes_max,
+            rows: Mutex::new(self.rows()),
+        })
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Defaults and keys.
+    #[must_use]
+    pub fn details(&self) -> &TableDetails {
+        &self.details
+    }
+
+    /// The bytes that the rows may take.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// Goes back to rows that the table has had.
+    pub fn restore(&self, rows: Rows) {
+        *self.rows.lock() = rows;
+    }
+
+    /// Keeps writers away while rows of several tables are put in place at once.
+    pub(crate) fn lock_rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock()
+    }
+
+    /// The rows with more behind them.
+    ///
+    /// # Errors
+    /// `NotWritable`, as for [`Self::append`].
+    pub(crate) fn appended(&self, rows: &Rows, batches: Vec<RecordBatch>) -> Result<Rows> {
+        let batches = self.conform(batches)?;
+        let mut all = rows.batches.to_vec();
+        for batch in batches {
+            self.push_merged(&mut all, batch)?;
+        }
+        self.next(all)
     }
 
     /// The declared columns.
@@ -97,14 +207,9 @@ impl MemoryTable {
     /// # Errors
     /// `NotWritable`: other column types, NULL in a column that refuses it, too many bytes.
     pub fn append(&self, batches: Vec<RecordBatch>) -> Result<usize> {
-        let batches = self.conform(batches)?;
         let n_added = batches.iter().map(RecordBatch::num_rows).sum();
         let mut rows = self.rows.lock();
-        let mut all = rows.batches.to_vec();
-        for batch in batches {
-            self.push_merged(&mut all, batch)?;
-        }
-        *rows = self.next(rows.generation, all)?;
+        *rows = self.appended(&rows, batches)?;
         Ok(n_added)
     }
 
@@ -122,18 +227,19 @@ impl MemoryTable {
         for batch in batches {
             self.push_merged(&mut all, batch)?;
         }
-        *rows = self.next(rows.generation, all)?;
+        *rows = self.next(all)?;
         Ok(())
     }
 
-    fn next(&self, generation: u64, batches: Vec<RecordBatch>) -> Result<Rows> {
+    fn next(&self, batches: Vec<RecordBatch>) -> Result<Rows> {
         let n_bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
         if n_bytes > self.bytes_max {
             let reason = format!("it would take more than {} bytes of memory", self.bytes_max);
             return Err(self.refused(reason));
         }
         let n_rows = batches.iter().map(RecordBatch::num_rows).sum();
-        Ok(Rows { generation: generation + 1, batches: Arc::new(batches), n_rows, n_bytes })
+        let generation = LAST_GENERATION.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(Rows { generation, batches: Arc::new(batches), n_rows, n_bytes })
     }
 
     /// Appends a batch and merges it with those before it that are not much larger.
@@ -219,6 +325,15 @@ impl LakeTable for MemoryTable {
     }
 }
 
+/// A table of these rows, which stay as they are.
+#[must_use]
+pub fn provider_of(schema: SchemaRef, batches: Vec<RecordBatch>) -> Arc<dyn TableProvider> {
+    let n_bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+    let n_rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let rows = Rows { generation: 0, batches: Arc::new(batches), n_rows, n_bytes };
+    Arc::new(RowsProvider { schema, rows })
+}
+
 /// Scans the rows of one generation.
 #[derive(Debug)]
 struct RowsProvider {
@@ -233,7 +348,7 @@ impl RowsProvider {
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let per_partition = self.rows.n_rows.div_ceil(n_partitions.max(1)).max(1);
+        let per_partition = self.rows.n_rows.div_ceil(n_partitions.max(1)).max(PARTITION_ROWS_MIN);
         let mut partitions: Vec<Vec<RecordBatch>> = vec![Vec::new()];
         let mut n_rows = 0;
         for batch in self.rows.batches.iter() {

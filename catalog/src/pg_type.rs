@@ -8,17 +8,29 @@
 
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 
+mod digits;
+mod json;
 mod name;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use digits::{FIELD_NUMERIC_DIGITS, NumericDigits};
+pub use json::{Json, json_kind, json_type};
 pub use name::{format_type, type_by_name};
 
 /// The key of Arrow field metadata whose value, a name in `pg_type`, overrides the mapping.
 pub const FIELD_PG_TYPE: &str = "tarn.pg_type";
 /// The key of Arrow field metadata that holds a type modifier as a decimal number.
 pub const FIELD_PG_TYPMOD: &str = "tarn.pg_typmod";
+
+/// The key of Arrow field metadata that holds the number of the table that a column comes from.
+pub const FIELD_TABLE: &str = "tarn.table";
+/// The key of Arrow field metadata that holds the column's number there, from one.
+pub const FIELD_COLUMN: &str = "tarn.column";
+
+/// The type of universally unique identifiers.
+const UUID: u32 = 2950;
 
 /// The precision of the Arrow type for parameters declared `numeric`.
 const PARAMETER_DECIMAL: DataType = DataType::Decimal128(38, 10);
@@ -167,15 +179,41 @@ pub fn pg_type_of(field: &Field) -> PgType {
     let named = named.map(|info| info.oid).or_else(|| extension_type(field));
     let mapped = match named {
         Some(oid) => PgType::new(oid, -1),
+        // Digits are announced for columns and casts, whose metadata says them, as in PostgreSQL.
+        None if is_decimal(field.data_type()) => PgType::new(1700, -1),
         None => pg_type_of_data_type(field.data_type()),
     };
     PgType { modifier: modifier.unwrap_or(mapped.modifier), ..mapped }
 }
 
+/// The type of a column of a table: a decimal has its digits unless metadata says otherwise.
+#[must_use]
+pub fn pg_type_of_column(field: &Field) -> PgType {
+    let declared = field.metadata().contains_key(FIELD_PG_TYPE);
+    if *field.data_type() == DataType::UInt32 && !declared {
+        // The next wider type holds what a file has.
+        return PgType::new(20, -1);
+    }
+    if is_decimal(field.data_type()) && !declared {
+        return pg_type_of_data_type(field.data_type());
+    }
+    pg_type_of(field)
+}
+
+fn is_decimal(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Decimal32(..)
+            | DataType::Decimal64(..)
+            | DataType::Decimal128(..)
+            | DataType::Decimal256(..)
+    )
+}
+
 /// The type that Arrow's canonical extension types stand for.
 fn extension_type(field: &Field) -> Option<u32> {
     match field.extension_type_name()? {
-        "arrow.uuid" => Some(2950),
+        "arrow.uuid" => Some(UUID),
         "arrow.json" => Some(114),
         _ => None,
     }
@@ -191,7 +229,10 @@ pub fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         DataType::Boolean => 16,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => 21,
         DataType::Int32 | DataType::UInt16 => 23,
-        DataType::Int64 | DataType::UInt32 => 20,
+        DataType::Int64 => 20,
+        // Above all what system relations hold; files with such columns are told apart by
+        // `pg_type_of_column`.
+        DataType::UInt32 => 26,
         DataType::UInt64 => return PgType::new(1700, numeric_modifier(20, 0)),
         DataType::Float16 | DataType::Float32 => 700,
         DataType::Float64 => 701,
@@ -201,6 +242,8 @@ pub fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         | DataType::Decimal256(precision, scale) => {
             return PgType::new(1700, numeric_modifier(*precision, *scale));
         }
+        // Arrow has no other type of sixteen bytes, and metadata gets lost on the way.
+        DataType::FixedSizeBinary(16) => UUID,
         DataType::Binary
         | DataType::LargeBinary
         | DataType::BinaryView
@@ -215,7 +258,10 @@ pub fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         | DataType::ListView(element)
         | DataType::LargeListView(element)
         | DataType::FixedSizeList(element, _) => return array_of(element),
-        DataType::Struct(_) => 2249,
+        DataType::Struct(_) => match json_kind(data_type) {
+            Some(kind) => kind.oid(),
+            None => 2249,
+        },
         DataType::Map(_, _) => 3802,
         DataType::Dictionary(_, value) => return pg_type_of_data_type(value),
         DataType::RunEndEncoded(_, value) => return pg_type_of(value),
@@ -267,7 +313,9 @@ pub fn arrow_type_of(oid: u32) -> Option<DataType> {
         1184 => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         1186 => DataType::Interval(IntervalUnit::MonthDayNano),
         1700 => PARAMETER_DECIMAL,
-        2950 => DataType::FixedSizeBinary(16),
+        114 => json_type(Json::Text),
+        3802 => json_type(Json::Binary),
+        UUID => DataType::FixedSizeBinary(16),
         // The `reg` types hold object identifiers; the category tells them from int4.
         _ if info.category == 'N' && info.name.starts_with("reg") => DataType::UInt32,
         // A parameter of unknown type is text until something is known.

@@ -12,11 +12,17 @@ use futures::future::BoxFuture;
 use parking_lot::RwLock;
 
 use crate::discovery::{DiscoveryLimits, FoundTable, discover};
-use crate::entry::{CatalogSnapshot, RoleEntry, SchemaEntry, TableEntry, TableKind, columns_of};
-use crate::memory::MemoryTable;
+use crate::entry::{
+    CatalogSnapshot, Derived, RoleEntry, SchemaEntry, TableEntry, TableKind, columns_of,
+};
+use crate::memory::{MemoryTable, TableDetails};
 use crate::object_store::ObjectStores;
 use crate::open::open_table;
 use crate::{CatalogError, ColumnEntry, LakeTable, Pinned, Result, TableName, Travel};
+
+mod changes;
+
+pub use changes::{Change, Object};
 
 /// The first number that is not reserved for PostgreSQL's own objects.
 const OID_FIRST: u32 = 16_384;
@@ -461,6 +467,7 @@ impl State {
             database: database.to_owned(),
             schemas,
             roles: self.roles.clone(),
+            derived: Derived::default(),
         }
     }
 }
@@ -470,7 +477,7 @@ fn entry_of(name: &TableName, known: &Known) -> TableEntry {
         Relation::Lake(table) => {
             (TableKind::Table, None, Some(format!("{} at {}", table.format(), table.location())))
         }
-        Relation::Memory(_) => (TableKind::Table, None, Some("in memory".to_owned())),
+        Relation::Memory(_) => (TableKind::Table, None, None),
         Relation::View { definition } => (TableKind::View, Some(definition.clone()), None),
     };
     let n_rows_estimate = match &known.relation {
@@ -485,6 +492,10 @@ fn entry_of(name: &TableName, known: &Known) -> TableEntry {
         n_rows_estimate,
         view_definition,
         comment,
+        details: match &known.relation {
+            Relation::Memory(table) => table.details().clone(),
+            Relation::Lake(_) | Relation::View { .. } => TableDetails::default(),
+        },
     }
 }
 

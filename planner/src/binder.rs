@@ -13,7 +13,7 @@ use crate::error::{PlannerError, Result};
 use crate::parser::{ParseLimits, char_offset, parse};
 use crate::plan::logical_plan;
 use crate::provider::Tables;
-use crate::rewrite::{Relation, rewrite};
+use crate::rewrite::{Relation, rewrite, whole_rows};
 use crate::statement::Statement;
 
 /// Views inside views.
@@ -97,11 +97,19 @@ fn bind_at<'a>(
     depth: usize,
 ) -> BoxFuture<'a, Result<Bound>> {
     Box::pin(async move {
-        let rewritten = rewrite(ast)?;
+        let mut rewritten = rewrite(ast, source)?;
         let mut tables = Tables::new();
         let mut pins = Vec::new();
         for relation in &rewritten.relations {
-            match lookup.find(relation).await? {
+            let found = match lookup.find(relation).await {
+                // A schema that does not exist has no relations.
+                Err(CatalogError::SchemaNotFound { .. }) => None,
+                Err(CatalogError::WrongObjectType { .. }) if relation.database.is_some() => {
+                    return Err(other_database(relation));
+                }
+                found => found?,
+            };
+            match found {
                 Some(Found::Table { name, provider, version }) => {
                     tables.insert(relation.key.clone(), provider_as_source(provider));
                     pins.push(Pin { name, version });
@@ -115,6 +123,7 @@ fn bind_at<'a>(
                 None => return Err(undefined(relation, source, lookup)),
             }
         }
+        whole_rows::rewrite(&mut rewritten.ast, &tables);
         Ok(Bound { ast: rewritten.ast, tables, pins })
     })
 }
@@ -150,5 +159,15 @@ fn undefined(relation: &Relation, source: &str, lookup: &dyn Lookup) -> PlannerE
         name: written,
         position: Some(char_offset(source, relation.location) + 1),
         suggestion: lookup.suggest(relation),
+    }
+}
+
+fn other_database(relation: &Relation) -> PlannerError {
+    let parts = [relation.database.as_deref(), relation.schema.as_deref(), Some(&*relation.table)];
+    let written = parts.into_iter().flatten().collect::<Vec<_>>().join(".");
+    PlannerError::Semantics {
+        code: "0A000",
+        message: format!("cross-database references are not implemented: \"{written}\""),
+        position: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 
+use sqlparser::ast::{BinaryOperator, Expr};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -87,6 +88,25 @@ impl Dialect for TarnDialect {
         self.postgres.is_custom_operator_part(ch)
     }
 
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        if let Some(distinct) = distinct(parser) {
+            // The parser below takes all that follows for the right operand, AND and OR too.
+            let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+            let left = Box::new(expr.clone());
+            return Some(right.map(|right| match distinct {
+                true => Expr::IsDistinctFrom(left, Box::new(right)),
+                false => Expr::IsNotDistinctFrom(left, Box::new(right)),
+            }));
+        }
+        let negated = symmetric(parser)?;
+        Some(self.between(parser, expr, negated))
+    }
+
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
         self.postgres.get_next_precedence(parser)
     }
@@ -94,4 +114,49 @@ impl Dialect for TarnDialect {
     fn prec_value(&self, precedence: Precedence) -> u8 {
         self.postgres.prec_value(precedence)
     }
+}
+
+impl TarnDialect {
+    /// `x BETWEEN SYMMETRIC a AND b` as two ranges, behind the word SYMMETRIC.
+    fn between(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &Expr,
+        negated: bool,
+    ) -> Result<Expr, ParserError> {
+        let precedence = self.prec_value(Precedence::Between);
+        let low = parser.parse_subexpr(precedence)?;
+        parser.expect_keyword(Keyword::AND)?;
+        let high = parser.parse_subexpr(precedence)?;
+        let range = |low: &Expr, high: &Expr| Expr::Between {
+            expr: Box::new(expr.clone()),
+            negated,
+            low: Box::new(low.clone()),
+            high: Box::new(high.clone()),
+        };
+        let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
+        Ok(Expr::Nested(Box::new(Expr::BinaryOp {
+            left: Box::new(range(&low, &high)),
+            op,
+            right: Box::new(range(&high, &low)),
+        })))
+    }
+}
+
+/// Takes `IS [NOT] DISTINCT FROM`; whether NOT was absent.
+fn distinct(parser: &mut Parser<'_>) -> Option<bool> {
+    use Keyword::{DISTINCT, FROM, IS, NOT};
+    if parser.parse_keywords(&[IS, DISTINCT, FROM]) {
+        return Some(true);
+    }
+    parser.parse_keywords(&[IS, NOT, DISTINCT, FROM]).then_some(false)
+}
+
+/// Takes `[NOT] BETWEEN SYMMETRIC`; whether NOT was there.
+fn symmetric(parser: &mut Parser<'_>) -> Option<bool> {
+    use Keyword::{BETWEEN, NOT, SYMMETRIC};
+    if parser.parse_keywords(&[BETWEEN, SYMMETRIC]) {
+        return Some(false);
+    }
+    parser.parse_keywords(&[NOT, BETWEEN, SYMMETRIC]).then_some(true)
 }

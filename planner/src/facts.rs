@@ -8,22 +8,33 @@ use chrono::{DateTime, Utc};
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::error::{DataFusionError, Result};
 use tarn_catalog::CatalogSnapshot;
+use tarn_catalog::pg_catalog::settings::SettingValue;
 
 use crate::error::PlannerError;
+use crate::types::forms::ValueForms;
 
 /// Gives session settings to functions.
 pub trait SettingsLookup: fmt::Debug + Send + Sync {
     /// The value of a setting by its folded name.
     fn get(&self, name: &str) -> Option<String>;
 
-    /// Name, value and description of every setting.
-    fn all(&self) -> Vec<(String, String, String)>;
+    /// Every setting.
+    fn all(&self) -> Vec<SettingValue>;
 
     /// Changes a setting for the session, or for the rest of the transaction.
     ///
     /// # Errors
     /// Names and values that SET refuses too.
     fn set(&self, name: &str, value: &str, local: bool) -> Result<(), PlannerError>;
+}
+
+/// Lets functions act on other sessions.
+pub trait Backends: fmt::Debug + Send + Sync {
+    /// Cancels what a session runs; returns whether there is such a session.
+    fn cancel(&self, pid: i32) -> bool;
+
+    /// Ends a session; returns whether there is such a session.
+    fn terminate(&self, pid: i32) -> bool;
 }
 
 /// The session that a statement runs in, carried in DataFusion's options under `tarn`.
@@ -45,6 +56,10 @@ pub struct SessionFacts {
     pub server_started_at: DateTime<Utc>,
     /// The session's settings.
     pub settings: Arc<dyn SettingsLookup>,
+    /// The server's sessions.
+    pub backends: Arc<dyn Backends>,
+    /// The text forms of values.
+    pub forms: Arc<dyn ValueForms>,
 }
 
 impl ConfigExtension for SessionFacts {

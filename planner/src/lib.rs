@@ -9,11 +9,16 @@
 
 pub mod analyzer;
 pub mod binder;
+mod chain_type;
+mod common_type;
+mod decorrelate;
 mod diagnose;
 mod dialect;
 mod error;
 pub mod facts;
 pub mod functions;
+mod literals;
+mod outputs;
 mod parameter_hints;
 pub mod parser;
 pub mod plan;
@@ -21,10 +26,13 @@ pub mod provider;
 pub mod rewrite;
 pub mod session_state;
 pub mod statement;
+pub mod types;
+mod using;
+mod utility;
 pub mod variables;
 mod walk;
 pub mod write;
 
 pub use error::{PlannerError, Result};
-pub use facts::{SessionFacts, SettingsLookup};
+pub use facts::{Backends, SessionFacts, SettingsLookup};
 pub use statement::{Command, Statement};

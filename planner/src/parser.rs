@@ -1,8 +1,9 @@
 //! SQL text to statements: splitting, limits on size and depth, positions.
 
+pub(crate) mod shorthand;
+
 use std::sync::Arc;
 
-use sqlparser::ast::Statement as Ast;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError};
@@ -10,6 +11,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerE
 use crate::dialect::TarnDialect;
 use crate::error::{PlannerError, Result};
 use crate::statement::Statement;
+use crate::utility::GrammarError;
 
 /// How large and deep a statement may be.
 ///
@@ -71,9 +73,36 @@ pub fn parse(sql: &str, limits: &ParseLimits) -> Result<Vec<Statement>> {
     let mut statements = Vec::new();
     for tokens in split(tokens) {
         check_size(&tokens, limits)?;
+        check_numbers(&tokens)?;
         statements.push(parse_one(&source, &mut cursor, &dialect, tokens, limits)?);
     }
     Ok(statements)
+}
+
+/// A number ends before a name begins: `12abc` is an error, as is `0x` without digits.
+fn check_numbers(tokens: &[TokenWithSpan]) -> Result<()> {
+    let junk = |text: String| {
+        let message = format!("trailing junk after numeric literal at or near \"{text}\"");
+        Err(PlannerError::Syntax { message, position: None })
+    };
+    for token in tokens {
+        // `0x` without digits reads like `X''`, which is one character longer.
+        if matches!(&token.token, Token::HexStringLiteral(digits) if digits.is_empty())
+            && token.span.end.column.saturating_sub(token.span.start.column) < 3
+        {
+            return junk("0x".to_owned());
+        }
+    }
+    for pair in tokens.windows(2) {
+        let [number, word] = pair else { continue };
+        if let (Token::Number(digits, _), Token::Word(name)) = (&number.token, &word.token)
+            && number.span.end == word.span.start
+            && name.quote_style.is_none()
+        {
+            return junk(format!("{digits}{}", name.value));
+        }
+    }
+    Ok(())
 }
 
 /// Cuts at semicolons and drops what holds nothing but white space and comments.
@@ -212,42 +241,41 @@ fn parse_one(
     let (from, n_chars_before) = cursor.seek(start);
     let (to, n_chars_to_end) = end.map_or((sql.len(), 0), |end| cursor.seek(end));
     let text = sql.get(from..to).unwrap_or(sql).trim_end().to_owned();
+    let tokens = shorthand::expand(tokens, |token| unexpected(sql, token))?;
     // Each level of nesting passes through several of the parser's guarded functions.
     let mut parser = Parser::new(dialect)
         .with_recursion_limit(limits.n_nesting_max.saturating_mul(4))
         .with_tokens_with_locations(tokens);
-    let ast = parser.parse_statement().map_err(|error| parser_error(sql, n_chars_to_end, error))?;
+    let (ast, utility) = match crate::utility::parse(&mut parser) {
+        Some(Ok((ast, command))) => (ast, Some(command)),
+        Some(Err(GrammarError::Meaning(error))) => return Err(error),
+        Some(Err(GrammarError::Syntax(error))) => {
+            return Err(parser_error(sql, n_chars_to_end, error));
+        }
+        None => {
+            let parsed = parser.parse_statement();
+            (parsed.map_err(|error| parser_error(sql, n_chars_to_end, error))?, None)
+        }
+    };
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
         return Err(unexpected(sql, &rest));
     }
-    reject_ignored_clauses(&ast)?;
-    Ok(Statement::new(ast, text, source, n_chars_before))
+    let statement = Statement::new(ast, text, source, n_chars_before);
+    Ok(match utility {
+        Some(command) => statement.with_utility(command),
+        None => statement,
+    })
 }
 
-/// Refuses what the parser reads and the planner would drop without a word.
-fn reject_ignored_clauses(ast: &Ast) -> Result<()> {
-    match ast {
-        Ast::Insert(insert) if insert.on.is_some() => {
-            Err(PlannerError::unsupported("INSERT … ON CONFLICT"))
-        }
-        Ast::Insert(insert) if insert.returning.is_some() => {
-            Err(PlannerError::unsupported("INSERT … RETURNING"))
-        }
-        Ast::Update(update) if update.returning.is_some() => {
-            Err(PlannerError::unsupported("UPDATE … RETURNING"))
-        }
-        Ast::Update(update) if update.from.is_some() => {
-            Err(PlannerError::unsupported("UPDATE … FROM"))
-        }
-        Ast::Delete(delete) if delete.returning.is_some() => {
-            Err(PlannerError::unsupported("DELETE … RETURNING"))
-        }
-        Ast::Delete(delete) if delete.using.is_some() => {
-            Err(PlannerError::unsupported("DELETE … USING"))
-        }
-        _ => Ok(()),
-    }
+/// Reads an expression that was kept as text, such as a column's default.
+///
+/// # Errors
+/// `Syntax`; the text was read before.
+pub(crate) fn parse_expr(text: &str) -> Result<sqlparser::ast::Expr> {
+    let dialect = TarnDialect::default();
+    let parsed = Parser::new(&dialect).try_with_sql(text).and_then(|mut p| p.parse_expr());
+    parsed.map_err(|error| PlannerError::Syntax { message: error.to_string(), position: None })
 }
 
 fn unexpected(sql: &str, token: &TokenWithSpan) -> PlannerError {

@@ -1,5 +1,6 @@
 //! From a bound tree to DataFusion's plans.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -13,12 +14,16 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::Statement as Ast;
 
+use crate::common_type;
 use crate::diagnose::diagnose;
 use crate::error::{PlannerError, Result};
+use crate::literals;
+use crate::outputs;
 use crate::parameter_hints::parameter_hints;
 use crate::provider::{Provider, Tables};
 use crate::rewrite::strip_suffix;
 use crate::statement::Statement;
+use crate::types::is_text;
 
 /// Plans a query.
 ///
@@ -28,11 +33,12 @@ use crate::statement::Statement;
 /// Names, types and constructs that do not fit, with positions in the statement's source.
 pub fn logical_plan(
     statement: &Statement,
-    ast: Ast,
+    mut ast: Ast,
     state: &SessionState,
     tables: &Tables,
     parameter_types: &[Option<DataType>],
 ) -> Result<LogicalPlan> {
+    literals::carry(&mut ast);
     let provider = Provider { state, tables };
     let planner = SqlToRel::new_with_options(&provider, parser_options(state));
     let fields = parameter_types.iter().map(|data_type| {
@@ -42,7 +48,10 @@ pub fn logical_plan(
     let plan = planner
         .sql_statement_to_plan_with_context(ast, &mut context)
         .map_err(|error| diagnose(error, statement))?;
-    Ok(plan)
+    crate::using::without_markers(plan)
+        .and_then(common_type::resolve)
+        .and_then(outputs::describe)
+        .map_err(|error| diagnose(error, statement))
 }
 
 fn parser_options(state: &SessionState) -> ParserOptions {
@@ -65,9 +74,9 @@ fn parser_options(state: &SessionState) -> ParserOptions {
 pub fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Result<Vec<DataType>> {
     let found =
         plan.get_parameter_types().map_err(|error| PlannerError::Engine(Box::new(error)))?;
-    let mut hints = parameter_hints(plan);
-    hints.extend(crate::functions::array_literal::parameters(plan));
+    let hints = parameter_hints(plan);
     let mut types: Vec<Option<DataType>> = declared.to_vec();
+    let used: HashSet<String> = found.keys().cloned().collect();
     for (name, data_type) in found {
         let number: usize = name.trim_start_matches('$').parse().unwrap_or(0);
         if number == 0 || number > N_PARAMETERS_MAX {
@@ -83,10 +92,30 @@ pub fn parameter_types(plan: &LogicalPlan, declared: &[Option<DataType>]) -> Res
         if let Some(slot) = types.get_mut(number - 1)
             && slot.is_none()
         {
-            *slot = data_type.or_else(|| hints.get(&name).cloned());
+            let inferred = data_type.filter(|data_type| *data_type != DataType::Null);
+            *slot = inferred.or_else(|| hints.types.get(&name).cloned());
+            if let (None, Some(error)) = (&slot, hints.undetermined(&name)) {
+                return Err(error);
+            }
         }
     }
-    let known = |t: Option<DataType>| t.filter(|t| *t != DataType::Null).unwrap_or(DataType::Utf8);
+    for (index, slot) in types.iter().enumerate() {
+        let name = format!("${}", index + 1);
+        if slot.is_none() && !used.contains(&name) {
+            return Err(PlannerError::Semantics {
+                code: "42P18",
+                message: format!("could not determine data type of parameter {name}"),
+                position: None,
+            });
+        }
+    }
+    let known = |t: Option<DataType>| match t {
+        None | Some(DataType::Null) => DataType::Utf8,
+        // Values come as one kind of text and one of bytes.
+        Some(t) if is_text(&t) => DataType::Utf8,
+        Some(DataType::LargeBinary | DataType::BinaryView) => DataType::Binary,
+        Some(t) => t,
+    };
     Ok(types.into_iter().map(known).collect())
 }
 

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::rewrite::RelationKey;
+use crate::types::name::TypeNames;
 
 /// The relations of one statement, each bound to one version.
 pub type Tables = HashMap<RelationKey, Arc<dyn TableSource>>;
@@ -64,11 +65,17 @@ impl ContextProvider for Provider<'_> {
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        None
+        Some(Arc::new(TypeNames))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(name).cloned()
+        let known = self.state.scalar_functions().get(name).cloned();
+        // Names that the planner knows by itself.
+        let elsewhere = matches!(name, "unnest" | "map" | "make_map" | "struct" | "row")
+            || self.state.aggregate_functions().contains_key(name)
+            || self.state.window_functions().contains_key(name)
+            || self.state.higher_order_functions().contains_key(name);
+        known.or_else(|| (!elsewhere).then(|| crate::functions::missing::missing(name)))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

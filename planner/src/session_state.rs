@@ -6,13 +6,18 @@ use datafusion::config::ConfigNonZeroUsize;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, TaskContext};
+use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionConfig;
 
-use crate::analyzer::PostgresArithmetic;
+use crate::analyzer::{
+    IntervalOrder, PostgresArithmetic, PostgresCasts, StrictTypes, TemporalCasts, UnknownLiterals,
+};
+use crate::decorrelate::{self, CountedSetOperations, Decorrelate};
 use crate::facts::SessionFacts;
 use crate::functions;
-use crate::functions::array_literal::ArrayLiterals;
+use crate::types::operators::Operators;
+use crate::using::UsingJoins;
 use crate::variables::Variables;
 
 /// A state behind a trait object, for the same reason as a statement's tree: the type reaches
@@ -46,6 +51,14 @@ impl SessionStateFactory {
             .with_default_features()
             .with_runtime_env(runtime)
             .with_config(base_config())
+            .with_optimizer_rules(decorrelate::guard(Optimizer::new().rules))
+            .with_relation_planners(vec![Arc::new(UsingJoins)])
+            .with_analyzer_rules(first_rules())
+            .with_analyzer_rule(Arc::new(CountedSetOperations))
+            .with_analyzer_rule(Arc::new(Decorrelate::new(functions::single_value())))
+            .with_analyzer_rule(Arc::new(IntervalOrder))
+            .with_analyzer_rule(Arc::new(TemporalCasts))
+            .with_analyzer_rule(Arc::new(PostgresCasts))
             .with_analyzer_rule(Arc::new(PostgresArithmetic));
         for rule in physical_rules {
             builder = builder.with_physical_optimizer_rule(rule);
@@ -65,8 +78,9 @@ impl SessionStateFactory {
         }
         if let Some(planners) = builder.expr_planners() {
             // Before DataFusion's own, which would refuse the operands.
-            planners.insert(0, Arc::new(ArrayLiterals));
+            planners.insert(0, functions::datetime::planner::planner());
             planners.insert(1, functions::numeric::planner::planner());
+            planners.insert(2, Arc::new(Operators));
         }
         Self { base: Arc::new(builder.build()) }
     }
@@ -100,6 +114,14 @@ impl SessionStateFactory {
     }
 }
 
+/// DataFusion's own analysis with what has to come before it.
+fn first_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules = Analyzer::new().rules;
+    rules.insert(0, Arc::new(UnknownLiterals));
+    rules.insert(1, Arc::new(StrictTypes));
+    rules
+}
+
 fn base_config() -> SessionConfig {
     let mut config = SessionConfig::new().with_information_schema(false);
     let options = config.options_mut();
@@ -111,6 +133,9 @@ fn base_config() -> SessionConfig {
     options.sql_parser.support_varchar_with_length = true;
     // Listings are made by the catalog, which knows when they change.
     options.execution.listing_table_ignore_subdirectory = false;
+    // The schemas may differ in metadata: a union's branches name their PostgreSQL types, of which
+    // the logical plan keeps the first one's.
+    options.execution.skip_physical_aggregate_schema_check = true;
     config
 }
 

@@ -5,6 +5,13 @@ use std::sync::Arc;
 use sqlparser::ast::{self, Statement as Ast};
 
 use crate::error::{PlannerError, Result};
+use crate::functions::pg_catalog::quote_identifier;
+use crate::write::Target;
+
+pub use crate::utility::copy::Copy;
+pub use crate::utility::copy_options::{Columns, CopyFormat, CopyOptions, Header};
+pub use crate::utility::cursor::{Declare, Direction, Fetch};
+pub use crate::utility::transaction::TransactionModes;
 
 /// A syntax tree behind a trait object.
 ///
@@ -27,20 +34,34 @@ pub struct Statement {
     text: Arc<str>,
     source: Arc<str>,
     offset: usize,
+    /// What a utility statement asks for; `ast` is then the query inside it.
+    utility: Option<Arc<Command>>,
 }
 
 impl Statement {
     pub(crate) fn new(ast: Ast, text: String, source: &Arc<str>, offset: usize) -> Self {
-        Self { ast: Arc::new(ast), text: text.into(), source: Arc::clone(source), offset }
+        let source = Arc::clone(source);
+        Self { ast: Arc::new(ast), text: text.into(), source, offset, utility: None }
+    }
+
+    /// The same statement with the command that stands around its tree.
+    pub(crate) fn with_utility(self, command: Command) -> Self {
+        Self { utility: Some(Arc::new(command)), ..self }
     }
 
     /// A statement made from another one's parts, for example the query inside EXPLAIN.
     #[must_use]
     pub fn with_ast(&self, ast: Ast) -> Self {
-        Self { ast: Arc::new(ast), ..self.clone() }
+        Self { ast: Arc::new(ast), utility: None, ..self.clone() }
     }
 
-    /// The syntax tree.
+    /// The query inside a DECLARE, COPY or PREPARE as a statement of its own.
+    #[must_use]
+    pub fn inner(&self) -> Self {
+        Self { utility: None, ..self.clone() }
+    }
+
+    /// The syntax tree; that of the query inside for DECLARE, COPY, PREPARE and EXECUTE.
     #[must_use]
     pub fn ast(&self) -> &Ast {
         self.ast.get()
@@ -69,7 +90,10 @@ impl Statement {
     /// # Errors
     /// `Unsupported` for statements that tarn does not have.
     pub fn command(&self) -> Result<Command> {
-        command(self.ast())
+        match &self.utility {
+            Some(command) => Ok(Command::clone(command)),
+            None => command(self.ast()),
+        }
     }
 }
 
@@ -101,13 +125,21 @@ pub enum Command {
     },
     /// BEGIN, START TRANSACTION.
     Begin {
-        /// Whether READ WRITE was asked for.
-        read_write: bool,
+        /// What is said of the transaction.
+        modes: TransactionModes,
+        /// The words, which the command tag repeats.
+        verb: &'static str,
     },
     /// COMMIT, END.
-    Commit,
+    Commit {
+        /// AND CHAIN: the next transaction begins at once.
+        chain: bool,
+    },
     /// ROLLBACK, ABORT.
-    Rollback,
+    Rollback {
+        /// AND CHAIN.
+        chain: bool,
+    },
     /// SAVEPOINT.
     Savepoint(String),
     /// RELEASE SAVEPOINT.
@@ -115,31 +147,97 @@ pub enum Command {
     /// ROLLBACK TO SAVEPOINT.
     RollbackTo(String),
     /// SET TRANSACTION and SET SESSION CHARACTERISTICS.
-    SetTransaction,
+    SetTransaction {
+        /// What is set.
+        modes: TransactionModes,
+        /// For the transactions to come instead of this one.
+        session: bool,
+    },
     /// DISCARD.
     Discard {
-        /// The word after it.
-        what: String,
+        /// The word after it: ALL, PLANS, SEQUENCES or TEMP.
+        what: &'static str,
+    },
+    /// PREPARE; the statement's tree is what is prepared.
+    Prepare {
+        /// The folded name.
+        name: String,
+        /// The declared types as SQL.
+        types: Vec<String>,
+    },
+    /// EXECUTE; the statement's tree is a SELECT of the values.
+    Execute {
+        /// The folded name.
+        name: String,
+        /// How many values there are.
+        n_arguments: usize,
     },
     /// DEALLOCATE; `None` is ALL.
     Deallocate(Option<String>),
-    /// CLOSE ALL: there are no cursors, pools send it all the same.
-    CloseAll,
-    /// LISTEN, UNLISTEN, NOTIFY: accepted without effect.
-    Notification(&'static str),
+    /// DECLARE; the statement's tree is the query.
+    Declare(Declare),
+    /// FETCH and MOVE.
+    Fetch(Fetch),
+    /// CLOSE; `None` is ALL.
+    Close(Option<String>),
+    /// COPY; the statement's tree is the query where rows are sent.
+    Copy(Box<Copy>),
+    /// LISTEN.
+    Listen(String),
+    /// UNLISTEN; `None` is all channels.
+    Unlisten(Option<String>),
+    /// NOTIFY.
+    Notify {
+        /// The folded name.
+        channel: String,
+        /// The text that goes with it.
+        payload: String,
+    },
+    /// LOCK TABLE.
+    Lock {
+        /// The tables.
+        tables: Vec<Target>,
+    },
+    /// VACUUM, ANALYZE, CHECKPOINT: accepted without effect.
+    Maintain(Maintain),
+    /// COMMENT ON.
+    Comment {
+        /// `table`, `column`, `view`, `schema`, `database`.
+        kind: String,
+        /// The folded parts of the name.
+        parts: Vec<String>,
+        /// `None` removes the comment.
+        text: Option<String>,
+    },
+    /// GRANT, REVOKE.
+    Privileges(&'static str),
     /// INSERT, UPDATE, DELETE, TRUNCATE.
     Write(Write),
     /// CREATE and DROP.
     Define(Define),
 }
 
+/// A statement that maintains tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maintain {
+    /// VACUUM, ANALYZE, CHECKPOINT.
+    pub verb: &'static str,
+    /// The tables named, perhaps none.
+    pub tables: Vec<Target>,
+}
+
 /// The form of an EXPLAIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the statement")]
 pub struct Explain {
     /// Runs the query and shows what happened.
     pub analyze: bool,
     /// Shows all plans on the way.
     pub verbose: bool,
+    /// Shows estimates of rows and bytes.
+    pub costs: bool,
+    /// JSON instead of text.
+    pub json: bool,
 }
 
 /// Statements that change rows.
@@ -166,27 +264,35 @@ pub enum Define {
     CreateIndex,
     /// CREATE SCHEMA.
     CreateSchema,
+    /// SELECT … INTO.
+    SelectInto,
+    /// ALTER TABLE of a table in memory.
+    AlterTable,
     /// DROP of one of the above.
     Drop,
 }
 
 fn command(ast: &Ast) -> Result<Command> {
-    if let Some(command) = transaction_command(ast) {
-        return Ok(command);
-    }
     Ok(match ast {
+        Ast::Query(query) if into_of(query).is_some() => Command::Define(Define::SelectInto),
         Ast::Query(_) => Command::Query,
         Ast::Explain { statement, analyze, verbose, format, options, .. } => {
             if !matches!(statement.as_ref(), Ast::Query(_)) {
                 return Err(PlannerError::unsupported("EXPLAIN of anything but a query"));
             }
-            let (analyze, verbose) = explain_options(*analyze, *verbose, options.as_deref())?;
+            let form = Explain { analyze: *analyze, verbose: *verbose, costs: true, json: false };
             if format.is_some() {
-                return Err(PlannerError::unsupported("EXPLAIN with a format other than TEXT"));
+                return Err(PlannerError::unsupported(
+                    "EXPLAIN with a format other than TEXT or JSON",
+                ));
             }
-            Command::Explain(Explain { analyze, verbose })
+            Command::Explain(explain_options(form, options.as_deref().unwrap_or_default())?)
         }
         Ast::Set(set) => set_command(set)?,
+        Ast::ShowVariable { variable } if variable.is_empty() => {
+            let message = "syntax error at end of input".to_owned();
+            return Err(PlannerError::Syntax { message, position: None });
+        }
         Ast::ShowVariable { variable } => Command::Show { name: show_name(variable) },
         Ast::Reset(statement) => Command::Reset {
             name: match &statement.reset {
@@ -194,15 +300,6 @@ fn command(ast: &Ast) -> Result<Command> {
                 ast::Reset::ConfigurationParameter(name) => Some(setting_name(name)),
             },
         },
-        Ast::Discard { object_type } => Command::Discard { what: object_type.to_string() },
-        Ast::Deallocate { name, .. } => Command::Deallocate(
-            (name.quote_style.is_some() || !name.value.eq_ignore_ascii_case("all"))
-                .then(|| fold(name)),
-        ),
-        Ast::Close { cursor: ast::CloseCursor::All } => Command::CloseAll,
-        Ast::LISTEN { .. } => Command::Notification("LISTEN"),
-        Ast::UNLISTEN { .. } => Command::Notification("UNLISTEN"),
-        Ast::NOTIFY { .. } => Command::Notification("NOTIFY"),
         Ast::Insert(_) => Command::Write(Write::Insert),
         Ast::Update(_) => Command::Write(Write::Update),
         Ast::Delete(_) => Command::Write(Write::Delete),
@@ -211,62 +308,71 @@ fn command(ast: &Ast) -> Result<Command> {
         Ast::CreateView(_) => Command::Define(Define::CreateView),
         Ast::CreateIndex(_) => Command::Define(Define::CreateIndex),
         Ast::CreateSchema { .. } => Command::Define(Define::CreateSchema),
+        Ast::AlterTable(_) => Command::Define(Define::AlterTable),
         Ast::Drop { .. } => Command::Define(Define::Drop),
         other => return Err(PlannerError::unsupported(first_words(other))),
     })
 }
 
-fn transaction_command(ast: &Ast) -> Option<Command> {
-    Some(match ast {
-        Ast::StartTransaction { modes, .. } => Command::Begin {
-            read_write: modes.iter().any(|mode| {
-                let read_write = ast::TransactionAccessMode::ReadWrite;
-                *mode == ast::TransactionMode::AccessMode(read_write)
-            }),
-        },
-        Ast::Commit { .. } => Command::Commit,
-        Ast::Rollback { savepoint: None, .. } => Command::Rollback,
-        Ast::Rollback { savepoint: Some(name), .. } => Command::RollbackTo(fold(name)),
-        Ast::Savepoint { name } => Command::Savepoint(fold(name)),
-        Ast::ReleaseSavepoint { name } => Command::Release(fold(name)),
-        _ => return None,
-    })
+/// The INTO clause of a SELECT.
+#[must_use]
+pub fn into_of(query: &ast::Query) -> Option<&ast::SelectInto> {
+    match query.body.as_ref() {
+        ast::SetExpr::Select(select) => select.into.as_ref(),
+        _ => None,
+    }
 }
 
-/// Reads `EXPLAIN (ANALYZE, VERBOSE, COSTS OFF, FORMAT TEXT)`.
-fn explain_options(
-    mut analyze: bool,
-    mut verbose: bool,
-    options: Option<&[ast::UtilityOption]>,
-) -> Result<(bool, bool)> {
-    for option in options.unwrap_or_default() {
+/// Reads `EXPLAIN (ANALYZE, VERBOSE, COSTS OFF, FORMAT JSON)`.
+fn explain_options(mut form: Explain, options: &[ast::UtilityOption]) -> Result<Explain> {
+    let semantics = |code, message| PlannerError::Semantics { code, message, position: None };
+    for option in options {
         let value = option.arg.as_ref().map_or_else(String::new, |arg| arg.to_string());
-        let on = !matches!(value.to_ascii_lowercase().as_str(), "off" | "false" | "0" | "'off'");
-        match fold(&option.name).as_str() {
-            "analyze" => analyze = on,
-            "verbose" => verbose = on,
-            "format" if !value.eq_ignore_ascii_case("text") => {
-                return Err(PlannerError::unsupported("EXPLAIN with a format other than TEXT"));
-            }
-            "format" | "costs" | "settings" | "buffers" | "wal" | "timing" | "summary"
-            | "generic_plan" => {}
+        let value = value.trim_matches(['\'', '"']).to_ascii_lowercase();
+        let name = fold(&option.name);
+        if name == "format" {
+            form.json = match value.as_str() {
+                "text" => false,
+                "json" => true,
+                "xml" | "yaml" => {
+                    return Err(PlannerError::unsupported(
+                        "EXPLAIN with a format other than TEXT or JSON",
+                    ));
+                }
+                other => {
+                    let message =
+                        format!("unrecognized value for EXPLAIN option \"format\": \"{other}\"");
+                    return Err(semantics("22023", message));
+                }
+            };
+            continue;
+        }
+        let on = match value.as_str() {
+            "" | "on" | "true" | "1" => true,
+            "off" | "false" | "0" => false,
+            _ => return Err(semantics("42601", format!("{name} requires a Boolean value"))),
+        };
+        match name.as_str() {
+            "analyze" => form.analyze = on,
+            "verbose" => form.verbose = on,
+            "costs" => form.costs = on,
+            "settings" | "buffers" | "wal" | "timing" | "summary" | "generic_plan" => {}
             other => {
-                return Err(PlannerError::Semantics {
-                    code: "42601",
-                    message: format!("unrecognized EXPLAIN option \"{other}\""),
-                    position: None,
-                });
+                return Err(semantics("42601", format!("unrecognized EXPLAIN option \"{other}\"")));
             }
         }
     }
-    Ok((analyze, verbose))
+    Ok(form)
 }
 
 fn set_command(set: &ast::Set) -> Result<Command> {
     Ok(match set {
         ast::Set::SingleAssignment { scope, variable, values, .. } => {
             let local = matches!(scope, Some(ast::ContextModifier::Local));
-            Command::Set { name: setting_name(variable), value: setting_value(values), local }
+            let name = setting_name(variable);
+            let list = matches!(name.as_str(), "search_path" | "temp_tablespaces");
+            let value = if list { name_list(values) } else { setting_value(values) };
+            Command::Set { name, value, local }
         }
         ast::Set::SetTimeZone { local, value } => {
             let value = setting_value(std::slice::from_ref(value));
@@ -282,7 +388,6 @@ fn set_command(set: &ast::Set) -> Result<Command> {
         ast::Set::SetNamesDefault {} => {
             Command::Set { name: "client_encoding".to_owned(), value: None, local: false }
         }
-        ast::Set::SetTransaction { .. } => Command::SetTransaction,
         ast::Set::SetRole { .. } | ast::Set::SetSessionAuthorization(_) => {
             return Err(PlannerError::unsupported("changing the role of a session"));
         }
@@ -331,6 +436,19 @@ fn setting_value(values: &[ast::Expr]) -> Option<String> {
         [one] if one.eq_ignore_ascii_case("default") => None,
         texts => Some(texts.join(", ")),
     }
+}
+
+/// The value of a setting that is a list of names: each one quoted where SQL needs it.
+fn name_list(values: &[ast::Expr]) -> Option<String> {
+    let one = |value: &ast::Expr| match value {
+        ast::Expr::Identifier(ident) if values.len() > 1 => Some(fold(ident)),
+        ast::Expr::Identifier(ident) if ident.quote_style.is_none() => {
+            Some(fold(ident)).filter(|name| name != "default")
+        }
+        value => setting_value(std::slice::from_ref(value)),
+    };
+    let names: Vec<String> = values.iter().map(one).collect::<Option<_>>()?;
+    Some(names.iter().map(|name| quote_identifier(name)).collect::<Vec<_>>().join(", "))
 }
 
 /// Folds an identifier as PostgreSQL does.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tarn_catalog::pg_catalog::settings::{Refusal, SettingValue, setting_row, setting_rows};
+
 use crate::error::{PlannerError, Result};
 
 /// What values a setting takes.
@@ -17,6 +19,8 @@ pub enum Kind {
     Text,
     /// One of a list.
     Choice(&'static [&'static str]),
+    /// A style and an order: `ISO, MDY`.
+    DateStyle,
     /// A time zone name or offset.
     TimeZone,
     /// A character set: only UTF-8.
@@ -86,7 +90,6 @@ pub static SETTINGS: &[Setting] = &[
         "hex",
         "Sets the output format for bytea.",
     ),
-    setting("check_function_bodies", Kind::Bool, "on", "Has no effect."),
     reported(setting(
         "client_encoding",
         Kind::Encoding,
@@ -101,11 +104,10 @@ pub static SETTINGS: &[Setting] = &[
     ),
     reported(setting(
         "datestyle",
-        ANY,
+        Kind::DateStyle,
         "ISO, MDY",
         "Sets the display format for date and time values.",
     )),
-    setting("default_tablespace", ANY, "", "Has no effect."),
     setting("default_transaction_deferrable", Kind::Bool, "off", "Has no effect."),
     setting(
         "default_transaction_isolation",
@@ -119,16 +121,12 @@ pub static SETTINGS: &[Setting] = &[
         "off",
         "Sets the read-only status of new transactions.",
     )),
-    setting("enable_hashjoin", Kind::Bool, "on", "Has no effect."),
-    setting("enable_seqscan", Kind::Bool, "on", "Has no effect."),
-    setting("escape_string_warning", Kind::Bool, "on", "Has no effect."),
     setting(
         "extra_float_digits",
         Kind::Integer(-15, 3),
         "1",
         "Sets the number of digits displayed for floating-point values.",
     ),
-    setting("geqo", Kind::Bool, "on", "Has no effect."),
     setting(
         "idle_in_transaction_session_timeout",
         MS,
@@ -167,8 +165,6 @@ pub static SETTINGS: &[Setting] = &[
     setting("lc_monetary", ANY, "C", "Has no effect."),
     setting("lc_numeric", ANY, "C", "Has no effect."),
     setting("lc_time", ANY, "C", "Has no effect."),
-    setting("lock_timeout", MS, "0", "Has no effect."),
-    setting("log_statement", ANY, "none", "Has no effect."),
     fixed(setting(
         "max_connections",
         Kind::Integer(1, 1_000_000),
@@ -187,8 +183,6 @@ pub static SETTINGS: &[Setting] = &[
         "32",
         "Shows the maximum number of index keys.",
     )),
-    setting("max_parallel_workers_per_gather", Kind::Integer(0, 1_024), "2", "Has no effect."),
-    setting("row_security", Kind::Bool, "on", "Has no effect."),
     reported(fixed(setting(
         "scram_iterations",
         Kind::Integer(1, i64::MAX),
@@ -228,8 +222,6 @@ pub static SETTINGS: &[Setting] = &[
         "0",
         "Sets the maximum allowed duration of any statement, sending included.",
     ),
-    setting("synchronize_seqscans", Kind::Bool, "on", "Has no effect."),
-    setting("synchronous_commit", ANY, "on", "Has no effect."),
     setting(
         "tarn.batch_rows",
         Kind::Integer(1, 1_000_000),
@@ -262,9 +254,76 @@ pub static SETTINGS: &[Setting] = &[
         "Sets the current transaction's read-only status.",
     ),
     setting("transaction_timeout", MS, "0", "Sets the maximum allowed duration of a transaction."),
-    setting("vacuum_freeze_min_age", Kind::Integer(0, i64::MAX), "50000000", "Has no effect."),
-    setting("work_mem", ANY, "4MB", "Has no effect: memory is granted per query."),
-    setting("xmloption", ANY, "content", "Has no effect."),
+];
+
+/// PostgreSQL's other client encodings, letters and digits only.
+const OTHER_ENCODINGS: &[&str] = &[
+    "abc",
+    "alt",
+    "big5",
+    "cp1252",
+    "euccn",
+    "eucjis2004",
+    "eucjp",
+    "euckr",
+    "euctw",
+    "gb18030",
+    "gbk",
+    "iso88591",
+    "iso885915",
+    "iso88592",
+    "iso88595",
+    "iso88596",
+    "iso88597",
+    "iso88598",
+    "iso88599",
+    "johab",
+    "koi8",
+    "koi8r",
+    "koi8u",
+    "latin1",
+    "latin10",
+    "latin2",
+    "latin3",
+    "latin4",
+    "latin5",
+    "latin6",
+    "latin7",
+    "latin8",
+    "latin9",
+    "muleinternal",
+    "mskanji",
+    "shiftjis",
+    "shiftjis2004",
+    "sjis",
+    "tcvn",
+    "tcvn5712",
+    "uhc",
+    "vscii",
+    "win",
+    "win1250",
+    "win1251",
+    "win1252",
+    "win1253",
+    "win1254",
+    "win1255",
+    "win1256",
+    "win1257",
+    "win1258",
+    "win866",
+    "win874",
+    "win932",
+    "win936",
+    "win949",
+    "win950",
+    "windows1250",
+    "windows1251",
+    "windows1252",
+    "windows866",
+    "windows932",
+    "windows936",
+    "windows949",
+    "windows950",
 ];
 
 /// Finds a setting by its folded name.
@@ -289,6 +348,7 @@ impl Variables {
             .or_else(|| self.defaults.get(name))
             .cloned()
             .or_else(|| find(name).map(|setting| setting.default.to_owned()))
+            .or_else(|| setting_row(name).map(|row| row.show(row.built_in)))
     }
 
     /// The value as milliseconds, where the setting is one.
@@ -341,12 +401,30 @@ impl Variables {
     /// # Errors
     /// `UndefinedSetting`, `ReadOnlySetting`, `InvalidSetting`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        if find(name).is_some_and(|setting| !setting.writable) {
+        let fixed = match find(name) {
+            Some(setting) => !setting.writable,
+            // The others belong to the server's start or its configuration file.
+            None => {
+                setting_row(name).is_some_and(|row| !matches!(row.context, "user" | "superuser"))
+            }
+        };
+        let given = value.to_ascii_lowercase();
+        if fixed {
             return Err(PlannerError::ReadOnlySetting { name: name.to_owned() });
         }
-        let value = check(name, value)?;
+        let mut value = check(name, value)?;
+        if name == "datestyle" {
+            value = self.date_style_with(&given, value);
+        }
         self.values.insert(name.to_owned(), value);
         Ok(())
+    }
+
+    /// What a value of `datestyle` leaves out stays as it was; German brings its own order.
+    fn date_style_with(&self, given: &str, value: String) -> String {
+        let now = self.get("datestyle").unwrap_or_default();
+        let now = if given.trim() == "german" { String::new() } else { now };
+        date_style(&format!("{}, {given}", now.to_ascii_lowercase())).unwrap_or(value)
     }
 
     /// Goes back to the default of one setting, or of all.
@@ -357,33 +435,57 @@ impl Variables {
         match name {
             None => self.values.clear(),
             Some(name) => {
-                if find(name).is_none() && !name.contains('.') {
+                let known = find(name).is_some() || setting_row(name).is_some();
+                if !known && !name.contains('.') {
                     return Err(PlannerError::UndefinedSetting { name: name.to_owned() });
                 }
-                self.values.remove(name);
+                // A placeholder stays known once it has been set.
+                if find(name).is_some() || setting_row(name).is_some() {
+                    self.values.remove(name);
+                } else if let Some(value) = self.values.get_mut(name) {
+                    value.clear();
+                }
             }
         }
         Ok(())
     }
 
-    /// Name, value and description of every setting, in order.
+    /// Every setting, tarn's own, PostgreSQL's and the session's placeholders, in order.
     #[must_use]
-    pub fn all(&self) -> Vec<(String, String, String)> {
-        let known = SETTINGS.iter().map(|setting| {
-            let value = self.get(setting.name).unwrap_or_default();
-            (setting.name.to_owned(), value, setting.description.to_owned())
-        });
-        let custom = self.values.iter().filter(|(name, _)| find(name).is_none());
-        let custom = custom.map(|(name, value)| (name.clone(), value.clone(), String::new()));
-        let mut all: Vec<_> = known.chain(custom).collect();
-        all.sort();
-        all
+    pub fn all(&self) -> Vec<SettingValue> {
+        let custom = self.values.keys().map(|name| (name.clone(), ""));
+        let known = setting_rows().iter().map(|row| (row.name.to_ascii_lowercase(), ""));
+        let own = SETTINGS.iter().map(|setting| (setting.name.to_owned(), setting.description));
+        let all: BTreeMap<String, &str> = custom.chain(known).chain(own).collect();
+        let row = |(name, description): (String, &str)| SettingValue {
+            value: self.get(&name).unwrap_or_default(),
+            reset: self.reset_value(&name),
+            description: description.to_owned(),
+            name,
+        };
+        all.into_iter().map(row).collect()
+    }
+
+    /// What RESET goes back to.
+    fn reset_value(&self, name: &str) -> String {
+        let found = self.defaults.get(name).cloned();
+        let found = found.or_else(|| find(name).map(|setting| setting.default.to_owned()));
+        let found = found.or_else(|| setting_row(name).map(|row| row.show(row.built_in)));
+        found.unwrap_or_default()
     }
 }
 
 /// Checks a value against its setting and returns the form to keep.
 fn check(name: &str, value: &str) -> Result<String> {
     let Some(setting) = find(name) else {
+        if let Some(row) = setting_row(name) {
+            let invalid = |refusal: Refusal| PlannerError::InvalidSetting {
+                name: row.name.to_owned(),
+                value: value.to_owned(),
+                accepted: refusal.accepted,
+            };
+            return row.read(value).map(|raw| row.show(&raw)).map_err(invalid);
+        }
         // PostgreSQL takes any name with a dot as a placeholder of an extension.
         return if name.contains('.') && !name.starts_with("tarn.") {
             Ok(value.to_owned())
@@ -392,7 +494,7 @@ fn check(name: &str, value: &str) -> Result<String> {
         };
     };
     let invalid = |accepted: String| PlannerError::InvalidSetting {
-        name: setting.name.to_owned(),
+        name: setting_row(setting.name).map_or(setting.name, |row| row.name).to_owned(),
         value: value.to_owned(),
         accepted,
     };
@@ -417,14 +519,46 @@ fn check(name: &str, value: &str) -> Result<String> {
             .find(|choice| **choice == lower)
             .map(|choice| (*choice).to_owned())
             .ok_or_else(|| invalid(choices.join(", "))),
+        Kind::DateStyle => {
+            date_style(&lower).ok_or_else(|| invalid("a style, an order, or both".to_owned()))
+        }
         Kind::TimeZone => canonical_time_zone(value)
             .ok_or_else(|| invalid("a name such as Europe/Berlin or an offset".to_owned())),
         // PostgreSQL looks at letters and digits only; asyncpg sends the name in quotes.
         Kind::Encoding => match lower.replace(|c: char| !c.is_ascii_alphanumeric(), "").as_str() {
-            "utf8" | "unicode" | "sqlascii" => Ok("UTF8".to_owned()),
-            _ => Err(invalid("UTF8".to_owned())),
+            "utf8" | "unicode" => Ok("UTF8".to_owned()),
+            // No conversion: the client gets UTF-8 and says that it does not care.
+            "sqlascii" => Ok("SQL_ASCII".to_owned()),
+            known if OTHER_ENCODINGS.contains(&known) => Err(PlannerError::Unsupported {
+                what: format!("conversion between {} and UTF8", value.trim().to_uppercase()),
+                hint: Some("Use client_encoding UTF8.".to_owned()),
+            }),
+            _ => Err(invalid("UTF8 or SQL_ASCII".to_owned())),
         },
     }
+}
+
+/// Reads what is given of style and order; the rest is PostgreSQL's default.
+fn date_style(lower: &str) -> Option<String> {
+    let (mut style, mut order) = (None, None);
+    for word in lower.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty()) {
+        match word {
+            "iso" => style = Some("ISO"),
+            "sql" => style = Some("SQL"),
+            "german" => style = Some("German"),
+            word if word.starts_with("postgres") => style = Some("Postgres"),
+            "mdy" | "us" => order = Some("MDY"),
+            word if word.starts_with("noneuro") => order = Some("MDY"),
+            "dmy" => order = Some("DMY"),
+            word if word.starts_with("euro") => order = Some("DMY"),
+            "ymd" => order = Some("YMD"),
+            "default" => (style, order) = (Some("ISO"), Some("MDY")),
+            _ => return None,
+        }
+    }
+    let style = style.unwrap_or("ISO");
+    let order = order.unwrap_or(if style == "German" { "DMY" } else { "MDY" });
+    Some(format!("{style}, {order}"))
 }
 
 fn parse_milliseconds(value: &str) -> Option<u64> {
@@ -470,8 +604,19 @@ fn canonical_time_zone(value: &str) -> Option<String> {
         let sign = if minutes < 0 { '-' } else { '+' };
         return Some(format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60));
     }
+    if let Some(offset) = written_offset(value) {
+        return Some(offset);
+    }
     let known = chrono_tz::TZ_VARIANTS.iter().find(|tz| tz.name().eq_ignore_ascii_case(value));
     known.map(|tz| tz.name().to_owned())
+}
+
+/// An offset as `SET TIME ZONE INTERVAL` gives it and as it is kept: `-03:30`.
+fn written_offset(value: &str) -> Option<String> {
+    let sign = if value.starts_with('-') { '-' } else { '+' };
+    let (hours, minutes) = value.trim_start_matches(['+', '-']).split_once(':')?;
+    let (hours, minutes) = (hours.parse::<u8>().ok()?, minutes.get(..2)?.parse::<u8>().ok()?);
+    (hours <= 15 && minutes < 60).then(|| format!("{sign}{hours:02}:{minutes:02}"))
 }
 
 #[cfg(test)]

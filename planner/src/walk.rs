@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Query, Select, Statement, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    Expr, Query, Select, SetExpr, Statement, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 /// What is called on the way through a tree that stays as it is.
@@ -18,6 +18,10 @@ pub(crate) trait Reader {
     }
     /// After a query.
     fn leave_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+    /// Before an item of FROM.
+    fn enter_table_factor(&mut self, _factor: &TableFactor) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
     /// Before an expression and its operands.
@@ -68,12 +72,22 @@ pub(crate) fn read_expr(expr: &Expr, reader: &mut dyn Reader) -> ControlFlow<()>
     expr.visit(&mut Reading(reader))
 }
 
+/// Reads the body of a query with its subqueries.
+pub(crate) fn read_set_expr(body: &SetExpr, reader: &mut dyn Reader) -> ControlFlow<()> {
+    body.visit(&mut Reading(reader))
+}
+
 /// Edits a whole statement.
 pub(crate) fn edit_statement(
     statement: &mut Statement,
     editor: &mut dyn Editor,
 ) -> ControlFlow<()> {
     statement.visit(&mut Editing(editor))
+}
+
+/// Edits a query with its subqueries.
+pub(crate) fn edit_query(query: &mut Query, editor: &mut dyn Editor) -> ControlFlow<()> {
+    query.visit(&mut Editing(editor))
 }
 
 /// Edits a SELECT with its subqueries.
@@ -96,6 +110,9 @@ impl Visitor for Reading<'_> {
     }
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         self.0.leave_query(query)
+    }
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        self.0.enter_table_factor(factor)
     }
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         self.0.enter_expr(expr)

@@ -3,6 +3,8 @@
 //! The server keeps verifiers, never passwords: PostgreSQL's
 //! `SCRAM-SHA-256$iterations:salt$stored_key:server_key` in `users` in the data directory.
 
+mod throttle;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -15,6 +17,8 @@ use tarn_catalog::RoleEntry;
 
 use crate::config::{AuthMode, ServerConfig};
 use crate::error::{Error, Result};
+
+pub(crate) use throttle::Throttle;
 
 /// The role that exists from the start.
 pub const FIRST_ROLE: &str = "tarn";
@@ -113,6 +117,7 @@ pub struct UserStore {
     /// Stands in for roles that do not exist, so that a client cannot tell them apart.
     decoy: Verifier,
     generated: Option<String>,
+    throttle: Throttle,
 }
 
 impl UserStore {
@@ -127,6 +132,7 @@ impl UserStore {
             verifiers: BTreeMap::from([(FIRST_ROLE.to_owned(), None)]),
             decoy: Verifier::of_password(&random_password()),
             generated: None,
+            throttle: Throttle::default(),
         };
         if config.auth == AuthMode::Trust {
             return Ok(store);
@@ -143,7 +149,10 @@ impl UserStore {
         let has_password = store.verifiers.get(FIRST_ROLE).is_some_and(Option::is_some);
         let password = match (&config.password, has_password) {
             (Some(password), _) => password.clone(),
-            (None, true) => return Ok(store),
+            (None, true) => {
+                store.disguise();
+                return Ok(store);
+            }
             (None, false) => {
                 let password = random_password();
                 let file = config.data_dir.join(PASSWORD_FILE);
@@ -158,7 +167,23 @@ impl UserStore {
             verifier.as_ref().map(|verifier| format!("{name} {}\n", verifier.to_text()))
         });
         write_private(&path, &lines.collect::<String>())?;
+        store.disguise();
         Ok(store)
+    }
+
+    /// Makes the decoy look like a stored verifier, also after a restart.
+    fn disguise(&mut self) {
+        if let Some(Some(first)) = self.verifiers.get(FIRST_ROLE) {
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &first.stored_key);
+            let decoy = ring::hmac::sign(&key, b"decoy").as_ref().to_vec();
+            self.decoy.stored_key = decoy;
+            self.decoy.iterations = first.iterations;
+        }
+    }
+
+    /// What slows down guessing of passwords and keys.
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     /// The password made at the first start, to be shown once.

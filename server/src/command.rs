@@ -5,9 +5,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use tarn_planner::statement::{Maintain, TransactionModes};
+use tarn_planner::write::Target;
 use tarn_planner::{Command, PlannerError};
 
 use crate::error::{Error, Result};
+use crate::lookup::SessionLookup;
 use crate::query::{CommandTag, unsupported};
 use crate::session::{Session, Status};
 
@@ -19,95 +22,201 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
             session.reset(name.as_deref())?;
             "RESET"
         }
-        Command::Begin { read_write } => begin(session, *read_write),
-        Command::Commit => {
-            if session.status() == Status::Idle {
-                session.notice("WARNING", "25P01", "there is no transaction in progress");
-            }
-            // COMMIT of a failed transaction rolls it back, and says so.
-            if session.end(true) { "COMMIT" } else { "ROLLBACK" }
+        Command::Begin { modes, verb } => {
+            session.begin(*modes)?;
+            verb
         }
-        Command::Rollback => {
-            if session.status() == Status::Idle {
-                session.notice("WARNING", "25P01", "there is no transaction in progress");
-            }
-            session.end(false);
+        Command::Commit { chain } => end(session, true, *chain)?,
+        Command::Rollback { chain } => end(session, false, *chain)?,
+        Command::Savepoint(name) => {
+            session.savepoint(name)?;
+            "SAVEPOINT"
+        }
+        Command::Release(name) => {
+            session.release(name)?;
+            "RELEASE"
+        }
+        Command::RollbackTo(name) => {
+            session.rollback_to(name)?;
             "ROLLBACK"
         }
-        Command::Savepoint(_) | Command::Release(_) | Command::RollbackTo(_) => {
-            savepoint(session, command)?
+        Command::SetTransaction { modes, session: for_session } => {
+            set_transaction(session, *modes, *for_session)?
         }
-        Command::SetTransaction => "SET",
-        Command::Discard { what } => {
-            if what.eq_ignore_ascii_case("all") && session.status() != Status::Idle {
-                return Err(Error::Planner(PlannerError::Semantics {
-                    code: "25001",
-                    message: "DISCARD ALL cannot run inside a transaction block".to_owned(),
-                    position: None,
-                }));
-            }
-            if what.eq_ignore_ascii_case("all") || what.eq_ignore_ascii_case("temp") {
-                session.discard()?;
-            }
-            return Ok(CommandTag::new(&format!("DISCARD {}", what.to_uppercase())));
+        Command::Discard { what } => return discard(session, what),
+        Command::Deallocate(name) => return session.deallocate(name.as_deref()),
+        Command::Close(name) => return session.close_cursor(name.as_deref()),
+        Command::Listen(channel) => {
+            session.listen(channel);
+            "LISTEN"
         }
-        Command::Deallocate(None) => return Ok(CommandTag::new("DEALLOCATE ALL")),
-        Command::Deallocate(Some(_)) => "DEALLOCATE",
-        Command::CloseAll => "CLOSE CURSOR ALL",
-        Command::Notification(verb) => {
-            session.notice("NOTICE", "00000", format!("{verb} is accepted and has no effect"));
-            verb
+        Command::Unlisten(channel) => {
+            session.unlisten(channel.as_deref());
+            "UNLISTEN"
+        }
+        Command::Notify { channel, payload } => notify(session, channel, payload)?,
+        Command::Lock { tables } => lock(session, tables)?,
+        Command::Maintain(maintain) => run_maintenance(session, maintain)?,
+        Command::Comment { kind, parts, text } => {
+            comment(session, kind, parts, text.as_deref())?;
+            "COMMENT"
+        }
+        Command::Privileges(verb) => {
+            let hint =
+                Some("There are no privileges yet: the first role may do everything.".to_owned());
+            return Err(PlannerError::Unsupported { what: (*verb).to_owned(), hint }.into());
         }
         Command::Query
         | Command::Explain(_)
         | Command::Show { .. }
         | Command::Write(_)
-        | Command::Define(_) => {
-            return Err(unsupported("this statement here"));
-        }
+        | Command::Define(_)
+        | Command::Declare(_)
+        | Command::Fetch(_)
+        | Command::Copy(_)
+        | Command::Prepare { .. }
+        | Command::Execute { .. } => return Err(unsupported("this statement here")),
     };
     Ok(CommandTag::new(tag))
 }
 
-/// SAVEPOINT, RELEASE and ROLLBACK TO.
-fn savepoint(session: &Arc<Session>, command: &Command) -> Result<&'static str> {
-    Ok(match command {
-        Command::Savepoint(name) => {
-            session.savepoints("SAVEPOINT", |names| {
-                names.push(name.clone());
-                Ok(())
-            })?;
-            "SAVEPOINT"
+/// COMMIT and ROLLBACK.
+fn end(session: &Arc<Session>, commit: bool, chain: bool) -> Result<&'static str> {
+    if session.status() == Status::Idle {
+        if chain {
+            let what = if commit { "COMMIT AND CHAIN" } else { "ROLLBACK AND CHAIN" };
+            return Err(Error::NoTransaction { what });
         }
-        Command::Release(name) => {
-            session.savepoints("RELEASE SAVEPOINT", |names| {
-                names.truncate(position(names, name)?);
-                Ok(())
-            })?;
-            "RELEASE"
-        }
-        Command::RollbackTo(name) => {
-            session.savepoints("ROLLBACK TO SAVEPOINT", |names| {
-                names.truncate(position(names, name)? + 1);
-                Ok(())
-            })?;
-            session.revive();
-            "ROLLBACK"
-        }
-        _ => return Err(unsupported("this statement here")),
-    })
+        session.notice("WARNING", "25P01", "there is no transaction in progress");
+    }
+    let modes = session.modes();
+    // COMMIT of a failed transaction rolls it back, and says so.
+    let committed = session.end(commit)?;
+    if chain {
+        session.begin(modes)?;
+    }
+    Ok(if commit && committed { "COMMIT" } else { "ROLLBACK" })
 }
 
-fn begin(session: &Arc<Session>, read_write: bool) -> &'static str {
-    if session.status() == Status::Idle {
-        session.begin();
+fn set_transaction(
+    session: &Arc<Session>,
+    modes: TransactionModes,
+    for_session: bool,
+) -> Result<&'static str> {
+    let on_off = |on: bool| if on { "on" } else { "off" };
+    if for_session {
+        if let Some(isolation) = modes.isolation {
+            session.set("default_transaction_isolation", isolation)?;
+        }
+        if let Some(read_only) = modes.read_only {
+            session.set("default_transaction_read_only", on_off(read_only))?;
+        }
+        if let Some(deferrable) = modes.deferrable {
+            session.set("default_transaction_deferrable", on_off(deferrable))?;
+        }
+    } else if session.in_block() {
+        session.set_modes(modes)?;
     } else {
-        session.notice("WARNING", "25001", "there is already a transaction in progress");
+        let message = "SET TRANSACTION can only be used in transaction blocks";
+        session.notice("WARNING", "25P01", message);
     }
-    if read_write {
-        session.notice("WARNING", "01000", "transactions are read-only snapshots");
+    Ok("SET")
+}
+
+fn discard(session: &Arc<Session>, what: &str) -> Result<CommandTag> {
+    if what == "ALL" {
+        if session.in_block() {
+            return Err(Error::Planner(PlannerError::Semantics {
+                code: "25001",
+                message: "DISCARD ALL cannot run inside a transaction block".to_owned(),
+                position: None,
+            }));
+        }
+        session.close_all_portals();
+        session.deallocate(None)?;
+        session.unlisten(None);
+        session.discard()?;
     }
-    "BEGIN"
+    if what == "TEMP" {
+        session.inner.lock().temporary.clear();
+        session.touch();
+    }
+    Ok(CommandTag::new(&format!("DISCARD {what}")))
+}
+
+/// Bytes that go with a notification; PostgreSQL's own limit.
+const PAYLOAD_BYTES_MAX: usize = 7_999;
+
+fn notify(session: &Arc<Session>, channel: &str, payload: &str) -> Result<&'static str> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(Error::Value { code: "22023", message: "payload string too long".to_owned() });
+    }
+    session.notify(channel.to_owned(), payload.to_owned());
+    Ok("NOTIFY")
+}
+
+/// Refuses names that are no relations.
+fn check_tables(session: &Arc<Session>, tables: &[Target]) -> Result<()> {
+    let lookup = SessionLookup::new(session);
+    for table in tables {
+        let system = table.schema.as_deref().is_none_or(|schema| schema == "pg_catalog")
+            && tarn_catalog::pg_catalog::schema(&table.table).is_some();
+        if !system && lookup.resolve(table.schema.as_deref(), &table.table).is_none() {
+            let name = match &table.schema {
+                Some(schema) => format!("{schema}.{}", table.table),
+                None => table.table.clone(),
+            };
+            return Err(
+                PlannerError::UndefinedTable { name, position: None, suggestion: None }.into()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// LOCK TABLE: readers see one version and writers find conflicts at COMMIT, so there is nothing
+/// to wait for.
+fn lock(session: &Arc<Session>, tables: &[Target]) -> Result<&'static str> {
+    if !session.in_block() {
+        return Err(Error::NoTransaction { what: "LOCK TABLE" });
+    }
+    check_tables(session, tables)?;
+    Ok("LOCK TABLE")
+}
+
+fn run_maintenance(session: &Arc<Session>, maintain: &Maintain) -> Result<&'static str> {
+    if maintain.verb == "VACUUM" && session.in_block() {
+        return Err(Error::Value {
+            code: "25001",
+            message: "VACUUM cannot run inside a transaction block".to_owned(),
+        });
+    }
+    check_tables(session, &maintain.tables)?;
+    let message = format!("{} is accepted and has no effect", maintain.verb);
+    session.notice("NOTICE", "00000", message);
+    Ok(maintain.verb)
+}
+
+/// COMMENT ON: the object has to exist; the text is not kept.
+fn comment(
+    session: &Arc<Session>,
+    kind: &str,
+    parts: &[String],
+    _text: Option<&str>,
+) -> Result<()> {
+    let table = match (kind, parts) {
+        ("column", [table, _]) => Some(Target { schema: None, table: table.clone() }),
+        ("column", [schema, table, _]) | ("table" | "view", [schema, table]) => {
+            Some(Target { schema: Some(schema.clone()), table: table.clone() })
+        }
+        ("table" | "view", [table]) => Some(Target { schema: None, table: table.clone() }),
+        _ => None,
+    };
+    if let Some(table) = table {
+        check_tables(session, &[table])?;
+    }
+    session.notice("NOTICE", "00000", "comments are accepted and not kept");
+    Ok(())
 }
 
 fn set(
@@ -116,7 +225,7 @@ fn set(
     value: Option<&str>,
     local: bool,
 ) -> Result<&'static str> {
-    match (value, local && session.status() != Status::Idle) {
+    match (value, local && session.in_block()) {
         (value, true) => session.set_local(name, value)?,
         (_, false) if local => {
             session.notice("WARNING", "25P01", "SET LOCAL can only be used in transaction blocks");
@@ -125,11 +234,6 @@ fn set(
         (None, false) => session.reset(Some(name))?,
     }
     Ok("SET")
-}
-
-fn position(names: &[String], name: &str) -> Result<usize> {
-    let found = names.iter().rposition(|known| known == name);
-    found.ok_or_else(|| Error::UndefinedSavepoint { name: name.to_owned() })
 }
 
 /// The columns of SHOW.
@@ -157,9 +261,9 @@ pub(crate) fn show(session: &Arc<Session>, name: &str) -> Result<RecordBatch> {
     let columns: Vec<ArrayRef> = if name == "all" {
         let all = session.settings();
         vec![
-            Arc::new(StringArray::from_iter_values(all.iter().map(|(name, _, _)| name))),
-            Arc::new(StringArray::from_iter_values(all.iter().map(|(_, value, _)| value))),
-            Arc::new(StringArray::from_iter_values(all.iter().map(|(_, _, text)| text))),
+            Arc::new(StringArray::from_iter_values(all.iter().map(|row| &row.name))),
+            Arc::new(StringArray::from_iter_values(all.iter().map(|row| &row.value))),
+            Arc::new(StringArray::from_iter_values(all.iter().map(|row| &row.description))),
         ]
     } else {
         let value = session

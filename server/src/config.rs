@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a setting's text has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,12 @@ pub static SETTINGS: &[Setting] = &[
     setting("tls-cert", Kind::Path, "none", "Certificate chain in PEM form; switches TLS on"),
     setting("tls-key", Kind::Path, "none", "Private key of the certificate in PEM form"),
     setting(
+        "tls-client-ca",
+        Kind::Path,
+        "none",
+        "Certificates in PEM form whose clients need no password: a client's common name is its role",
+    ),
+    setting(
         "insecure",
         Kind::Switch,
         "off",
@@ -88,6 +95,18 @@ pub static SETTINGS: &[Setting] = &[
     setting("memory-tables", Kind::Bytes, "1GB", "Memory of one table made by CREATE TABLE"),
     setting("threads", Kind::Count, "the machine's cores", "Threads that run queries"),
     setting("connections-max", Kind::Count, "1000", "Client connections on the Postgres wire"),
+    setting(
+        "connections-reserved",
+        Kind::Count,
+        "3",
+        "Of these, how many only the role tarn can take",
+    ),
+    setting(
+        "auth-timeout",
+        Kind::Count,
+        "60",
+        "Seconds that a client may take to connect and prove who it is",
+    ),
     setting(
         "queries-max",
         Kind::Count,
@@ -114,6 +133,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Private key, PEM.
     pub key: PathBuf,
+    /// Certificates that client certificates are checked against, PEM.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// The settings of one server, checked.
@@ -147,6 +168,10 @@ pub struct ServerConfig {
     pub n_threads: usize,
     /// Connections on the Postgres wire.
     pub n_connections_max: usize,
+    /// How many of them are for the first role only.
+    pub n_connections_reserved: usize,
+    /// How long a client may take until it has its session.
+    pub auth_timeout: Duration,
     /// Running queries.
     pub n_queries_max: usize,
     /// Waiting queries.
@@ -274,6 +299,17 @@ impl Values {
     fn path(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from)
     }
+
+    fn tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        let client_ca = self.path("tls-client-ca");
+        let what = match (self.path("tls-cert"), self.path("tls-key")) {
+            (Some(cert), Some(key)) => return Ok(Some(TlsFiles { cert, key, client_ca })),
+            (None, None) if client_ca.is_none() => return Ok(None),
+            (None, None) => "--tls-client-ca needs --tls-cert and --tls-key",
+            _ => "--tls-cert and --tls-key go together: give both",
+        };
+        Err(ConfigError::Conflict { what: what.to_owned() })
+    }
 }
 
 /// `--tls-cert` is `TARN_TLS_CERT` in the environment.
@@ -351,14 +387,7 @@ impl ServerConfig {
             None if trust_by_default => AuthMode::Trust,
             None => AuthMode::Scram,
         };
-        let tls = match (values.path("tls-cert"), values.path("tls-key")) {
-            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-            (None, None) => None,
-            _ => {
-                let what = "--tls-cert and --tls-key go together: give both".to_owned();
-                return Err(ConfigError::Conflict { what });
-            }
-        };
+        let tls = values.tls()?;
         let scale = match values.get("scale").map(str::parse::<f64>) {
             None => 0.1,
             Some(Ok(scale)) if scale > 0.0 && scale <= 10_000.0 => scale,
@@ -383,6 +412,10 @@ impl ServerConfig {
             memory_table_bytes_max: size(values.bytes("memory-tables", 1_000_000_000)?),
             n_threads,
             n_connections_max: values.count("connections-max", 1_000)?,
+            n_connections_reserved: values.count("connections-reserved", 3)?,
+            auth_timeout: Duration::from_secs(
+                u64::try_from(values.count("auth-timeout", 60)?).unwrap_or(u64::MAX),
+            ),
             n_queries_max: values.count("queries-max", n_threads.saturating_mul(4))?,
             n_waiting_max: values.count("queue-max", 1_000)?,
             scale,
@@ -435,6 +468,8 @@ impl ServerConfig {
             memory_table_bytes_max: 500_000_000,
             n_threads: 2,
             n_connections_max: 1_000,
+            n_connections_reserved: 3,
+            auth_timeout: Duration::from_secs(60),
             n_queries_max: 8,
             n_waiting_max: 1_000,
             scale: 0.01,

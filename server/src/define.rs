@@ -3,23 +3,27 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
-use sqlparser::ast::{self, ColumnOption, ObjectType, Statement as Ast};
-use tarn_catalog::memory::MemoryTable;
+use arrow::datatypes::{Schema, SchemaRef};
+use sqlparser::ast::{self, ColumnOption, Statement as Ast, TableConstraint};
+use tarn_catalog::memory::{MemoryTable, TableDetails, TableKey};
+use tarn_catalog::registry::{Object, Relation};
 use tarn_catalog::{CatalogError, TableName, entry};
 use tarn_exec::QueryId;
 use tarn_planner::binder::bind;
 use tarn_planner::rewrite::strip_suffix;
-use tarn_planner::statement::{Define, fold};
-use tarn_planner::write::{column_type, target_of};
+use tarn_planner::statement::{Define, fold, into_of};
+use tarn_planner::write::{column_field, target_of};
 use tarn_planner::{PlannerError, Statement, plan};
 
+use crate::changes::OnCommit;
 use crate::error::{Error, Result};
 use crate::lookup::{SessionLookup, TEMPORARY};
+use crate::modify::{append, check_writable};
 use crate::query::{CommandTag, unsupported};
 use crate::session::Session;
+use crate::transaction::StatementTransaction;
 
-/// Runs one CREATE or DROP.
+/// Runs one CREATE, ALTER or DROP.
 pub(crate) async fn run(
     session: &Arc<Session>,
     statement: &Statement,
@@ -27,10 +31,15 @@ pub(crate) async fn run(
     query_id: QueryId,
 ) -> Result<CommandTag> {
     let verb = statement.text().split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    crate::modify::check_writable(session, &verb.to_uppercase())?;
-    match (form, statement.ast()) {
+    check_writable(session, &verb.to_uppercase(), None)?;
+    let _turn = session.writing.lock().await;
+    let transaction = StatementTransaction::begin(session);
+    let tag = match (form, statement.ast()) {
         (Define::CreateTable, Ast::CreateTable(create)) => {
             create_table(session, statement, create, query_id).await
+        }
+        (Define::SelectInto, Ast::Query(query)) => {
+            select_into(session, statement, query, query_id).await
         }
         (Define::CreateView, Ast::CreateView(create)) => {
             create_view(session, statement, create).await
@@ -39,27 +48,41 @@ pub(crate) async fn run(
         (Define::CreateSchema, Ast::CreateSchema { schema_name, if_not_exists, .. }) => {
             create_schema(session, schema_name, *if_not_exists)
         }
+        (Define::AlterTable, Ast::AlterTable(alter)) => {
+            crate::alter::alter_table(session, statement, alter, query_id).await
+        }
         (Define::Drop, Ast::Drop { object_type, if_exists, names, cascade, .. }) => {
             for name in names {
-                drop_one(session, object_type, name, *if_exists, *cascade)?;
+                crate::alter::drop_one(session, object_type, name, *if_exists, *cascade)?;
             }
             Ok(CommandTag::new(&format!("DROP {object_type}")))
         }
         _ => Err(Error::Internal { what: "a definition of another kind".to_owned() }),
-    }
+    }?;
+    transaction.commit()?;
+    Ok(tag)
 }
 
 /// The schema and name that a CREATE makes.
 fn new_name(session: &Arc<Session>, name: &ast::ObjectName, temporary: bool) -> Result<TableName> {
     let target = target_of(name)?;
-    if temporary {
+    let in_temporary =
+        target.schema.as_ref().is_some_and(|schema| session.is_temporary_schema(schema));
+    if temporary || in_temporary {
+        if target.schema.is_some() && !in_temporary {
+            return Err(Error::Value {
+                code: "42P16",
+                message: "cannot create temporary relation in non-temporary schema".to_owned(),
+            });
+        }
         return Ok(TableName::new(TEMPORARY, target.table));
     }
     let schema = match target.schema {
-        Some(schema) => schema,
+        Some(schema) if session.has_schema(&schema) => schema,
+        Some(name) => return Err(CatalogError::SchemaNotFound { name }.into()),
         None => {
             let path = session.search_path();
-            let first = path.into_iter().find(|schema| session.shared.catalog.has_schema(schema));
+            let first = path.into_iter().find(|schema| session.has_schema(schema));
             first.ok_or_else(|| PlannerError::Semantics {
                 code: "3F000",
                 message: "no schema has been selected to create in".to_owned(),
@@ -67,7 +90,43 @@ fn new_name(session: &Arc<Session>, name: &ast::ObjectName, temporary: bool) -> 
             })?
         }
     };
+    if schema != tarn_catalog::registry::PUBLIC && session.shared.catalog.is_system_schema(&schema)
+    {
+        let message = format!("permission denied to create \"{schema}.{}\"", target.table);
+        return Err(Error::Value { code: "42501", message });
+    }
     Ok(TableName::new(schema, target.table))
+}
+
+/// Whether a name is taken; with IF NOT EXISTS that is no error.
+fn is_taken(session: &Arc<Session>, name: &TableName, if_not_exists: bool) -> Result<bool> {
+    if session.relation(name).is_none() {
+        return Ok(false);
+    }
+    if !if_not_exists {
+        return Err(CatalogError::TableExists { name: name.table().to_owned() }.into());
+    }
+    let message = format!("relation \"{}\" already exists, skipping", name.table());
+    session.notice("NOTICE", "42P07", message);
+    Ok(true)
+}
+
+fn check_options(create: &ast::CreateTable) -> Result<()> {
+    let refused = [
+        (
+            create.external || create.location.is_some() || create.file_format.is_some(),
+            "on storage",
+        ),
+        (create.or_replace, "OR REPLACE"),
+        (create.like.is_some(), "LIKE"),
+        (create.clone.is_some(), "CLONE"),
+        (create.inherits.is_some(), "INHERITS"),
+        (create.partition_of.is_some() || create.partition_by.is_some(), "PARTITION"),
+    ];
+    match refused.iter().find(|(given, _)| *given) {
+        Some((_, what)) => Err(unsupported(format!("CREATE TABLE … {what}"))),
+        None => Ok(()),
+    }
 }
 
 async fn create_table(
@@ -76,100 +135,245 @@ async fn create_table(
     create: &ast::CreateTable,
     query_id: QueryId,
 ) -> Result<CommandTag> {
-    if create.external || create.location.is_some() || create.file_format.is_some() {
-        return Err(unsupported("CREATE TABLE on storage"));
-    }
+    check_options(create)?;
     let name = new_name(session, &create.name, create.temporary)?;
-    let exists = match name.schema() {
-        TEMPORARY => session.inner.lock().temporary.contains_key(name.table()),
-        _ => session.shared.catalog.get(&name).is_some(),
-    };
-    if exists {
-        if create.if_not_exists {
-            let message = format!("relation \"{}\" already exists, skipping", name.table());
-            session.notice("NOTICE", "42P07", message);
-            return Ok(CommandTag::new("CREATE TABLE"));
-        }
-        return Err(CatalogError::TableExists { name: name.table().to_owned() }.into());
+    if is_taken(session, &name, create.if_not_exists)? {
+        let verb = if create.query.is_some() { "CREATE TABLE AS" } else { "CREATE TABLE" };
+        return Ok(CommandTag::new(verb));
     }
-    let bytes_max = session.shared.config.memory_table_bytes_max;
+    let on_commit = match create.on_commit {
+        None | Some(ast::OnCommit::PreserveRows) => OnCommit::Preserve,
+        Some(_) if name.schema() != TEMPORARY => {
+            let message = "ON COMMIT can only be used on temporary tables".to_owned();
+            return Err(Error::Value { code: "42P16", message });
+        }
+        Some(ast::OnCommit::DeleteRows) => OnCommit::Delete,
+        Some(ast::OnCommit::Drop) => OnCommit::Drop,
+    };
     let Some(query) = &create.query else {
-        let schema = declared_schema(session, create)?;
-        add_table(session, &name, MemoryTable::new(name.table(), Arc::new(schema), bytes_max))?;
+        let (schema, details) = declared(session, &name, create)?;
+        let bytes_max = session.shared.config.memory_table_bytes_max;
+        let table = MemoryTable::with_details(name.table(), Arc::new(schema), details, bytes_max);
+        add_table(session, &name, table, on_commit);
         return Ok(CommandTag::new("CREATE TABLE"));
     };
     let inner = statement.with_ast(Ast::Query(query.clone()));
-    let state = session.state();
-    let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
-    let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
-    let batches = session.collect(&logical, &state, &inner, query_id).await?;
-    let renamed = |schema: &Schema| -> Result<Schema> {
-        let names = create.columns.iter().map(|column| fold(&column.name));
-        let names: Vec<String> = names.collect();
-        let fields = schema.fields().iter().enumerate().map(|(at, field)| {
-            let name = names.get(at).map_or_else(|| strip_suffix(field.name()), String::as_str);
-            Field::new(name, field.data_type().clone(), true)
-        });
-        let schema = Schema::new(fields.collect::<Vec<_>>());
-        check_unique(&schema)?;
-        Ok(schema)
+    let names: Vec<String> = create.columns.iter().map(|column| fold(&column.name)).collect();
+    let new = NewTable { name, names, on_commit };
+    create_as(session, &inner, new, query_id).await
+}
+
+/// `SELECT a INTO t FROM u` is `CREATE TABLE t AS SELECT a FROM u`.
+async fn select_into(
+    session: &Arc<Session>,
+    statement: &Statement,
+    query: &ast::Query,
+    query_id: QueryId,
+) -> Result<CommandTag> {
+    let Some(into) = into_of(query) else {
+        return Err(Error::Internal { what: "no INTO".to_owned() });
     };
-    let result_schema = batches
-        .first()
-        .map_or_else(|| Arc::new(logical.schema().as_arrow().clone()), |batch| batch.schema());
-    let schema = Arc::new(renamed(&result_schema)?);
-    let table = MemoryTable::new(name.table(), Arc::clone(&schema), bytes_max);
+    let name = new_name(session, &into.name, into.temporary)?;
+    is_taken(session, &name, false)?;
+    let mut plain = query.clone();
+    if let ast::SetExpr::Select(select) = plain.body.as_mut() {
+        select.into = None;
+    }
+    let inner = statement.with_ast(Ast::Query(Box::new(plain)));
+    let new = NewTable { name, names: vec![], on_commit: OnCommit::Preserve };
+    create_as(session, &inner, new, query_id).await
+}
+
+/// A table that a query fills.
+struct NewTable {
+    name: TableName,
+    /// The names of its first columns.
+    names: Vec<String>,
+    on_commit: OnCommit,
+}
+
+async fn create_as(
+    session: &Arc<Session>,
+    inner: &Statement,
+    new: NewTable,
+    query_id: QueryId,
+) -> Result<CommandTag> {
+    let state = session.state();
+    let bound = bind(inner, &state, &SessionLookup::new(session)).await?;
+    let logical = plan::logical_plan(inner, bound.ast, &state, &bound.tables, &[])?;
+    let batches = session.collect(&logical, &state, inner, query_id).await?;
+    let result_schema = match batches.first() {
+        Some(batch) => batch.schema(),
+        None => {
+            let optimized = plan::optimize(&logical, &state, inner)?;
+            Arc::new(optimized.schema().as_arrow().clone())
+        }
+    };
+    let schema = renamed(&result_schema, &new.names, "CREATE TABLE AS")?;
+    let bytes_max = session.shared.config.memory_table_bytes_max;
+    let table = MemoryTable::new(new.name.table(), Arc::clone(&schema), bytes_max);
     let n_rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
-    let batches = batches.into_iter().map(|batch| batch.with_schema(Arc::clone(&schema)));
-    let batches: std::result::Result<Vec<_>, _> = batches.collect();
-    let batches = batches.map_err(|error| Error::Internal { what: error.to_string() })?;
-    table.append(batches)?;
-    add_table(session, &name, table)?;
+    add_table(session, &new.name, Arc::clone(&table), new.on_commit);
+    append(session, &new.name, &table, batches)?;
+    session.check_temporary_size()?;
     Ok(CommandTag::with_rows("SELECT", u64::try_from(n_rows).unwrap_or(u64::MAX)))
 }
 
-fn add_table(session: &Arc<Session>, name: &TableName, table: Arc<MemoryTable>) -> Result<()> {
-    if name.schema() == TEMPORARY {
-        session.inner.lock().temporary.insert(name.table().to_owned(), table);
-        return Ok(());
+/// The columns of a query under the names that were listed, all of them nullable.
+fn renamed(schema: &Schema, names: &[String], verb: &str) -> Result<SchemaRef> {
+    if names.len() > schema.fields().len() {
+        return Err(Error::Planner(PlannerError::Semantics {
+            code: "42601",
+            message: format!("{verb} specifies more column names than columns"),
+            position: None,
+        }));
     }
-    session.shared.catalog.create_table(name, table)?;
-    session.notice(
-        "NOTICE",
-        "00000",
-        format!("table \"{}\" is kept in memory and is lost when the server stops", name.table()),
-    );
-    Ok(())
+    let fields = schema.fields().iter().enumerate().map(|(at, field)| {
+        let name = names.get(at).map_or_else(|| strip_suffix(field.name()), String::as_str);
+        field.as_ref().clone().with_name(name).with_nullable(true)
+    });
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    check_unique(&schema)?;
+    Ok(Arc::new(schema))
 }
 
-fn declared_schema(session: &Arc<Session>, create: &ast::CreateTable) -> Result<Schema> {
-    let state = session.state();
+fn add_table(
+    session: &Arc<Session>,
+    name: &TableName,
+    table: Arc<MemoryTable>,
+    on_commit: OnCommit,
+) {
+    session.put(name, Some(Object::table(table)), on_commit);
+    if name.schema() != TEMPORARY {
+        let text = "is kept in memory and is lost when the server stops";
+        session.notice("NOTICE", "00000", format!("table \"{}\" {text}", name.table()));
+    }
+}
+
+/// The columns of a CREATE TABLE, with defaults and keys.
+fn declared(
+    session: &Arc<Session>,
+    name: &TableName,
+    create: &ast::CreateTable,
+) -> Result<(Schema, TableDetails)> {
     let mut fields = Vec::new();
+    let mut details = TableDetails::default();
     for column in &create.columns {
-        let mut nullable = true;
+        let (field, default) = column_of(column)?;
         for option in &column.options {
-            match &option.option {
-                ColumnOption::NotNull | ColumnOption::PrimaryKey(_) => nullable = false,
-                ColumnOption::Null | ColumnOption::Unique(_) | ColumnOption::Collation(_) => {}
-                other => return Err(unsupported(format!("the column option {other}"))),
+            let primary = match &option.option {
+                ColumnOption::PrimaryKey(_) => true,
+                ColumnOption::Unique(_) => false,
+                _ => continue,
+            };
+            let key_name = option.name.as_ref().map(fold);
+            details.keys.push(key_of(name, key_name, primary, vec![fold(&column.name)]));
+        }
+        fields.push(field);
+        details.defaults.push(default);
+    }
+    for constraint in &create.constraints {
+        let (key_name, primary, columns) = match constraint {
+            TableConstraint::PrimaryKey(key) => (key.name.as_ref(), true, &key.columns),
+            TableConstraint::Unique(key) => (key.name.as_ref(), false, &key.columns),
+            TableConstraint::ForeignKey(_) | TableConstraint::Check(_) => {
+                session.notice("WARNING", "01000", format!("{constraint} is not enforced"));
+                continue;
             }
-            if matches!(option.option, ColumnOption::PrimaryKey(_) | ColumnOption::Unique(_)) {
-                warn_key(session);
+            other => return Err(unsupported(format!("the constraint {other}"))),
+        };
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|column| match &column.column.expr {
+                ast::Expr::Identifier(ident) => Ok(fold(ident)),
+                other => Err(unsupported(format!("a key of {other}"))),
+            })
+            .collect::<Result<_>>()?;
+        for column in &columns {
+            let Some(field) = fields.iter_mut().find(|field| field.name() == column) else {
+                let message = format!("column \"{column}\" named in key does not exist");
+                return Err(Error::Value { code: "42703", message });
+            };
+            if primary {
+                field.set_nullable(false);
             }
         }
-        let data_type = column_type(&column.data_type, &state)?;
-        fields.push(Field::new(fold(&column.name), data_type, nullable));
+        details.keys.push(key_of(name, key_name.map(fold), primary, columns));
     }
-    if !create.constraints.is_empty() {
+    if details.keys.iter().filter(|key| key.primary).count() > 1 {
+        let message =
+            format!("multiple primary keys for table \"{}\" are not allowed", name.table());
+        return Err(Error::Value { code: "42P16", message });
+    }
+    if !details.keys.is_empty() {
         warn_key(session);
     }
     let schema = Schema::new(fields);
     check_unique(&schema)?;
-    Ok(schema)
+    Ok((schema, details))
+}
+
+fn key_of(
+    table: &TableName,
+    name: Option<String>,
+    primary: bool,
+    columns: Vec<String>,
+) -> TableKey {
+    let name = name.unwrap_or_else(|| match primary {
+        true => format!("{}_pkey", table.table()),
+        false => format!("{}_{}_key", table.table(), columns.join("_")),
+    });
+    TableKey { name, primary, columns }
+}
+
+/// One column's field, and its default as text.
+pub(crate) fn column_of(
+    column: &ast::ColumnDef,
+) -> Result<(arrow::datatypes::Field, Option<String>)> {
+    let type_name = column.data_type.to_string().to_lowercase();
+    if matches!(
+        type_name.as_str(),
+        "serial" | "bigserial" | "smallserial" | "serial4" | "serial8" | "serial2"
+    ) {
+        return Err(PlannerError::Unsupported {
+            what: format!("the type {type_name}"),
+            hint: Some(
+                "There are no sequences: declare an integer and give its values.".to_owned(),
+            ),
+        }
+        .into());
+    }
+    let mut nullable = true;
+    let mut default = None;
+    for option in &column.options {
+        match &option.option {
+            ColumnOption::NotNull | ColumnOption::PrimaryKey(_) => nullable = false,
+            ColumnOption::Null | ColumnOption::Unique(_) | ColumnOption::Collation(_) => {}
+            ColumnOption::Default(expr) => default = default_text(expr)?,
+            ColumnOption::Generated { .. } => {
+                return Err(unsupported("a generated column"));
+            }
+            other => return Err(unsupported(format!("the column option {other}"))),
+        }
+    }
+    let field = column_field(&fold(&column.name), &column.data_type, nullable)?;
+    Ok((field, default))
+}
+
+/// A default as it is kept; none for NULL.
+pub(crate) fn default_text(expr: &ast::Expr) -> Result<Option<String>> {
+    let text = expr.to_string();
+    if text.eq_ignore_ascii_case("null") {
+        return Ok(None);
+    }
+    if text.to_lowercase().contains("nextval(") {
+        return Err(unsupported("a default from a sequence"));
+    }
+    Ok(Some(text))
 }
 
 fn warn_key(session: &Arc<Session>) {
-    session.notice("WARNING", "01000", "keys and constraints are noted but not enforced");
+    session.notice("NOTICE", "00000", "keys are noted and not enforced");
 }
 
 fn check_unique(schema: &Schema) -> Result<()> {
@@ -188,37 +392,35 @@ async fn create_view(
     if create.materialized {
         return Err(unsupported("CREATE MATERIALIZED VIEW"));
     }
-    if create.temporary {
-        return Err(unsupported("CREATE TEMPORARY VIEW"));
-    }
-    let name = new_name(session, &create.name, false)?;
+    let mut name = new_name(session, &create.name, create.temporary)?;
     let inner = statement.with_ast(Ast::Query(create.query.clone()));
     let state = session.state();
     let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
     let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+    let depends_on: Vec<TableName> = bound.pins.into_iter().map(|pin| pin.name).collect();
+    if name.schema() != TEMPORARY && depends_on.iter().any(|name| name.schema() == TEMPORARY) {
+        let message = format!("view \"{}\" will be a temporary view", name.table());
+        session.notice("NOTICE", "00000", message);
+        name = TableName::new(TEMPORARY, name.table());
+    }
     let names: Vec<String> = create.columns.iter().map(|column| fold(&column.name)).collect();
-    let outputs = logical.schema().fields();
-    if names.len() > outputs.len() {
-        return Err(Error::Planner(PlannerError::Semantics {
-            code: "42601",
-            message: "CREATE VIEW specifies more column names than columns".to_owned(),
-            position: None,
-        }));
+    let schema = renamed(logical.schema().as_arrow(), &names, "CREATE VIEW")?;
+    match session.relation(&name) {
+        None => {}
+        Some(Relation::View { .. }) if create.or_replace => {}
+        Some(_) if create.or_replace => {
+            let name = name.table().to_owned();
+            return Err(CatalogError::WrongObjectType { name, expected: "a view" }.into());
+        }
+        Some(_) if is_taken(session, &name, create.if_not_exists)? => {
+            return Ok(CommandTag::new("CREATE VIEW"));
+        }
+        Some(_) => {}
     }
-    let fields = outputs.iter().enumerate().map(|(at, field)| {
-        let name = names.get(at).map_or_else(|| strip_suffix(field.name()), String::as_str);
-        Field::new(name, field.data_type().clone(), true)
-    });
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    check_unique(&schema)?;
     let definition = definition_of(&create.query, &names, &schema);
-    let depends_on = bound.pins.into_iter().map(|pin| pin.name).collect();
     let columns = entry::columns_of(&schema);
-    let catalog = &session.shared.catalog;
-    match catalog.create_view(&name, definition, columns, depends_on, create.or_replace) {
-        Err(CatalogError::TableExists { .. }) if create.if_not_exists => {}
-        other => other?,
-    }
+    let object = Object { relation: Relation::View { definition }, columns, depends_on };
+    session.put(&name, Some(object), OnCommit::Preserve);
     Ok(CommandTag::new("CREATE VIEW"))
 }
 
@@ -257,57 +459,18 @@ fn create_schema(
         return Err(unsupported("CREATE SCHEMA AUTHORIZATION without a name"));
     };
     let name = target_of(name)?.table;
-    match session.shared.catalog.create_schema(&name) {
-        Err(CatalogError::SchemaExists { name }) if if_not_exists => {
-            let message = format!("schema \"{name}\" already exists, skipping");
-            session.notice("NOTICE", "42P06", message);
+    if name.starts_with("pg_") {
+        let message = format!("unacceptable schema name \"{name}\"");
+        return Err(Error::Value { code: "42939", message });
+    }
+    if session.has_schema(&name) {
+        if !if_not_exists {
+            return Err(CatalogError::SchemaExists { name }.into());
         }
-        other => other?,
+        let message = format!("schema \"{name}\" already exists, skipping");
+        session.notice("NOTICE", "42P06", message);
+    } else {
+        session.put_schema(&name, true);
     }
     Ok(CommandTag::new("CREATE SCHEMA"))
-}
-
-fn drop_one(
-    session: &Arc<Session>,
-    object_type: &ObjectType,
-    name: &ast::ObjectName,
-    if_exists: bool,
-    cascade: bool,
-) -> Result<()> {
-    let target = target_of(name)?;
-    let catalog = &session.shared.catalog;
-    let result = match object_type {
-        ObjectType::Schema => catalog.drop_schema(&target.table, cascade),
-        // Indexes are never made, so none can be dropped; scripts drop what they created.
-        ObjectType::Index => return Ok(()),
-        ObjectType::Table | ObjectType::View => {
-            let view = *object_type == ObjectType::View;
-            let lookup = SessionLookup::new(session);
-            match lookup.resolve(target.schema.as_deref(), &target.table) {
-                Some((name, _)) if name.schema() == TEMPORARY && !view => {
-                    session.inner.lock().temporary.remove(name.table());
-                    Ok(())
-                }
-                Some((name, _)) => catalog.drop_relation(&name, view, cascade),
-                None => Err(CatalogError::TableNotFound { name: target.table.clone() }),
-            }
-        }
-        other => return Err(unsupported(format!("DROP {other}"))),
-    };
-    let kind = object_type.to_string().to_lowercase();
-    match result {
-        Err(CatalogError::TableNotFound { name } | CatalogError::SchemaNotFound { name })
-            if if_exists =>
-        {
-            let message = format!("{kind} \"{name}\" does not exist, skipping");
-            session.notice("NOTICE", "00000", message);
-            Ok(())
-        }
-        Err(CatalogError::TableNotFound { name }) => Err(Error::Planner(PlannerError::Semantics {
-            code: "42P01",
-            message: format!("{kind} \"{name}\" does not exist"),
-            position: None,
-        })),
-        other => Ok(other?),
-    }
 }

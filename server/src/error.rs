@@ -83,6 +83,53 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// An unknown cursor.
+    #[error("cursor \"{name}\" does not exist")]
+    UndefinedCursor {
+        /// The name.
+        name: String,
+    },
+    /// A cursor's name is taken.
+    #[error("cursor \"{name}\" already exists")]
+    DuplicateCursor {
+        /// The name.
+        name: String,
+    },
+    /// A cursor that has failed before.
+    #[error("portal \"{name}\" cannot be run")]
+    FailedPortal {
+        /// The name.
+        name: String,
+    },
+    /// A cursor is asked for rows that it has passed and not kept.
+    #[error("cursor can only scan forward")]
+    ForwardOnly,
+    /// EXECUTE with more or fewer values than the statement has parameters.
+    #[error("wrong number of parameters for prepared statement \"{name}\"")]
+    ArgumentCount {
+        /// The statement.
+        name: String,
+        /// Its parameters.
+        n_expected: usize,
+        /// The values.
+        n_given: usize,
+    },
+    /// COPY of a view by its name.
+    #[error("cannot copy from view \"{name}\"")]
+    CopyFromView {
+        /// The view.
+        name: String,
+    },
+    /// A line of COPY FROM that cannot be read or kept.
+    #[error("{message}")]
+    CopyData {
+        /// The SQLSTATE.
+        code: &'static str,
+        /// The primary message.
+        message: String,
+        /// Where it is: `COPY t, line 3, column x: "value"`.
+        context: String,
+    },
     /// NULL for a column that is declared NOT NULL.
     #[error(
         "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
@@ -112,6 +159,12 @@ pub enum Error {
     TooManyConnections {
         /// The limit.
         n_max: usize,
+    },
+    /// The last places for connections are for the first role.
+    #[error("remaining connection slots are reserved for the role \"tarn\"")]
+    ReservedConnections {
+        /// How many they are.
+        n_reserved: usize,
     },
     /// A session holds too many objects of a kind.
     #[error("too many {what} in one session")]
@@ -174,10 +227,16 @@ impl Error {
             Self::DuplicateStatement { .. } => "42P05",
             Self::UndefinedPortal { .. } => "34000",
             Self::DuplicatePortal { .. } => "42P03",
+            Self::UndefinedCursor { .. } => "34000",
+            Self::DuplicateCursor { .. } => "42P03",
+            Self::ForwardOnly | Self::FailedPortal { .. } => "55000",
+            Self::CopyFromView { .. } => "42809",
+            Self::ArgumentCount { .. } => "42601",
+            Self::CopyData { code, .. } => code,
             Self::NotNullViolation { .. } => "23502",
             Self::WriteConflict => "40001",
             Self::StatementTimeout => "57014",
-            Self::TooManyConnections { .. } => "53300",
+            Self::TooManyConnections { .. } | Self::ReservedConnections { .. } => "53300",
             Self::SessionLimit { .. } => "53400",
             Self::InvalidPassword { .. } => "28P01",
             Self::NotAuthorized { .. } => "28000",
@@ -203,6 +262,9 @@ impl Error {
                 catalog_detail(error)
             }
             Self::Planner(PlannerError::Engine(error)) => EngineFault::of(error).detail,
+            Self::ArgumentCount { n_expected, n_given, .. } => {
+                Some(format!("Expected {n_expected} parameters but got {n_given}."))
+            }
             Self::Exec(ExecError::Engine(error)) => EngineFault::of(error).detail,
             Self::Planner(PlannerError::InvalidSetting { accepted, .. }) => {
                 Some(format!("Accepted: {accepted}."))
@@ -217,9 +279,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Planner(PlannerError::Unsupported { hint, .. }) => hint.clone(),
-            Self::Planner(PlannerError::UndefinedTable { suggestion, .. }) => {
-                suggestion.as_ref().map(|name| format!("Perhaps you meant the relation \"{name}\"."))
-            }
+            Self::Planner(PlannerError::UndefinedTable { suggestion, .. }) => suggestion
+                .as_ref()
+                .map(|name| format!("Perhaps you meant the relation \"{name}\".")),
             Self::Planner(PlannerError::UndefinedColumn { suggestion, .. }) => suggestion
                 .as_ref()
                 .map(|name| format!("Perhaps you meant to reference the column \"{name}\".")),
@@ -236,19 +298,36 @@ impl Error {
             Self::Exec(ExecError::QueueFull { n_waiting_max }) => Some(format!(
                 "{n_waiting_max} queries wait already; try again later or raise --queue-max."
             )),
-            Self::Catalog(error) | Self::Planner(PlannerError::Catalog(error)) => catalog_hint(error),
-            Self::ReadOnlyTransaction { .. } => Some(
-                "Transactions are read-only snapshots: run it outside of BEGIN … COMMIT (autocommit)."
-                    .to_owned(),
-            ),
-            Self::StatementTimeout => Some("Raise statement_timeout to let it run longer.".to_owned()),
+            Self::Catalog(error) | Self::Planner(PlannerError::Catalog(error)) => {
+                catalog_hint(error)
+            }
+            Self::CopyFromView { .. } => Some("Try the COPY (SELECT ...) TO variant.".to_owned()),
+            Self::ForwardOnly => {
+                Some("Declare it with SCROLL option to enable backward scan.".to_owned())
+            }
+            Self::StatementTimeout => {
+                Some("Raise statement_timeout to let it run longer.".to_owned())
+            }
             Self::TooManyConnections { n_max } => {
                 Some(format!("The limit is {n_max}; raise --connections-max."))
             }
+            Self::ReservedConnections { n_reserved } => Some(format!(
+                "{n_reserved} are; raise --connections-max or lower --connections-reserved."
+            )),
             Self::SessionLimit { what, n_max } => {
                 Some(format!("The limit is {n_max}; close {what} that are no longer needed."))
             }
             Self::UndefinedDatabase { .. } => Some("The database is called tarn.".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// What was being done, beyond the statement itself.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most errors have none")]
+    pub fn context(&self) -> Option<&str> {
+        match self {
+            Self::CopyData { context, .. } => Some(context),
             _ => None,
         }
     }
@@ -277,6 +356,7 @@ impl Error {
             self,
             Self::IdleTimeout { .. }
                 | Self::TooManyConnections { .. }
+                | Self::ReservedConnections { .. }
                 | Self::InvalidPassword { .. }
                 | Self::NotAuthorized { .. }
                 | Self::UndefinedDatabase { .. }
@@ -343,7 +423,7 @@ fn exec_message(error: &ExecError) -> String {
     }
 }
 
-fn planner_code(error: &PlannerError) -> &str {
+fn planner_code(error: &PlannerError) -> &'static str {
     match error {
         PlannerError::Syntax { .. } => "42601",
         PlannerError::TooComplex { .. } => "54001",
@@ -380,6 +460,7 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::SchemaNotFound { .. } => "3F000",
         CatalogError::TableExists { .. } => "42P07",
         CatalogError::SchemaExists { .. } => "42P06",
+        CatalogError::Conflict { .. } => "40001",
         CatalogError::DependentObjects { .. } => "2BP01",
         CatalogError::WrongObjectType { .. } => "42809",
         CatalogError::NotWritable { .. } => "25006",
@@ -407,6 +488,9 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         }
         CatalogError::Storage { source, .. } => Some(sentence(&chain(source.as_ref()))),
         CatalogError::Engine { source, .. } => Some(sentence(&EngineFault::of(source).message)),
+        CatalogError::Conflict { name } => {
+            Some(format!("Another transaction has changed \"{name}\"."))
+        }
         CatalogError::TableNotFound { .. }
         | CatalogError::SchemaNotFound { .. }
         | CatalogError::TableExists { .. }
@@ -422,6 +506,9 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
 
 fn catalog_hint(error: &CatalogError) -> Option<String> {
     match error {
+        CatalogError::Conflict { .. } => {
+            Some("The transaction might succeed if retried.".to_owned())
+        }
         CatalogError::DependentObjects { .. } => {
             Some("Use DROP ... CASCADE to drop the dependent objects too.".to_owned())
         }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use sqlparser::ast::Statement as Ast;
 use tarn_exec::QueryId;
 use tarn_planner::binder::bind;
@@ -37,6 +39,7 @@ pub(crate) async fn explain(
     let mut text =
         DisplayableExecutionPlan::new(physical.as_ref()).indent(form.verbose).to_string();
     let mut summary = None;
+    let mut measured = None;
     if form.analyze {
         let started = std::time::Instant::now();
         let engine = &session.shared.engine;
@@ -53,9 +56,13 @@ pub(crate) async fn explain(
             .indent(form.verbose)
             .to_string();
         let bytes = tarn_exec::progress_of(&physical).n_bytes_scanned;
+        measured = Some((elapsed_ms, n_rows));
         summary = Some(format!(
             "Execution Time: {elapsed_ms:.3} ms, {n_rows} rows, {bytes} bytes scanned"
         ));
+    }
+    if form.json {
+        return Ok(vec![json(&physical, measured)]);
     }
     let title = if form.verbose { "Physical plan:" } else { "" };
     push_lines(&mut lines, title, &text);
@@ -68,4 +75,36 @@ fn push_lines(lines: &mut Vec<String>, title: &str, text: &str) {
         lines.push(title.to_owned());
     }
     lines.extend(text.lines().map(|line| line.replace('\u{1}', "#")));
+}
+
+/// The plan as PostgreSQL's JSON: one object for each operator, with those below it in `Plans`.
+fn json(plan: &Arc<dyn ExecutionPlan>, measured: Option<(f64, usize)>) -> String {
+    let mut whole = serde_json::Map::new();
+    whole.insert("Plan".to_owned(), json_node(plan));
+    if let Some((elapsed_ms, n_rows)) = measured {
+        whole.insert("Actual Rows".to_owned(), n_rows.into());
+        whole.insert("Execution Time".to_owned(), ((elapsed_ms * 1e3).round() / 1e3).into());
+    }
+    let whole = serde_json::Value::Array(vec![whole.into()]);
+    serde_json::to_string_pretty(&whole).unwrap_or_default()
+}
+
+fn json_node(plan: &Arc<dyn ExecutionPlan>) -> serde_json::Value {
+    let mut node = serde_json::Map::new();
+    node.insert("Node Type".to_owned(), plan.name().into());
+    let line = DisplayableExecutionPlan::new(plan.as_ref()).one_line().to_string();
+    node.insert("Details".to_owned(), line.trim().replace('\u{1}', "#").into());
+    if let Ok(statistics) = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new())
+        && let Some(n_rows) = statistics.num_rows.get_value()
+    {
+        node.insert("Plan Rows".to_owned(), (*n_rows).into());
+    }
+    if let Some(n_rows) = plan.metrics().and_then(|metrics| metrics.output_rows()) {
+        node.insert("Actual Rows".to_owned(), n_rows.into());
+    }
+    let below: Vec<_> = plan.children().into_iter().map(json_node).collect();
+    if !below.is_empty() {
+        node.insert("Plans".to_owned(), below.into());
+    }
+    node.into()
 }

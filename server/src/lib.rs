@@ -9,29 +9,40 @@
 //! Not here: how a table's files are read (catalog), how SQL becomes a plan (planner), how a plan
 //! runs (exec).
 
+mod alter;
 pub mod auth;
+mod changes;
 pub mod cli;
 pub mod client;
 mod command;
 pub mod config;
+mod copy_in;
+mod copy_out;
+mod cursors;
 mod define;
 pub mod demo;
+mod describe;
 pub mod error;
 mod explain;
 pub mod flight;
 mod http;
 mod lookup;
 mod modify;
+mod notifications;
 mod pg;
 mod plan_cache;
+mod portals;
+mod prepared;
 mod query;
 mod running;
+mod scan;
 pub mod server;
 pub mod session;
 mod session_registry;
 mod system_tables;
 mod telemetry;
 mod tls;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -44,6 +55,8 @@ use tarn_planner::session_state::SessionStateFactory;
 pub use auth::UserStore;
 pub use config::ServerConfig;
 pub use error::Error;
+#[doc(hidden)]
+pub use pg::fuzzing;
 pub use plan_cache::PlanCache;
 pub use query::{CommandTag, Execution, Prepared, Rows};
 pub use running::RunningQueries;

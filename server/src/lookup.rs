@@ -38,11 +38,10 @@ impl<'a> SessionLookup<'a> {
 
     /// The full name and what it stands for.
     pub(crate) fn resolve(&self, schema: Option<&str>, table: &str) -> Option<(TableName, Known)> {
-        if schema.is_none_or(|schema| schema == TEMPORARY) {
-            let inner = self.session.inner.lock();
-            if let Some(temporary) = inner.temporary.get(table) {
-                let name = TableName::new(TEMPORARY, table);
-                return Some((name, Known::Memory(Arc::clone(temporary))));
+        if schema.is_none_or(|schema| self.session.is_temporary_schema(schema)) {
+            let name = TableName::new(TEMPORARY, table);
+            if let Some(known) = self.session.relation(&name) {
+                return Some((name, known));
             }
         }
         let path = match schema {
@@ -51,7 +50,7 @@ impl<'a> SessionLookup<'a> {
         };
         path.iter().find_map(|schema| {
             let name = TableName::new(schema, table);
-            let known = self.session.shared.catalog.get(&name)?;
+            let known = self.session.relation(&name)?;
             Some((name, known))
         })
     }
@@ -89,12 +88,8 @@ impl<'a> SessionLookup<'a> {
                 let version = Some(pinned.version);
                 Ok(Some(Found::Table { name, provider: pinned.provider, version }))
             }
-            None => match &relation.schema {
-                Some(schema) if !catalog.has_schema(schema) && schema != TEMPORARY => {
-                    Err(CatalogError::SchemaNotFound { name: schema.clone() })
-                }
-                _ => Ok(None),
-            },
+            // Also where the schema is missing, as in PostgreSQL.
+            None => Ok(None),
         }
     }
 
@@ -121,10 +116,10 @@ impl<'a> SessionLookup<'a> {
 
     /// Pins a table; inside a transaction every statement gets the version that the first one got.
     async fn pin(&self, name: &TableName, travel: Travel) -> Result<Pinned, CatalogError> {
-        if name.schema() == TEMPORARY {
-            let table = self.session.inner.lock().temporary.get(name.table()).cloned();
-            let table =
-                table.ok_or_else(|| CatalogError::TableNotFound { name: name.to_string() })?;
+        if name.schema() == TEMPORARY || self.session.is_changed(name) {
+            let Some(Known::Memory(table)) = self.session.relation(name) else {
+                return Err(CatalogError::TableNotFound { name: name.to_string() });
+            };
             return (table as Arc<dyn tarn_catalog::LakeTable>).pin(travel).await;
         }
         let in_transaction = self.session.status() != Status::Idle;

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
@@ -21,18 +21,27 @@ use datafusion::scalar::ScalarValue;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tarn_catalog::registry::Relation;
-use tarn_exec::{ExecError, QueryId, QueryStream};
+use tarn_exec::{ExecError, QueryId};
 use tarn_planner::binder::{Bound, Pin, bind};
 use tarn_planner::rewrite::strip_suffix;
 use tarn_planner::{Command, PlannerError, Statement, plan};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::copy_in::CopyIn;
+use crate::copy_out::CopyOut;
+use crate::describe::with_origins;
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
 use crate::plan_cache::Scope;
 use crate::session::{Session, Status};
 use crate::{command, define, explain, modify};
+
+mod rows;
+
+pub use rows::Rows;
+use rows::Source;
+pub(crate) use rows::rename;
 
 /// A statement that was planned once and can be executed many times.
 #[derive(Debug)]
@@ -88,10 +97,25 @@ impl Prepared {
         &self.statement
     }
 
+    /// Whether its effect lasts, so that it has to be undone when a later statement of the same
+    /// transaction fails.
+    pub(crate) fn changes_something(&self) -> bool {
+        use Command::{Explain, Fetch, Query, Show};
+        let only_reads = matches!(self.command, Query | Explain(_) | Show { .. } | Fetch(_));
+        !only_reads && !self.ends_transaction() && !matches!(self.command, Command::Begin { .. })
+    }
+
+    /// Whether the isolation of its transaction cannot be changed any more behind it.
+    fn looks_at_data(&self) -> bool {
+        use Command::{Copy, Declare, Execute, Fetch, Query, Write};
+        matches!(self.command, Query | Write(_) | Declare(_) | Fetch(_) | Copy(_) | Execute { .. })
+    }
+
     /// Whether it may run in a transaction that has failed.
     #[must_use]
     pub fn ends_transaction(&self) -> bool {
-        matches!(self.command, Command::Commit | Command::Rollback | Command::RollbackTo(_))
+        use Command::{Commit, Rollback, RollbackTo};
+        matches!(self.command, Commit { .. } | Rollback { .. } | RollbackTo(_))
     }
 }
 
@@ -102,6 +126,10 @@ pub enum Execution {
     Rows(Rows),
     /// Something was done.
     Done(CommandTag),
+    /// Rows for a client that copies them.
+    CopyOut(CopyOut),
+    /// A table that waits for rows of the client.
+    CopyIn(Box<CopyIn>),
 }
 
 /// What was done, as PostgreSQL's CommandComplete says it.
@@ -127,90 +155,6 @@ impl CommandTag {
     }
 }
 
-/// A running query's rows; dropping it stops the query.
-#[derive(Debug)]
-pub struct Rows {
-    session: Arc<Session>,
-    schema: SchemaRef,
-    verb: &'static str,
-    source: Source,
-    query_id: QueryId,
-    deadline: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum Source {
-    Stream(QueryStream),
-    Batches(VecDeque<RecordBatch>),
-}
-
-impl Rows {
-    /// The columns of every batch.
-    #[must_use]
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    /// The word of the command tag: `SELECT`, `SHOW`, `EXPLAIN`.
-    #[must_use]
-    pub fn verb(&self) -> &'static str {
-        self.verb
-    }
-
-    /// The query's number.
-    #[must_use]
-    pub fn query_id(&self) -> QueryId {
-        self.query_id
-    }
-
-    /// When the statement has to be done, sending included.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// The plan that runs, where there is one.
-    #[must_use]
-    pub fn plan(&self) -> Option<&Arc<dyn ExecutionPlan>> {
-        match &self.source {
-            Source::Stream(stream) => Some(stream.plan()),
-            Source::Batches(_) => None,
-        }
-    }
-
-    /// The next batch; `None` after the last one or after an error.
-    pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
-        let batch = match &mut self.source {
-            Source::Batches(batches) => return batches.pop_front().map(Ok),
-            Source::Stream(stream) => match self.deadline {
-                None => stream.next().await,
-                Some(deadline) => match tokio::time::timeout_at(deadline, stream.next()).await {
-                    Ok(batch) => batch,
-                    Err(_) => return Some(Err(Error::StatementTimeout)),
-                },
-            },
-        };
-        match batch? {
-            Ok(batch) => Some(rename(&batch, &self.schema)),
-            Err(error) => Some(Err(error.into())),
-        }
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        self.session.shared.running.remove(self.query_id);
-        self.session.end_statement(self.query_id);
-    }
-}
-
-/// Puts the announced schema on a batch: names without suffixes.
-fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options)
-        .map_err(|error| Error::Internal { what: format!("a batch has another schema: {error}") })
-}
-
 impl Session {
     /// Binds and plans a statement.
     ///
@@ -229,6 +173,25 @@ impl Session {
         let session = Arc::clone(self);
         // Boxed, so that callers do not prove `Send` over the plans inside.
         Box::pin(async move { session.prepare_inner(statement, declared).await })
+    }
+
+    /// Plans a statement that is part of another one.
+    pub(crate) fn plan_statement(
+        self: &Arc<Self>,
+        statement: Statement,
+        declared: Vec<Option<DataType>>,
+    ) -> BoxFuture<'static, Result<Arc<Prepared>>> {
+        let session = Arc::clone(self);
+        Box::pin(async move {
+            let prepared = Prepared {
+                schema: None,
+                parameter_types: vec![],
+                cached: Mutex::new(None),
+                command: statement.command()?,
+                statement,
+            };
+            session.plan_prepared(prepared, declared).await.map(Arc::new)
+        })
     }
 
     async fn prepare_inner(
@@ -258,7 +221,8 @@ impl Session {
         let token = self.fresh_token();
         let session = Arc::clone(self);
         let types = declared.clone();
-        let planned = self.on_cpu(async move { session.plan_prepared(prepared, types).await });
+        let planned: BoxFuture<'_, Result<Prepared>> =
+            Box::pin(self.on_cpu(async move { session.plan_prepared(prepared, types).await }));
         let prepared = Arc::new(bounded(planned, &token, self.deadline()).await?);
         if prepared.cached(&scope).is_some_and(|cached| self.is_shared(&cached.pins)) {
             self.shared.plans.put(&declared, &scope, &prepared);
@@ -275,7 +239,13 @@ impl Session {
             Command::Query => {
                 let planned = self.plan_query(&prepared.statement, &declared).await?;
                 prepared.parameter_types = planned.parameter_types;
-                prepared.schema = Some(plain_schema(planned.optimized.schema().as_arrow()));
+                let schema = plain_schema(planned.optimized.schema().as_arrow());
+                prepared.schema = Some(with_origins(
+                    &schema,
+                    &planned.logical,
+                    &self.catalog_snapshot(),
+                    &self.search_path(),
+                ));
                 if planned.reusable {
                     *prepared.cached.lock() = Some(Arc::new(Cached {
                         plan: Arc::new(planned.optimized),
@@ -285,11 +255,29 @@ impl Session {
                     }));
                 }
             }
+            Command::Declare(_) => {
+                let planned = self.plan_query(&prepared.statement, &declared).await?;
+                prepared.parameter_types = planned.parameter_types;
+            }
+            Command::Copy(copy) if !copy.from => {
+                let planned = self.plan_query(&prepared.statement, &declared).await?;
+                if !planned.parameter_types.is_empty() {
+                    return Err(Error::Value {
+                        code: "42P02",
+                        message: "there is no parameter $1".to_owned(),
+                    });
+                }
+            }
+            Command::Execute { .. } | Command::Fetch(_) => {
+                prepared.schema = self.schema_of(&prepared);
+            }
             Command::Explain(_) => prepared.schema = Some(text_schema("QUERY PLAN")),
             Command::Show { name } => prepared.schema = Some(command::show_schema(name)),
             Command::Write(_) => {
-                prepared.parameter_types =
-                    modify::parameter_types(&self, &prepared.statement, &declared).await?;
+                let (types, schema) =
+                    modify::describe(&self, &prepared.statement, &declared).await?;
+                prepared.parameter_types = types;
+                prepared.schema = schema;
             }
             _ => {}
         }
@@ -342,6 +330,9 @@ impl Session {
         if self.status() == Status::Failed && !prepared.ends_transaction() {
             return Err(Error::FailedTransaction);
         }
+        if prepared.looks_at_data() {
+            self.note_query();
+        }
         let query_id = QueryId::next();
         let token = self.begin_statement(query_id, prepared.statement.text());
         let deadline = self.deadline();
@@ -356,6 +347,7 @@ impl Session {
                 source,
                 query_id,
                 deadline,
+                binary: false,
             }));
         }
         let session = Arc::clone(self);
@@ -364,15 +356,29 @@ impl Session {
             session.execute_here(&prepared, parameters, query_id, deadline).await
         });
         let result = bounded(Box::pin(work), &token, deadline).await;
-        if !matches!(result, Ok(Execution::Rows(_))) {
+        if !matches!(result, Ok(Execution::Rows(_) | Execution::CopyOut(_))) {
             self.end_statement(query_id);
         }
         result
     }
 
+    /// Runs what a statement of the same text asks for: the target of EXECUTE, the query of FETCH.
+    pub(crate) fn run_prepared(
+        self: &Arc<Self>,
+        prepared: &Arc<Prepared>,
+        parameters: Vec<ScalarValue>,
+        query_id: QueryId,
+        deadline: Option<Instant>,
+    ) -> BoxFuture<'static, Result<Execution>> {
+        let (session, prepared) = (Arc::clone(self), Arc::clone(prepared));
+        Box::pin(
+            async move { session.execute_here(&prepared, parameters, query_id, deadline).await },
+        )
+    }
+
     async fn execute_here(
         self: &Arc<Self>,
-        prepared: &Prepared,
+        prepared: &Arc<Prepared>,
         parameters: Vec<ScalarValue>,
         query_id: QueryId,
         deadline: Option<Instant>,
@@ -383,6 +389,30 @@ impl Session {
                 let rows = self.execute_query(prepared, parameters, query_id, deadline).await?;
                 Ok(Execution::Rows(rows))
             }
+            Command::Declare(declare) => {
+                self.check_declare(declare)?;
+                let rows = self.execute_query(prepared, parameters, query_id, None).await?;
+                self.declare(declare, prepared, rows).map(Execution::Done)
+            }
+            Command::Fetch(fetch) => self.fetch(fetch, query_id, deadline).await,
+            Command::Copy(copy) if copy.from => crate::copy_in::begin(self, copy).await,
+            Command::Copy(copy) => {
+                crate::copy_out::check(self, copy)?;
+                let rows = self.execute_query(prepared, vec![], query_id, deadline).await?;
+                crate::copy_out::begin(rows, copy).map(Execution::CopyOut)
+            }
+            Command::Prepare { name, types } => {
+                self.prepare_named(name, types, statement).await.map(Execution::Done)
+            }
+            Command::Execute { name, n_arguments } => {
+                let entry = self.find_statement(name)?;
+                let Some(target) = entry.prepared else {
+                    return Err(Error::UndefinedStatement { name: name.clone() });
+                };
+                let types = target.parameter_types();
+                let values = self.arguments(statement, name, *n_arguments, types, query_id).await?;
+                self.run_prepared(&target, values, query_id, deadline).await
+            }
             Command::Explain(form) => {
                 let lines = explain::explain(self, statement, *form, query_id).await?;
                 Ok(Execution::Rows(self.text_rows("QUERY PLAN", lines, "EXPLAIN", query_id)))
@@ -391,9 +421,9 @@ impl Session {
                 let batch = command::show(self, name)?;
                 Ok(Execution::Rows(self.batch_rows(batch, "SHOW", query_id)))
             }
-            Command::Write(write) => modify::run(self, statement, *write, parameters, query_id)
-                .await
-                .map(Execution::Done),
+            Command::Write(write) => {
+                modify::run(self, statement, *write, parameters, query_id).await
+            }
             Command::Define(form) => {
                 define::run(self, statement, *form, query_id).await.map(Execution::Done)
             }
@@ -410,11 +440,17 @@ impl Session {
     ) -> Result<Rows> {
         let statement = &prepared.statement;
         let state = self.state();
-        let plan = match self.cached_plan(prepared).await? {
+        // A `numeric` comes with digits of its own, an array with dimensions of its own: then the
+        // plan is made for these types.
+        let given: Vec<_> = parameters.iter().map(ScalarValue::data_type).collect();
+        let exact = parameters.is_empty() || given == prepared.parameter_types;
+        let cached = if exact { self.cached_plan(prepared).await? } else { None };
+        let plan = match cached {
             Some(plan) if parameters.is_empty() => plan,
             Some(plan) => Arc::new(plan::with_parameters_optimized(&plan, parameters, &state)?),
             None => {
-                let declared: Vec<_> = prepared.parameter_types.iter().cloned().map(Some).collect();
+                let types = if exact { prepared.parameter_types.clone() } else { given };
+                let declared: Vec<_> = types.into_iter().map(Some).collect();
                 let planned = self.plan_query(statement, &declared).await?;
                 if parameters.is_empty() {
                     Arc::new(planned.optimized)
@@ -433,7 +469,10 @@ impl Session {
         let rows = self.start(physical, &state, schema, constant, query_id, deadline).await?;
         if let (true, Source::Batches(batches)) = (constant, &rows.source) {
             let cached = prepared.cached(&self.scope());
-            if let Some(cached) = cached.filter(|cached| cached.pins.is_empty()) {
+            // Rows that were made from parameters are theirs alone.
+            let constant =
+                |cached: &Cached| cached.pins.is_empty() && prepared.parameter_types.is_empty();
+            if let Some(cached) = cached.filter(constant) {
                 let rows =
                     ConstantRows { schema: Arc::clone(&rows.schema), batches: batches.clone() };
                 // Another execution may have been faster, with the same rows.
@@ -490,7 +529,7 @@ impl Session {
             Source::Stream(stream)
         };
         let session = Arc::clone(self);
-        Ok(Rows { session, schema, verb: "SELECT", source, query_id, deadline })
+        Ok(Rows { session, schema, verb: "SELECT", source, query_id, deadline, binary: false })
     }
 
     /// Plans and runs a query to its end, for statements that need all of it.
@@ -526,7 +565,15 @@ impl Session {
         let batch = RecordBatch::try_new(Arc::clone(&schema), vec![values]);
         let batches: VecDeque<RecordBatch> = batch.into_iter().collect();
         let source = Source::Batches(batches);
-        Rows { session: Arc::clone(self), schema, verb, source, query_id, deadline: None }
+        Rows {
+            session: Arc::clone(self),
+            schema,
+            verb,
+            source,
+            query_id,
+            deadline: None,
+            binary: false,
+        }
     }
 
     fn batch_rows(
@@ -537,13 +584,33 @@ impl Session {
     ) -> Rows {
         let schema = batch.schema();
         let source = Source::Batches(VecDeque::from([batch]));
-        Rows { session: Arc::clone(self), schema, verb, source, query_id, deadline: None }
+        Rows {
+            session: Arc::clone(self),
+            schema,
+            verb,
+            source,
+            query_id,
+            deadline: None,
+            binary: false,
+        }
     }
 
     /// When a statement that begins now has to be done.
-    fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let timeout_ms = self.timeout_ms("statement_timeout");
         (timeout_ms > 0).then(|| Instant::now() + std::time::Duration::from_millis(timeout_ms))
+    }
+
+    /// As [`Self::parse`], on the CPU threads.
+    pub(crate) fn parse_on_cpu(
+        self: Arc<Self>,
+        text: String,
+    ) -> BoxFuture<'static, Result<Vec<Statement>>> {
+        Box::pin(async move {
+            let (token, session) = (self.fresh_token(), Arc::clone(&self));
+            let parsed = self.on_cpu(async move { session.parse(&text) });
+            bounded(parsed, &token, self.deadline()).await
+        })
     }
 
     /// Runs planning work on the CPU threads; a panic there becomes an error.
@@ -627,7 +694,7 @@ fn is_reusable(plan: &LogicalPlan) -> bool {
 }
 
 /// The schema that clients see: names without suffixes.
-fn plain_schema(schema: &Schema) -> SchemaRef {
+pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let plain = strip_suffix(field.name());
         if plain == field.name() {
@@ -657,4 +724,10 @@ pub(crate) fn text_schema(column: &str) -> SchemaRef {
 /// An error for statements that are refused where they stand.
 pub(crate) fn unsupported(what: impl Into<String>) -> Error {
     PlannerError::unsupported(what).into()
+}
+
+/// The error for COPY where there is no Postgres wire to copy over.
+pub(crate) fn copy_elsewhere() -> Error {
+    let hint = Some("Run the query itself, or copy over the Postgres wire.".to_owned());
+    PlannerError::Unsupported { what: "COPY over this protocol".to_owned(), hint }.into()
 }

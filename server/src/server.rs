@@ -55,7 +55,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The certificate cannot be used.
-    #[error("cannot use the files of --tls-cert and --tls-key: {0}")]
+    #[error("cannot use the files of --tls-cert, --tls-key and --tls-client-ca: {0}")]
     Tls(std::io::Error),
     /// A path cannot be served.
     #[error("{0}")]

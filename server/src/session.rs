@@ -6,22 +6,27 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::SessionState;
 use parking_lot::Mutex;
-use tarn_catalog::memory::MemoryTable;
-use tarn_catalog::{Pinned, TableName, Travel};
+use tarn_catalog::pg_catalog::settings::SettingValue;
+use tarn_catalog::{CatalogSnapshot, Pinned, TableName, Travel};
 use tarn_exec::QueryId;
 use tarn_planner::variables::Variables;
-use tarn_planner::{PlannerError, SessionFacts, SettingsLookup, Statement};
+use tarn_planner::{Backends, PlannerError, SessionFacts, SettingsLookup, Statement};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
+use crate::changes::{Changes, Temporary};
 use crate::error::{Error, Result};
+use crate::notifications::Inbox;
 use crate::plan_cache::Scope;
+use crate::portals::Portals;
+use crate::prepared::Statements;
 use crate::system_tables::SCHEMAS;
+use crate::transaction::Transaction;
 
 pub use crate::query::{CommandTag, Execution, Prepared, Rows};
 
@@ -46,29 +51,6 @@ impl Protocol {
             Self::Http => "http",
         }
     }
-}
-
-/// Where a session is between BEGIN and COMMIT.
-#[derive(Debug, Clone, Default)]
-pub enum Transaction {
-    /// Outside of a transaction.
-    #[default]
-    Idle,
-    /// Inside of one that can go on.
-    Active(Block),
-    /// Inside of one that can only be rolled back.
-    Failed(Block),
-}
-
-/// What a transaction remembers.
-#[derive(Debug, Clone)]
-pub struct Block {
-    /// When BEGIN was executed; `now()` is this moment for all its statements.
-    pub started_at: DateTime<Utc>,
-    /// The names of its savepoints, oldest first.
-    pub savepoints: Vec<String>,
-    /// The settings to go back to on ROLLBACK.
-    variables_before: Variables,
 }
 
 /// The status letter that PostgreSQL's ReadyForQuery carries.
@@ -108,11 +90,15 @@ pub struct Running {
 pub(crate) struct Inner {
     pub(crate) variables: Variables,
     /// Values that SET LOCAL replaced, for the end of the transaction.
-    locals: BTreeMap<String, Option<String>>,
+    pub(crate) locals: BTreeMap<String, Option<String>>,
     pub(crate) transaction: Transaction,
+    /// Transactions so far.
+    pub(crate) n_transactions: u64,
     /// Versions that the transaction has read.
     pub(crate) pins: HashMap<(TableName, Travel), Pinned>,
-    pub(crate) temporary: BTreeMap<String, Arc<MemoryTable>>,
+    pub(crate) temporary: BTreeMap<String, Temporary>,
+    /// What the transaction has changed.
+    pub(crate) changes: Changes,
     notices: Vec<Notice>,
     /// Settings to tell the client about, by name.
     changed: BTreeMap<&'static str, String>,
@@ -127,7 +113,11 @@ pub struct Session {
     /// The number by which the session can be cancelled.
     pid: i32,
     /// What a cancel request has to know beside the number.
-    secret: i32,
+    secret: [u8; 32],
+    /// Whether the client knows all of it, or the first four bytes, as before protocol 3.2.
+    long_cancel_key: AtomicBool,
+    /// Whether a message of the client is being worked on, where the frontend says so.
+    busy: AtomicBool,
     user: String,
     protocol: Protocol,
     client: Option<SocketAddr>,
@@ -136,7 +126,15 @@ pub struct Session {
     /// Counts changes of settings, so that cached plans know when they are stale.
     /// Has to be raised by all that changes what a plan means for this session alone: settings,
     /// temporary tables, tables that its transaction has changed.
-    generation: AtomicU64,
+    pub(crate) generation: AtomicU64,
+    pub(crate) statements: Mutex<Statements>,
+    /// Apart from `inner`: dropping one ends a query, which reports there.
+    pub(crate) portals: Mutex<Portals>,
+    pub(crate) inbox: Inbox,
+    /// The catalog with what is the session's own, at a version and generation.
+    pub(crate) overlaid: Mutex<Option<(u64, u64, Arc<CatalogSnapshot>)>>,
+    /// Held by a statement that writes: a session of Flight SQL may send several at a time.
+    pub(crate) writing: tokio::sync::Mutex<()>,
     scope: Mutex<Option<(u64, Arc<Scope>)>>,
     cancel: Mutex<CancellationToken>,
     terminated: CancellationToken,
@@ -169,12 +167,19 @@ impl Session {
             shared: Arc::clone(shared),
             pid: shared.sessions.next_pid(),
             secret: rand::random(),
+            long_cancel_key: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
             user: user.to_owned(),
             protocol,
             client,
             started_at: Utc::now(),
             inner: Mutex::new(Inner { variables, ..Inner::default() }),
             generation: AtomicU64::new(0),
+            statements: Mutex::default(),
+            portals: Mutex::default(),
+            inbox: Inbox::default(),
+            overlaid: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
             scope: Mutex::new(None),
             cancel: Mutex::new(CancellationToken::new()),
             terminated: CancellationToken::new(),
@@ -189,10 +194,32 @@ impl Session {
         self.pid
     }
 
-    /// What a cancel request has to know beside the number.
-    #[must_use]
-    pub fn secret(&self) -> i32 {
-        self.secret
+    /// What a cancel request has to know beside the number: 32 bytes or 4.
+    pub(crate) fn cancel_key(&self, long: bool) -> &[u8] {
+        self.long_cancel_key.store(long, Ordering::Relaxed);
+        let n_bytes = if long { self.secret.len() } else { 4 };
+        self.secret.get(..n_bytes).unwrap_or_default()
+    }
+
+    /// Whether a cancel request knows the key; takes as long for wrong ones as for right ones.
+    pub(crate) fn has_cancel_key(&self, key: &[u8]) -> bool {
+        let n_bytes = if self.long_cancel_key.load(Ordering::Relaxed) { 32 } else { 4 };
+        let differing = self.secret.iter().zip(key).fold(0, |d, (a, b)| d | (a ^ b));
+        differing == 0 && key.len() == n_bytes
+    }
+
+    /// Whether there is something that a cancel request can stop; an idle session ignores it, so
+    /// that a late one does not hit the portals that wait for their next Execute.
+    pub(crate) fn is_busy(&self) -> bool {
+        match self.protocol {
+            Protocol::Postgres => self.busy.load(Ordering::Acquire),
+            Protocol::FlightSql | Protocol::Http => true,
+        }
+    }
+
+    /// Notes whether a message of the client is being worked on.
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Release);
     }
 
     /// The role.
@@ -234,25 +261,6 @@ impl Session {
         Ok(tarn_planner::parser::parse(sql, &self.shared.limits)?)
     }
 
-    /// Where the session is in a transaction.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        match self.inner.lock().transaction {
-            Transaction::Idle => Status::Idle,
-            Transaction::Active(_) => Status::Active,
-            Transaction::Failed(_) => Status::Failed,
-        }
-    }
-
-    /// Notes that a statement failed: an open transaction can only be rolled back now.
-    pub fn fail_transaction(&self) {
-        let mut inner = self.inner.lock();
-        inner.transaction = match std::mem::take(&mut inner.transaction) {
-            Transaction::Active(block) => Transaction::Failed(block),
-            other => other,
-        };
-    }
-
     /// Stops the running statement, if there is one.
     pub fn cancel(&self) {
         self.cancel.lock().cancel();
@@ -268,6 +276,11 @@ impl Session {
     #[must_use]
     pub fn terminated(&self) -> &CancellationToken {
         &self.terminated
+    }
+
+    /// Leaves the current token to what runs now, and takes another one for what comes.
+    pub(crate) fn renew_token(&self) {
+        *self.cancel.lock() = CancellationToken::new();
     }
 
     /// The token of the statement that runs now.
@@ -303,13 +316,26 @@ impl Session {
     /// The value of a setting.
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<String> {
-        self.inner.lock().variables.get(name)
+        let inner = self.inner.lock();
+        // Outside of a transaction these are what the next one will have.
+        let name = match (name, &inner.transaction) {
+            ("transaction_isolation", Transaction::Idle) => "default_transaction_isolation",
+            ("transaction_read_only", Transaction::Idle) => "default_transaction_read_only",
+            ("transaction_deferrable", Transaction::Idle) => "default_transaction_deferrable",
+            (name, _) => name,
+        };
+        inner.variables.get(name)
     }
 
-    /// Name, value and description of every setting.
+    /// Every setting with its value now.
     #[must_use]
-    pub fn settings(&self) -> Vec<(String, String, String)> {
+    pub fn settings(&self) -> Vec<SettingValue> {
         self.inner.lock().variables.all()
+    }
+
+    /// Notes that names or settings mean something else from now on.
+    pub(crate) fn touch(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Milliseconds of a timeout; 0 is off.
@@ -325,6 +351,7 @@ impl Session {
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.variables.set(name, value)?;
+        inner.locals.remove(name);
         inner.note_change(name);
         self.generation.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -409,7 +436,7 @@ impl Session {
             return Arc::clone(scope);
         }
         let inner = self.inner.lock();
-        let private = (!inner.temporary.is_empty()).then_some((self.pid, generation));
+        let private = Self::has_private(&inner).then_some((self.pid, generation));
         let settings = inner.variables.fingerprint();
         let user = self.user.clone();
         let scope = Arc::new(Scope { user, settings, definitions, private });
@@ -440,80 +467,20 @@ impl Session {
             database: self.shared.catalog.database().to_owned(),
             search_path: self.search_path(),
             backend_pid: self.pid,
-            catalog: self.shared.catalog.snapshot(),
+            catalog: self.catalog_snapshot(),
             server_started_at: self.shared.started_at,
             settings: Arc::new(SettingsView(Arc::clone(self))),
+            backends: Arc::new(SettingsView(Arc::clone(self))),
+            forms: Arc::new(crate::pg::forms::SessionForms::new(self)),
         };
         let inner = self.inner.lock();
         let n_threads = self.shared.engine.n_threads();
         let mut state = self.shared.factory.session(facts, &inner.variables, n_threads);
-        let now = match &inner.transaction {
-            Transaction::Active(block) | Transaction::Failed(block) => block.started_at,
-            Transaction::Idle => Utc::now(),
-        };
+        let now = inner.transaction.block().map_or_else(Utc::now, |block| block.started_at);
         // Gives functions the options, and with them the session's facts.
         state.mark_start_execution();
         state.execution_props_mut().query_execution_start_time = Some(now);
         state
-    }
-
-    /// BEGIN.
-    pub(crate) fn begin(&self) {
-        let mut inner = self.inner.lock();
-        if matches!(inner.transaction, Transaction::Idle) {
-            let variables_before = inner.variables.clone();
-            let block = Block { started_at: Utc::now(), savepoints: vec![], variables_before };
-            inner.transaction = Transaction::Active(block);
-        }
-    }
-
-    /// COMMIT or ROLLBACK; returns whether the transaction was committed.
-    pub(crate) fn end(&self, commit: bool) -> bool {
-        let mut inner = self.inner.lock();
-        let committed = match std::mem::take(&mut inner.transaction) {
-            Transaction::Idle => commit,
-            Transaction::Active(_) if commit => true,
-            Transaction::Active(block) | Transaction::Failed(block) => {
-                inner.restore(block.variables_before);
-                false
-            }
-        };
-        inner.pins.clear();
-        for (name, before) in std::mem::take(&mut inner.locals) {
-            let restored = match before {
-                Some(value) => inner.variables.set(&name, &value),
-                None => inner.variables.reset(Some(&name)),
-            };
-            if let Err(error) = restored {
-                tracing::debug!(%error, %name, "could not restore a local setting");
-            }
-            inner.note_change(&name);
-        }
-        self.generation.fetch_add(1, Ordering::Relaxed);
-        committed
-    }
-
-    /// Runs a change on the savepoints of the open transaction.
-    pub(crate) fn savepoints<T>(
-        &self,
-        what: &'static str,
-        change: impl FnOnce(&mut Vec<String>) -> Result<T>,
-    ) -> Result<T> {
-        match &mut self.inner.lock().transaction {
-            Transaction::Idle => Err(Error::NoTransaction { what }),
-            Transaction::Active(block) | Transaction::Failed(block) => {
-                change(&mut block.savepoints)
-            }
-        }
-    }
-
-    /// Makes a failed transaction usable again after ROLLBACK TO.
-    pub(crate) fn revive(&self) {
-        let mut inner = self.inner.lock();
-        inner.transaction = match std::mem::take(&mut inner.transaction) {
-            Transaction::Failed(block) => Transaction::Active(block),
-            other => other,
-        };
     }
 
     /// Drops everything that belongs to the session: settings, temporary tables.
@@ -524,7 +491,7 @@ impl Session {
 }
 
 impl Inner {
-    fn note_change(&mut self, name: &str) {
+    pub(crate) fn note_change(&mut self, name: &str) {
         let Some(setting) = tarn_planner::variables::find(name) else { return };
         if setting.reported {
             let value = self.variables.get(name).unwrap_or_default();
@@ -533,7 +500,7 @@ impl Inner {
     }
 
     /// Goes back to the settings before the transaction.
-    fn restore(&mut self, before: Variables) {
+    pub(crate) fn restore_variables(&mut self, before: Variables) {
         let now = std::mem::replace(&mut self.variables, before);
         for setting in tarn_planner::variables::SETTINGS {
             if now.get(setting.name) != self.variables.get(setting.name) {
@@ -554,12 +521,22 @@ impl Drop for Session {
 #[derive(Debug)]
 struct SettingsView(Arc<Session>);
 
+impl Backends for SettingsView {
+    fn cancel(&self, pid: i32) -> bool {
+        self.0.shared.sessions.cancel_by_pid(pid)
+    }
+
+    fn terminate(&self, pid: i32) -> bool {
+        self.0.shared.sessions.terminate_by_pid(pid)
+    }
+}
+
 impl SettingsLookup for SettingsView {
     fn get(&self, name: &str) -> Option<String> {
         self.0.setting(name)
     }
 
-    fn all(&self) -> Vec<(String, String, String)> {
+    fn all(&self) -> Vec<SettingValue> {
         self.0.settings()
     }
 

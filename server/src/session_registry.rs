@@ -47,12 +47,32 @@ impl SessionRegistry {
         upgraded
     }
 
-    /// Stops a session's statement if the secret is right; tells nobody whether it was.
-    pub fn cancel(&self, pid: i32, secret: i32) {
-        if let Some(session) = self.get(pid)
-            && session.secret() == secret
-        {
+    /// Stops the statement that a session runs, if there is one; returns whether the key is right.
+    #[must_use]
+    pub fn cancel(&self, pid: i32, key: &[u8]) -> bool {
+        let Some(session) = self.get(pid) else { return false };
+        let known = session.has_cancel_key(key);
+        if known && session.is_busy() {
             session.cancel();
         }
+        known
+    }
+
+    /// Stops the statement that a session runs, if there is one; returns whether the session exists.
+    pub fn cancel_by_pid(&self, pid: i32) -> bool {
+        let Some(session) = self.get(pid) else { return false };
+        if session.is_busy() {
+            session.cancel();
+        }
+        true
+    }
+
+    /// Ends a session; returns whether it exists.
+    pub fn terminate_by_pid(&self, pid: i32) -> bool {
+        let session = self.get(pid);
+        if let Some(session) = &session {
+            session.terminate();
+        }
+        session.is_some()
     }
 }

@@ -2,15 +2,20 @@
 //!
 //! Each is built from memory when a query names it; none opens a data table.
 
+mod provider;
 mod tarn;
 
 use std::sync::Arc;
 
-use ::tarn_catalog::pg_catalog::live::{self, Activity};
+use ::tarn_catalog::pg_catalog::live::{self, Activity, Cursor, PreparedStatement};
+use ::tarn_catalog::pg_catalog::settings::settings;
 use ::tarn_catalog::{CatalogError, SchemaEntry, TableEntry, information_schema, pg_catalog};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::catalog::TableProvider;
 
+use self::provider::SystemTable;
+use crate::portals;
+use crate::prepared::StatementEntry;
 use crate::session::{Session, Status};
 
 /// The schemas of system relations.
@@ -38,16 +43,20 @@ pub(crate) fn provider(
 ) -> Result<Option<Arc<dyn TableProvider>>, CatalogError> {
     let batch = match schema {
         "pg_catalog" => match table {
-            "pg_settings" => Some(live::settings(&session.settings())?),
+            "pg_settings" => Some(settings(&session.settings())?),
             "pg_timezone_names" => Some(tarn_planner::functions::pg_catalog::timezone_names()?),
             "pg_stat_activity" => Some(live::stat_activity(&activity(session))?),
+            "pg_cursors" => Some(live::cursors(&cursors(session))?),
+            "pg_prepared_statements" => {
+                Some(live::prepared_statements(&prepared_statements(session))?)
+            }
             _ => {
-                let snapshot = session.shared.catalog.snapshot();
+                let snapshot = session.catalog_snapshot();
                 pg_catalog::build(table, &snapshot).transpose()?
             }
         },
         "information_schema" => {
-            let snapshot = session.shared.catalog.snapshot();
+            let snapshot = session.catalog_snapshot();
             information_schema::build(table, &snapshot).transpose()?
         }
         "tarn" => tarn::build(session, table)?,
@@ -57,9 +66,30 @@ pub(crate) fn provider(
 }
 
 fn memory_provider(batch: RecordBatch) -> Result<Arc<dyn TableProvider>, CatalogError> {
-    let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
-    let table = table.map_err(|error| CatalogError::Internal { what: error.to_string() })?;
-    Ok(Arc::new(table))
+    Ok(Arc::new(SystemTable::new(batch)))
+}
+
+fn cursors(session: &Session) -> Vec<Cursor> {
+    let row = |(name, statement, created_at, cursor): (_, Arc<str>, _, portals::Cursor)| Cursor {
+        name,
+        statement: statement.to_string(),
+        created_at,
+        holdable: cursor.hold,
+        binary: cursor.binary,
+        scrollable: cursor.scroll,
+    };
+    session.cursors().into_iter().map(row).collect()
+}
+
+fn prepared_statements(session: &Session) -> Vec<PreparedStatement> {
+    let row = |(name, entry): (String, StatementEntry)| PreparedStatement {
+        name,
+        statement: entry.text.to_string(),
+        prepared_at: entry.prepared_at,
+        parameter_oids: entry.parameter_oids,
+        from_sql: entry.from_sql,
+    };
+    session.prepared_statements().into_iter().map(row).collect()
 }
 
 fn activity(session: &Arc<Session>) -> Vec<Activity> {

@@ -7,7 +7,7 @@ use arrow::datatypes::{
     DecimalType, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
     DurationSecondType, Field, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
     Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit,
-    IntervalYearMonthType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    IntervalYearMonthType, Schema, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
     Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
@@ -24,6 +24,7 @@ const FIELD_PG_TYPE: &str = "tarn.pg_type";
 pub(crate) fn letter(field: &Field) -> Letter {
     match field.metadata().get(FIELD_PG_TYPE).map(String::as_str) {
         Some("oid") => return Letter::Integer,
+        Some("numeric") => return Letter::Real,
         Some(_) => return Letter::Text,
         None => {}
     }
@@ -48,8 +49,9 @@ fn letter_of_type(data_type: &DataType) -> Letter {
 }
 
 /// All cells of a batch, row by row.
-pub(crate) fn rows(batch: &RecordBatch) -> Vec<Vec<Cell>> {
-    let schema = batch.schema();
+///
+/// The schema is the announced one, whose metadata batches need not carry.
+pub(crate) fn rows(batch: &RecordBatch, schema: &Schema) -> Vec<Vec<Cell>> {
     (0..batch.num_rows())
         .map(|row| {
             batch
@@ -70,8 +72,31 @@ fn cell(array: &ArrayRef, field: &Field, row: usize) -> Cell {
         DataType::FixedSizeBinary(16) if is_uuid && !array.is_null(row) => {
             Some(text::uuid(array.as_fixed_size_binary().value(row)))
         }
+        DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            value(array.as_ref(), row).map(|text| shown(text, field))
+        }
         _ => value(array.as_ref(), row),
     }
+}
+
+/// A decimal with the digits that its field says are its own; see `tarn_catalog::NumericDigits`.
+fn shown(text: String, field: &Field) -> String {
+    let Some(digits) = field.metadata().get("tarn.numeric_digits") else { return text };
+    let Some((whole, fraction)) = text.split_once('.') else { return text };
+    if digits == "trimmed" {
+        let fraction = fraction.trim_end_matches('0');
+        let point = if fraction.is_empty() { "" } else { "." };
+        return format!("{whole}{point}{fraction}");
+    }
+    // Groups of four zeros beyond those of a quotient: 16 digits, 12 from ten thousand on.
+    let size = whole.trim_start_matches('-');
+    let least = if size.len() > 4 { 12 } else { 16 };
+    let mut fraction = fraction;
+    while size != "0" && fraction.len() >= least + 4 {
+        let Some(shorter) = fraction.strip_suffix("0000") else { break };
+        fraction = shorter;
+    }
+    format!("{whole}.{fraction}")
 }
 
 /// One value of an array, `None` for NULL.
@@ -103,6 +128,7 @@ fn value(array: &dyn Array, row: usize) -> Cell {
         T::Binary => text::bytea(array.as_binary::<i32>().value(row)),
         T::LargeBinary => text::bytea(array.as_binary::<i64>().value(row)),
         T::BinaryView => text::bytea(array.as_binary_view().value(row)),
+        T::FixedSizeBinary(16) => text::uuid(array.as_fixed_size_binary().value(row)),
         T::FixedSizeBinary(_) => text::bytea(array.as_fixed_size_binary().value(row)),
         T::Date32 => text::date(i64::from(number::<Date32Type>(array, row))),
         T::Date64 => text::date(number::<Date64Type>(array, row).div_euclid(86_400_000)),
@@ -131,6 +157,13 @@ fn nested(array: &dyn Array, row: usize) -> String {
         DataType::List(_) => list(array.as_list::<i32>().value(row).as_ref()),
         DataType::LargeList(_) => list(array.as_list::<i64>().value(row).as_ref()),
         DataType::FixedSizeList(..) => list(array.as_fixed_size_list().value(row).as_ref()),
+        // How tarn holds `json` and `jsonb`; see `tarn_catalog::pg_type`.
+        DataType::Struct(fields)
+            if fields.len() == 1 && fields[0].name().starts_with("\u{1}json") =>
+        {
+            let texts = array.as_struct().column(0);
+            value(texts.as_ref(), row).unwrap_or_default()
+        }
         DataType::Struct(_) => {
             let fields: Vec<Cell> = array
                 .as_struct()

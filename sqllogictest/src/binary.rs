@@ -36,7 +36,10 @@ fn decode(type_: &Type, raw: &[u8]) -> Decoded<String> {
         Type::FLOAT4 => text::float4(f32::from_be_bytes(input.take()?)),
         Type::FLOAT8 => text::float8(f64::from_be_bytes(input.take()?)),
         Type::NUMERIC => decode_numeric(&mut input)?,
-        Type::DATE => text::date(i64::from(input.int32()?) + text::PG_EPOCH_DAYS),
+        Type::DATE => match input.int32()? {
+            i32::MIN => text::date(i64::from(i32::MIN)),
+            days => text::date(i64::from(days) + text::PG_EPOCH_DAYS),
+        },
         Type::TIME => text::time(input.int64()?),
         Type::TIMESTAMP => text::timestamp(unix_micros(input.int64()?)),
         Type::TIMESTAMPTZ => text::timestamptz(unix_micros(input.int64()?), 0),
@@ -57,7 +60,11 @@ fn decode(type_: &Type, raw: &[u8]) -> Decoded<String> {
 }
 
 fn unix_micros(pg_micros: i64) -> i64 {
-    pg_micros + text::PG_EPOCH_DAYS * 86_400_000_000
+    match pg_micros {
+        // The infinities are the same everywhere.
+        i64::MIN | i64::MAX => pg_micros,
+        micros => micros + text::PG_EPOCH_DAYS * 86_400_000_000,
+    }
 }
 
 fn decode_array(element: &Type, raw: &[u8]) -> Decoded<String> {

@@ -66,7 +66,7 @@ impl FlightSession {
             while let Some(batch) = batches.try_next().await? {
                 letters =
                     batch.schema().fields().iter().map(|field| arrow_text::letter(field)).collect();
-                rows.extend(arrow_text::rows(&batch));
+                rows.extend(arrow_text::rows(&batch, &batch.schema()));
             }
         }
         Ok(Answer::Rows { letters, rows })

@@ -61,12 +61,15 @@ impl InProcessSession {
             let prepared = self.session.prepare(statement, Vec::new()).await?;
             answer = match self.session.execute(&prepared, Vec::new()).await? {
                 Execution::Done(tag) => Answer::Done(tag.n_rows.unwrap_or(0)),
+                // The data of a COPY have no form outside of the Postgres wire.
+                Execution::CopyOut(_) | Execution::CopyIn(_) => Answer::Done(0),
                 Execution::Rows(mut batches) => {
-                    let fields = batches.schema().fields().iter();
-                    let letters = fields.map(|field| arrow_text::letter(field)).collect();
+                    let schema = batches.schema().clone();
+                    let letters =
+                        schema.fields().iter().map(|field| arrow_text::letter(field)).collect();
                     let mut rows: Vec<Vec<Cell>> = Vec::new();
                     while let Some(batch) = batches.next().await {
-                        rows.extend(arrow_text::rows(&batch?));
+                        rows.extend(arrow_text::rows(&batch?, &schema));
                     }
                     Answer::Rows { letters, rows }
                 }

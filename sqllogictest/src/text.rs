@@ -51,6 +51,12 @@ fn scientific_to_pg(text: &str, exponent_limit: i32) -> String {
 
 /// `date_out`, ISO style, from days since 1970-01-01.
 pub(crate) fn date(days: i64) -> String {
+    if days >= i64::from(i32::MAX) {
+        return "infinity".to_owned();
+    }
+    if days <= i64::from(i32::MIN) {
+        return "-infinity".to_owned();
+    }
     // Howard Hinnant's days-to-civil algorithm over 400-year eras.
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -78,6 +84,11 @@ pub(crate) fn time(micros: i64) -> String {
 
 /// `timestamp_out`, ISO style, from microseconds since 1970-01-01.
 pub(crate) fn timestamp(micros: i64) -> String {
+    match micros {
+        i64::MAX => return "infinity".to_owned(),
+        i64::MIN => return "-infinity".to_owned(),
+        _ => {}
+    }
     let day = date(micros.div_euclid(MICROS_PER_DAY));
     let time = time(micros.rem_euclid(MICROS_PER_DAY));
     match day.strip_suffix(" BC") {
@@ -88,6 +99,9 @@ pub(crate) fn timestamp(micros: i64) -> String {
 
 /// `timestamptz_out` in a zone that is `offset_s` seconds ahead of UTC.
 pub(crate) fn timestamptz(micros: i64, offset_s: i32) -> String {
+    if matches!(micros, i64::MAX | i64::MIN) {
+        return timestamp(micros);
+    }
     let mut text = timestamp(micros + i64::from(offset_s) * MICROS_PER_SECOND);
     let sign = if offset_s < 0 { '-' } else { '+' };
     let ahead = offset_s.unsigned_abs();

@@ -29,7 +29,7 @@ async fn refused(url: &str) -> Result<(String, String)> {
     }
 }
 
-fn with_password(config: &mut ServerConfig) {
+pub fn with_password(config: &mut ServerConfig) {
     config.auth = AuthMode::Scram;
     config.password = Some("corréct horse".to_owned());
 }
@@ -149,9 +149,10 @@ async fn broken_password_messages_are_answered() -> Result<()> {
 }
 
 /// Writes a certificate for `localhost` and its key.
-fn certificate(folder: &Path) -> Result<(TlsFiles, CertificateDer<'static>)> {
+pub fn certificate(folder: &Path) -> Result<(TlsFiles, CertificateDer<'static>)> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
-    let files = TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
+    let files =
+        TlsFiles { cert: folder.join("cert.pem"), key: folder.join("key.pem"), client_ca: None };
     std::fs::write(&files.cert, made.cert.pem())?;
     std::fs::write(&files.key, made.signing_key.serialize_pem())?;
     Ok((files, made.cert.der().clone()))
@@ -213,16 +214,22 @@ async fn tls_with_channel_binding() -> Result<()> {
     Ok(())
 }
 
-/// Both ends of each connection are in this process: raises the limit of open files to what the
-/// system allows, and says whether that is enough.
-fn can_open(n_files: u64) -> bool {
-    let pid = std::process::id().to_string();
-    let soft = format!("--nofile={n_files}:");
-    drop(std::process::Command::new("prlimit").args(["--pid", &pid, &soft]).status());
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find(|line| line.starts_with("Max open files"));
-    let soft = line.and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
-    soft.is_none_or(|soft| soft >= n_files)
+/// Raises the limit of open files of this process, if it is lower and the system allows it; says
+/// whether it is high enough. Never lowers it: other tests have opened theirs.
+pub fn can_open(n_files: u64) -> bool {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock();
+    let is_high_enough = || {
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let line = limits.lines().find(|line| line.starts_with("Max open files"));
+        let soft = line.and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+        soft.is_none_or(|soft| soft >= n_files)
+    };
+    if !is_high_enough() {
+        let (pid, soft) = (std::process::id().to_string(), format!("--nofile={n_files}:"));
+        drop(std::process::Command::new("prlimit").args(["--pid", &pid, &soft]).status());
+    }
+    is_high_enough()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,8 +237,8 @@ async fn many_connections_at_once() -> Result<()> {
     const N_IDLE: usize = 500;
     const N_BUSY: usize = 50;
     const N_QUERIES: usize = 4;
-    if !can_open(2_000) {
-        println!("skipped: the system allows fewer than 2,000 open files");
+    if !can_open(4_000) {
+        println!("skipped: the system allows fewer than 4,000 open files");
         return Ok(());
     }
     let server = Server::start(&[demo_data(0.01)?]).await?;
@@ -275,7 +282,7 @@ async fn the_connection_limit_is_told() -> Result<()> {
     let lines = one_more.exchange(&startup(PROTOCOL_3_0, &[("user", "tarn")])).await?;
     ensure!(lines == ["FATAL 53300", "closed"], "{lines:?}");
     // Cancel requests need no place.
-    super::wire::cancel(addr, clients[0].key).await?;
+    super::wire::cancel(addr, &clients[0].key).await?;
     // A place that is free again can be taken.
     clients.pop();
     wait_until(LIMIT, async || Ok(Wire::connect(addr).await.is_ok())).await?;
@@ -306,9 +313,7 @@ async fn a_stop_is_told_to_clients() -> Result<()> {
         ensure!(lines == ["FATAL 57P01", "closed"], "{lines:?}");
     }
     let lines = busy.exchange(b"").await?;
-    ensure!(lines.ends_with(&["ERROR 57014".to_owned(), "ready I".to_owned()]), "{lines:?}");
-    let lines = busy.exchange(b"").await?;
-    ensure!(lines == ["FATAL 57P01", "closed"], "{lines:?}");
+    ensure!(lines.ends_with(&["FATAL 57P01".to_owned(), "closed".to_owned()]), "{lines:?}");
     ensure!(Wire::connect(addr).await.is_err(), "a stopped server takes connections");
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! | module | what |
 //! |---|---|
 //! | `clients` | drivers, psql, and Delta tables of other writers |
+//! | `scripts` | messages and their answers on tarn and on PostgreSQL, from `scripts/`
+//! | `differential` | the statements of `tests/differential` on PostgreSQL and tarn |
 //! | `tidy` | dependencies between the crates, sizes, one of each big crate |
 //! | `tpch` | the 22 queries over both frontends against DuckDB |
 #![allow(
@@ -11,9 +13,15 @@
 )]
 
 mod clients;
+mod differential;
+mod fuzz;
 mod hostile;
+mod idle;
 mod lifecycle;
+mod limits;
+mod login;
 mod protocol;
+mod scripts;
 mod serve;
 mod streaming;
 mod tidy;

@@ -33,7 +33,7 @@ async fn encryption_is_refused_where_there_is_none() -> Result<()> {
     }
     let lines = wire.exchange(&startup(PROTOCOL_3_0, &[("user", "tarn")])).await?;
     ensure!(lines.first().is_some_and(|line| line == "auth 0"), "{lines:?}");
-    ensure!(lines.ends_with(&["key".to_owned(), "ready I".to_owned()]), "{lines:?}");
+    ensure!(lines.ends_with(&["key of 4 bytes".to_owned(), "ready I".to_owned()]), "{lines:?}");
     wire.check_alive().await?;
     server.stop().await;
     Ok(())
@@ -45,7 +45,7 @@ async fn newer_protocols_are_negotiated() -> Result<()> {
     let mut wire = Wire::open(server.pg_addr()?).await?;
     let newer = startup(PROTOCOL_3_0 + 7, &[("user", "tarn"), ("_pq_.shiny", "1")]);
     let lines = wire.exchange(&newer).await?;
-    ensure!(lines[0] == "version 3.0 without _pq_.shiny", "{lines:?}");
+    ensure!(lines[0] == "version 3.2 without _pq_.shiny", "{lines:?}");
     ensure!(lines[1] == "auth 0", "{lines:?}");
     wire.check_alive().await?;
     server.stop().await;
@@ -63,14 +63,16 @@ async fn bad_startups_are_answered_and_closed() -> Result<()> {
         (startup(PROTOCOL_3_0, &[("user", "tarn"), ("database", "other")]), "FATAL 3D000"),
         (startup(PROTOCOL_3_0, &[("user", "tarn"), ("replication", "true")]), "FATAL 0A000"),
         (startup(PROTOCOL_3_0, &[("user", "tarn"), ("timezone", "Nowhere")]), "FATAL 22023"),
-        (startup(2 << 16, &[("user", "tarn")]), "FATAL 08P01"),
+        (startup(2 << 16, &[("user", "tarn")]), "FATAL 0A000"),
         (vec![0, 0, 0, 7, 0, 3, 0], "FATAL 08P01"),
         (i32::MAX.to_be_bytes().to_vec(), "FATAL 08P01"),
         (b"GET / HTTP/1.1\r\nHost: tarn\r\n\r\n".to_vec(), "FATAL 08P01"),
     ];
     for (bytes, expected) in cases {
         let mut wire = Wire::open(addr).await?;
-        let lines = wire.exchange(&bytes).await?;
+        let mut lines = wire.exchange(&bytes).await?;
+        // The role is who it says; only then is it told what else is wrong.
+        lines.retain(|line| line != "auth 0");
         ensure!(lines == [expected, "closed"], "{:?}: {lines:?}", String::from_utf8_lossy(&bytes));
     }
     Wire::connect(addr).await?.check_alive().await?;
@@ -256,7 +258,9 @@ async fn text_and_binary_values() -> Result<()> {
         (&[1], &values, &[0, 1]),
     ] {
         let messages = [bind("", "s", formats, values, results), execute.clone()];
-        wire.check(&messages, &["ERROR 08P01", "ready I"]).await?;
+        let lines = wire.exchange(&messages.concat()).await?;
+        let known = ["ERROR 08P01", "ERROR 22023"].contains(&lines[0].as_str());
+        ensure!(known && lines[1..] == ["ready I"], "{lines:?}");
     }
     // Bytes that are no value of the type.
     let short: [Option<&[u8]>; 3] = [Some(&[1]), Some(&float), Some(&[1])];

@@ -70,9 +70,9 @@ async fn cancel_stops_computing() -> Result<()> {
         let mut wire = Wire::connect(addr).await?;
         wire.send(&query(sql)).await?;
         until_running(&server).await?;
-        cancel(addr, (wire.key.0, wire.key.1.wrapping_add(1))).await?;
+        cancel(addr, &(wire.key.0, vec![0; 4])).await?;
         ensure!(!server.shared().running.is_empty(), "a wrong secret has stopped {sql}");
-        cancel(addr, wire.key).await?;
+        cancel(addr, &wire.key).await?;
         let answer = tokio::time::timeout(STOP_LIMIT, wire.until_ready()).await;
         let lines: Vec<_> = answer.context(sql)??.iter().map(|m| m.line()).collect();
         ensure!(lines.ends_with(&["ERROR 57014".to_owned(), "ready I".to_owned()]), "{lines:?}");
@@ -173,7 +173,7 @@ async fn cancel_stops_sending() -> Result<()> {
         let mut wire = Wire::connect_narrow(addr).await?;
         wire.send(&bytes).await?;
         standing_still(&observer).await.context(protocol)?;
-        cancel(addr, wire.key).await?;
+        cancel(addr, &wire.key).await?;
         // The query ends although the client still does not read.
         server.until_quiet(STOP_LIMIT).await.context(protocol)?;
         check_error_after_rows(&mut wire, "57014").await.context(protocol)?;
@@ -228,9 +228,9 @@ async fn cancel_of_an_idle_session_does_nothing() -> Result<()> {
     let server = server().await?;
     let addr = server.pg_addr()?;
     let mut wire = Wire::connect(addr).await?;
-    cancel(addr, wire.key).await?;
+    cancel(addr, &wire.key).await?;
     wire.check_alive().await?;
-    cancel(addr, (i32::MAX, 0)).await?;
+    cancel(addr, &(i32::MAX, vec![0; 4])).await?;
     wire.check_alive().await?;
     server.stop().await;
     Ok(())

@@ -51,7 +51,12 @@ impl Message {
             b'R' => format!("auth {}", body.int()),
             b'C' => format!("done {}", body.text()),
             b'Z' => format!("ready {}", char::from(self.body[0])),
-            b'K' => "key".to_owned(),
+            b'K' => format!("key of {} bytes", self.body.len() - 4),
+            b'G' => format!("copy in {}", body.copy_formats()),
+            b'H' => format!("copy out {}", body.copy_formats()),
+            b'd' => format!("data {}", printable(&self.body)),
+            b'c' => "data end".to_owned(),
+            b'A' => format!("notification {}", Reader(&self.body[4..]).text()),
             b'S' => format!("status {}={}", body.text(), body.text()),
             b'E' | b'N' => format!("{} {}", self.field(b'V'), self.field(b'C')),
             b't' => {
@@ -124,10 +129,23 @@ impl Reader<'_> {
         let Ok(length) = usize::try_from(self.int()) else { return "NULL".to_owned() };
         let (value, rest) = self.0.split_at(length);
         self.0 = rest;
-        match std::str::from_utf8(value) {
-            Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
-            _ => format!("x{}", value.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        printable(value)
+    }
+
+    /// The format of a COPY and of its columns.
+    fn copy_formats(&mut self) -> String {
+        let [whole] = self.take();
+        let columns: Vec<_> = (0..self.short()).map(|_| self.short().to_string()).collect();
+        format!("{whole}: {}", columns.join(","))
+    }
+}
+
+fn printable(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) if !text.trim_end_matches('\n').chars().any(char::is_control) => {
+            text.replace('\n', "\\n")
         }
+        _ => format!("x{}", value.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
     }
 }
 
@@ -137,7 +155,7 @@ pub struct Wire {
     pub stream: TcpStream,
     input: Vec<u8>,
     /// The session's number and secret, for [`cancel`].
-    pub key: (i32, i32),
+    pub key: (i32, Vec<u8>),
     /// What ParameterStatus has said at the start.
     pub parameters: BTreeMap<String, String>,
 }
@@ -149,7 +167,7 @@ impl Wire {
     }
 
     fn of(stream: TcpStream) -> Self {
-        Self { stream, input: Vec::new(), key: (0, 0), parameters: BTreeMap::new() }
+        Self { stream, input: Vec::new(), key: (0, vec![]), parameters: BTreeMap::new() }
     }
 
     /// Connects as `tarn` and waits for the first ReadyForQuery.
@@ -173,7 +191,6 @@ impl Wire {
         for message in self.until_ready().await? {
             let mut body = Reader(&message.body);
             match message.kind {
-                b'K' => self.key = (body.int(), body.int()),
                 b'S' => {
                     self.parameters.insert(body.text(), body.text());
                 }
@@ -206,6 +223,10 @@ impl Wire {
                 if self.input.len() >= total {
                     let message = Message { kind: head[0], body: self.input[5..total].to_vec() };
                     self.input.drain(..total);
+                    if message.kind == b'K' {
+                        let mut body = Reader(&message.body);
+                        self.key = (body.int(), body.0.to_vec());
+                    }
                     return Ok(Some(message));
                 }
             }
@@ -263,13 +284,10 @@ impl Wire {
 }
 
 /// Sends a cancel request and waits until the server has taken it.
-pub async fn cancel(addr: SocketAddr, (pid, secret): (i32, i32)) -> Result<()> {
+pub async fn cancel(addr: SocketAddr, (pid, secret): &(i32, Vec<u8>)) -> Result<()> {
     let mut wire = Wire::open(addr).await?;
-    let mut packet = Vec::new();
-    for number in [16, 80_877_102, pid, secret] {
-        packet.extend(i32::to_be_bytes(number));
-    }
-    wire.send(&packet).await?;
+    let body = [&80_877_102_i32.to_be_bytes()[..], &pid.to_be_bytes(), secret].concat();
+    wire.send(&packet(&body)).await?;
     ensure!(wire.next().await?.is_none(), "a cancel request is not answered");
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! - [`harness`] starts servers, makes demo data once per machine and finds the
 //!   programs that client suites drive.
+//! - [`differential`] compares answers with those of PostgreSQL.
+//! - [`fuzz`] feeds decoders with what no client sends.
 //! - [`bench`] is everything the `bench` binary does.
 //!
 //! The tests themselves are in `tests/it`, the programs they drive in `tests/clients`.
@@ -11,4 +13,6 @@
 )]
 
 pub mod bench;
+pub mod differential;
+pub mod fuzz;
 pub mod harness;

@@ -35,7 +35,7 @@ async fn rows_come_back_and_small_batches_are_merged() {
         assert_eq!(table.append(row(Some(id))).unwrap(), 1);
     }
     assert!(table.rows().batches().len() < 24, "{}", table.rows().batches().len());
-    assert_eq!((table.n_rows(), table.rows().generation()), (1000, 1000));
+    assert_eq!(table.n_rows(), 1000);
     assert!(count_and_sum(&table).await.contains("499500"));
 }
 
@@ -45,7 +45,7 @@ async fn pinned_rows_stay() {
     table.append(row(Some(1))).unwrap();
     let before = table.rows();
     let pinned = Arc::clone(&table).pin(Travel::Latest).await.unwrap();
-    assert_eq!(pinned.version, TableVersion::Number(1));
+    assert_eq!(pinned.version, TableVersion::Number(before.generation()));
     table.replace(row(Some(7)), before.generation()).unwrap();
     assert_eq!(pinned.provider.statistics().unwrap().num_rows, Precision::Exact(1));
     assert!(count_and_sum(&table).await.contains("| 7 "));

@@ -200,3 +200,15 @@ pub fn function_by_name(name: &str) -> impl Iterator<Item = &'static FunctionRow
 pub fn function_by_oid(oid: u32) -> Option<&'static FunctionRow> {
     FUNCTIONS.list.get(*FUNCTIONS.by_oid.get(&oid)?)
 }
+
+/// Lists of texts as an array; `None` for NULL.
+pub(crate) fn text_lists<'a>(rows: impl Iterator<Item = Option<&'a [&'a str]>>) -> ArrayRef {
+    let mut lists = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
+    for row in rows {
+        match row {
+            Some(texts) => lists.append_value(texts.iter().map(Some)),
+            None => lists.append_null(),
+        }
+    }
+    Arc::new(lists.finish())
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, SchemaRef, TimeUnit};
 
 use crate::entry::{TableEntry, TableKind, columns_of};
-use crate::pg_type::FIELD_PG_TYPE;
+use crate::pg_type::{FIELD_PG_TYPE, FIELD_PG_TYPMOD};
 
 /// A relation that the server answers itself.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ impl Definitions {
                 n_rows_estimate: None,
                 view_definition: None,
                 comment: None,
+                details: crate::memory::TableDetails::default(),
             })
         };
         self.iter().map(entry).collect()
@@ -82,6 +83,14 @@ fn parse_line(line: &'static str) -> Option<Definition> {
 
 /// A column of a PostgreSQL type; the metadata names the type where Arrow has none of its own.
 pub(crate) fn field(column: &str, type_name: &str, nullable: bool) -> Field {
+    if let Some((type_name, length)) = type_name.split_once('(') {
+        // `varchar(3)`: the modifier counts the length word of the stored value too.
+        let length: i32 = length.trim_end_matches(')').parse().unwrap_or_default();
+        let field = field(column, type_name, nullable);
+        let mut metadata = field.metadata().clone();
+        metadata.insert(FIELD_PG_TYPMOD.to_owned(), (length + 4).to_string());
+        return field.with_metadata(metadata);
+    }
     let data_type = data_type(type_name);
     let field = Field::new(column, data_type, nullable);
     let natural = matches!(

@@ -1,16 +1,13 @@
 //! Relations whose rows only the server knows while it runs.
 //!
-//! [`build`](super::build) answers these without rows, but for `pg_settings`, which then shows the
-//! defaults; the server puts its own batches in their place.
+//! [`build`](super::build) answers these without rows; the server puts its own batches in their
+//! place.
 
-use std::collections::BTreeMap;
-
-use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, ListBuilder, RecordBatch, TimestampMicrosecondArray, UInt32Builder};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
 use super::columns::Columns;
-use super::constant_rows::section;
 use super::definition::PG_CATALOG;
 use super::system::DATABASE_OID;
 use crate::{CatalogError, Result};
@@ -21,71 +18,6 @@ fn columns_of(relation: &'static str, n_rows: usize) -> Result<Columns> {
     let definition = definition
         .ok_or_else(|| CatalogError::Internal { what: format!("no relation {relation}") })?;
     Ok(Columns::new(&definition.schema, n_rows))
-}
-
-/// `pg_settings` from the name, value and description of each setting of the session.
-///
-/// Settings that PostgreSQL has and tarn does not know keep their defaults.
-///
-/// # Errors
-/// `Internal` only.
-pub fn settings(values: &[(String, String, String)]) -> Result<RecordBatch> {
-    let given: BTreeMap<String, _> =
-        values.iter().map(|row| (row.0.to_ascii_lowercase(), row)).collect();
-    let constant = section("pg_settings");
-    let known =
-        |column: &'static str| constant.into_iter().flat_map(move |section| section.texts(column));
-    let names: Vec<&str> = known("name").map(Option::unwrap_or_default).collect();
-    let others: Vec<_> = given
-        .values()
-        .filter(|row| !names.iter().any(|n| n.eq_ignore_ascii_case(&row.0)))
-        .collect();
-    let rows = || names.iter().map(|name| given.get(&name.to_ascii_lowercase()).copied());
-    let n_rows = names.len() + others.len();
-    let more = |text: Option<&'static str>| others.iter().map(move |_| text);
-    let with = |column: &'static str, other| known(column).chain(more(other));
-    let setting: Vec<Option<&str>> = known("setting")
-        .zip(rows())
-        .map(|(default, row)| row.map(|row| row.1.as_str()).or(default))
-        .chain(others.iter().map(|row| Some(row.1.as_str())))
-        .collect();
-    let remark = rows()
-        .map(|row| row.map_or("", |row| row.2.as_str()))
-        .chain(others.iter().map(|row| row.2.as_str()));
-    let mut default: Vec<Option<&str>> = known("setting").collect();
-    default.extend(others.iter().map(|row| Some(row.1.as_str())));
-    // psql's \dconfig lists what differs from the default.
-    let source = setting.iter().zip(&default);
-    let source = source.map(|(now, default)| if now == default { "default" } else { "session" });
-    let name = names.iter().copied().chain(others.iter().map(|row| row.0.as_str()));
-    columns_of("pg_settings", n_rows)?
-        .text("name", name)
-        .text("setting", setting.iter().copied())
-        .text("unit", with("unit", None))
-        .text("category", with("category", Some("Customized Options")))
-        .text("short_desc", remark)
-        .text("context", with("context", Some("user")))
-        .text("vartype", with("vartype", Some("string")))
-        .text("source", source)
-        .text("min_val", with("min_val", None))
-        .text("max_val", with("max_val", None))
-        .text("boot_val", default.iter().copied())
-        .text("reset_val", default.iter().copied())
-        .set("pending_restart", &falses(n_rows))
-        .finish()
-}
-
-fn falses(n_rows: usize) -> ArrayRef {
-    Arc::new(arrow::array::BooleanArray::from(vec![false; n_rows]))
-}
-
-/// What PostgreSQL has for a setting that tarn does not know.
-#[must_use]
-pub fn default_setting(name: &str) -> Option<&'static str> {
-    let section = section("pg_settings")?;
-    let mut rows = section.texts("name").zip(section.texts("setting"));
-    let found = rows.find(|(known, _)| known.is_some_and(|known| known.eq_ignore_ascii_case(name)));
-    found.and_then(|(_, value)| value)
 }
 
 /// A session as `pg_stat_activity` shows it.
@@ -152,31 +84,70 @@ fn instants(values: impl Iterator<Item = Option<DateTime<Utc>>>) -> ArrayRef {
     Arc::new(array.with_timezone("UTC"))
 }
 
-/// `pg_prepared_statements` from name, text and time of each statement of the session.
+/// A prepared statement as `pg_prepared_statements` shows it.
+#[derive(Debug, Clone)]
+pub struct PreparedStatement {
+    /// Its name.
+    pub name: String,
+    /// What the client sent.
+    pub statement: String,
+    /// When.
+    pub prepared_at: DateTime<Utc>,
+    /// The types of its parameters.
+    pub parameter_oids: Vec<u32>,
+    /// Made by PREPARE instead of a Parse message.
+    pub from_sql: bool,
+}
+
+/// `pg_prepared_statements` from the statements of the session.
 ///
 /// # Errors
 /// `Internal` only.
-pub fn prepared_statements(rows: &[(String, String, DateTime<Utc>)]) -> Result<RecordBatch> {
+pub fn prepared_statements(rows: &[PreparedStatement]) -> Result<RecordBatch> {
+    let mut types = ListBuilder::new(UInt32Builder::new());
+    for row in rows {
+        types.append_value(row.parameter_oids.iter().map(|oid| Some(*oid)));
+    }
     columns_of("pg_prepared_statements", rows.len())?
-        .text("name", rows.iter().map(|row| row.0.as_str()))
-        .text("statement", rows.iter().map(|row| row.1.as_str()))
-        .set("prepare_time", &instants(rows.iter().map(|row| Some(row.2))))
-        .set("from_sql", &falses(rows.len()))
+        .text("name", rows.iter().map(|row| row.name.as_str()))
+        .text("statement", rows.iter().map(|row| row.statement.as_str()))
+        .set("prepare_time", &instants(rows.iter().map(|row| Some(row.prepared_at))))
+        .set("parameter_types", &(Arc::new(types.finish()) as ArrayRef))
+        .bool("from_sql", rows.iter().map(|row| row.from_sql))
+        .all_int("generic_plans", 0)
+        .all_int("custom_plans", 0)
         .finish()
 }
 
-/// `pg_cursors` from name, text and time of each open cursor of the session.
+/// A cursor as `pg_cursors` shows it.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    /// Its name.
+    pub name: String,
+    /// The statement that made it.
+    pub statement: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// Lives longer than the transaction.
+    pub holdable: bool,
+    /// Declared BINARY.
+    pub binary: bool,
+    /// May go backwards.
+    pub scrollable: bool,
+}
+
+/// `pg_cursors` from the open cursors of the session.
 ///
 /// # Errors
 /// `Internal` only.
-pub fn cursors(rows: &[(String, String, DateTime<Utc>)]) -> Result<RecordBatch> {
+pub fn cursors(rows: &[Cursor]) -> Result<RecordBatch> {
     columns_of("pg_cursors", rows.len())?
-        .text("name", rows.iter().map(|row| row.0.as_str()))
-        .text("statement", rows.iter().map(|row| row.1.as_str()))
-        .set("is_holdable", &falses(rows.len()))
-        .set("is_binary", &falses(rows.len()))
-        .set("is_scrollable", &falses(rows.len()))
-        .set("creation_time", &instants(rows.iter().map(|row| Some(row.2))))
+        .text("name", rows.iter().map(|row| row.name.as_str()))
+        .text("statement", rows.iter().map(|row| row.statement.as_str()))
+        .bool("is_holdable", rows.iter().map(|row| row.holdable))
+        .bool("is_binary", rows.iter().map(|row| row.binary))
+        .bool("is_scrollable", rows.iter().map(|row| row.scrollable))
+        .set("creation_time", &instants(rows.iter().map(|row| Some(row.created_at))))
         .finish()
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::definition::{Definition, Definitions, INFORMATION_SCHEMA, PG_CATALOG};
 use crate::entry::{CatalogSnapshot, ColumnEntry, TableEntry, TableKind};
-use crate::pg_type::{PgType, pg_type_of, pg_type_of_data_type};
+use crate::pg_type::{PgType, pg_type_of};
 
 /// The schema of tables that PostgreSQL moves long values to; always empty here.
 pub(crate) const PG_TOAST: (u32, &str) = (99, "pg_toast");
@@ -19,6 +19,8 @@ pub(crate) struct Column<'a> {
     pub(crate) number: i64,
     pub(crate) pg_type: PgType,
     pub(crate) nullable: bool,
+    /// The SQL text of the default.
+    pub(crate) default: Option<&'a str>,
 }
 
 /// A relation and the schema that it is in.
@@ -56,12 +58,15 @@ impl<'a> Relation<'a> {
             ColumnSource::System(columns) => (columns, [].as_slice()),
             ColumnSource::Snapshot(columns) => ([].as_slice(), columns),
         };
-        let snapshot = snapshot.iter().zip(1..).map(|(column, number)| Column {
-            name: &column.name,
-            number,
-            pg_type: pg_type_of_data_type(&column.data_type),
-            nullable: column.nullable,
-        });
+        let entry = self.entry;
+        let snapshot =
+            snapshot.iter().enumerate().zip(1..).map(move |((at, column), number)| Column {
+                default: entry.and_then(|entry| entry.details.default_of(at)),
+                name: &column.name,
+                number,
+                pg_type: column.pg_type,
+                nullable: column.nullable,
+            });
         system.iter().cloned().chain(snapshot)
     }
 
@@ -140,6 +145,7 @@ fn column_lists(definitions: &'static Definitions) -> SystemColumns {
             number,
             pg_type: pg_type_of(field),
             nullable: field.is_nullable(),
+            default: None,
         });
         (definition, columns.collect())
     };

@@ -3,10 +3,25 @@
 use arrow::array::RecordBatch;
 
 use super::columns::Columns;
-use super::objects::{Relation, owner, relations};
-use crate::Result;
+use super::constraints::{BTREE, keys};
+use super::objects::{Column, Relation, owner, relations};
 use crate::entry::CatalogSnapshot;
 use crate::pg_type::{TypeInfo, type_info};
+use crate::{CatalogError, Result};
+
+/// What the number of a relation's row type has more than that of the relation, whose highest bit
+/// is never set.
+pub const COMPOSITE_FLAG: u32 = 0x8000_0000;
+
+/// The number of a relation's row type; system relations have none here.
+fn row_type(relation: &Relation<'_>) -> u32 {
+    if relation.system { 0 } else { relation.oid | COMPOSITE_FLAG }
+}
+
+/// `t` for temporary relations, which live in a schema of their session.
+fn persistence(relation: &Relation<'_>) -> &'static str {
+    if relation.schema.starts_with("pg_temp_") { "t" } else { "p" }
+}
 
 /// The access method of tables, `heap`: psql prints it.
 const HEAP: i64 = 2;
@@ -17,8 +32,38 @@ fn n_rows(relation: &Relation<'_>) -> Option<f32> {
 }
 
 pub(super) fn pg_class(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
+    let tables = class_of_relations(columns)?;
+    let indexes = class_of_indexes(columns)?;
+    let together = arrow::compute::concat_batches(&tables.schema(), [&tables, &indexes]);
+    together.map_err(|error| CatalogError::Internal { what: format!("pg_class: {error}") })
+}
+
+/// The index that each declared key stands for.
+fn class_of_indexes(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
+    let all = keys(columns.snapshot);
+    let each = || all.iter();
+    columns
+        .of(all.len())
+        .oid("oid", each().map(|key| key.oid))
+        .text("relname", each().map(|key| key.key.name.as_str()))
+        .oid("relnamespace", each().map(|key| key.schema_oid))
+        .all_int("relowner", 10)
+        .all_int("relam", BTREE)
+        .oid("relfilenode", each().map(|key| key.oid))
+        .all_text("relpersistence", "p")
+        .all_text("relkind", "i")
+        .int("relnatts", each().map(|key| i64::try_from(key.columns.len()).ok()))
+        .all_true("relispopulated")
+        .all_text("relreplident", "n")
+        .finish()
+}
+
+fn class_of_relations(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
     let all = relations(columns.snapshot);
     let each = || all.iter();
+    let has_key = |relation: &Relation<'_>| {
+        relation.entry.is_some_and(|entry| !entry.details.keys.is_empty())
+    };
     let tuples = each().map(|relation| n_rows(relation).unwrap_or(-1.0));
     let tuples = arrow::array::Float32Array::from_iter_values(tuples);
     columns
@@ -26,11 +71,15 @@ pub(super) fn pg_class(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .oid("oid", each().map(|relation| relation.oid))
         .text("relname", each().map(|relation| relation.name))
         .oid("relnamespace", each().map(|relation| relation.schema_oid))
+        .oid("reltype", each().map(row_type))
         .all_int("relowner", 10)
         .int("relam", each().map(|relation| if relation.is_view() { 0 } else { HEAP }))
         .oid("relfilenode", each().map(|r| if r.is_view() { 0 } else { r.oid }))
+        // There are no pages: where there are, DuckDB reads ranges of `ctid` side by side.
+        .int("relpages", each().map(|_| 0))
+        .bool("relhasindex", each().map(has_key))
         .set("reltuples", &(std::sync::Arc::new(tuples) as arrow::array::ArrayRef))
-        .all_text("relpersistence", "p")
+        .text("relpersistence", each().map(persistence))
         .text("relkind", each().map(|relation| relation.kind))
         .int("relnatts", each().map(|relation| i64::try_from(relation.n_columns()).ok()))
         .bool("relhasrules", each().map(Relation::is_view))
@@ -49,6 +98,17 @@ pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
             (relation.oid, column, info)
         }));
     }
+    let keys = keys(columns.snapshot);
+    for key in &keys {
+        for (number, name) in (1..).zip(&key.key.columns) {
+            let Some(found) = key.entry.columns.iter().find(|column| column.name == *name) else {
+                continue;
+            };
+            let (pg_type, nullable, default) = (found.pg_type, true, None);
+            let column = Column { name, number, pg_type, nullable, default };
+            all.push((key.oid, column, type_info(pg_type.oid)));
+        }
+    }
     let each = || all.iter();
     let types = || each().map(|(_, _, info)| *info);
     columns
@@ -66,6 +126,7 @@ pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .text("attalign", types().map(|info| letter(info.map(|info| info.align))))
         .text("attstorage", types().map(|info| letter(info.map(|info| info.storage))))
         .bool("attnotnull", each().map(|(_, column, _)| !column.nullable))
+        .bool("atthasdef", each().map(|(_, column, _)| column.default.is_some()))
         .all_true("attislocal")
         .int("attcollation", types().map(|info| info.map_or(0, |info| i64::from(info.collation()))))
         .finish()
@@ -97,7 +158,10 @@ pub(super) fn pg_tables(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .text("schemaname", all.iter().map(|relation| relation.schema))
         .text("tablename", all.iter().map(|relation| relation.name))
         .all_text("tableowner", owner)
-        .set("hasindexes", &falses(all.len()))
+        .bool(
+            "hasindexes",
+            all.iter().map(|r| r.entry.is_some_and(|entry| !entry.details.keys.is_empty())),
+        )
         .set("hasrules", &falses(all.len()))
         .set("hastriggers", &falses(all.len()))
         .set("rowsecurity", &falses(all.len()))

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::constant_rows::section;
 use super::definition::PG_CATALOG;
 use super::relations::{self, ColumnsOf};
-use super::{live, server_objects, type_rows};
+use super::{constraints, server_objects, settings, type_rows};
 use crate::Result;
 use crate::entry::{CatalogSnapshot, TableEntry};
 
@@ -38,6 +38,10 @@ pub fn system_entries() -> Vec<Arc<TableEntry>> {
 /// `Internal` only.
 #[must_use]
 pub fn build(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBatch>> {
+    snapshot.derived.batch("pg_catalog", name, || build_anew(name, snapshot))
+}
+
+fn build_anew(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBatch>> {
     let definition = PG_CATALOG.get(name)?;
     let columns = ColumnsOf { name, definition, snapshot };
     Some(match name {
@@ -58,7 +62,11 @@ pub fn build(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBatc
         "pg_user" | "pg_shadow" => server_objects::users(columns),
         "pg_description" => server_objects::pg_description(columns),
         "pg_type" => type_rows::pg_type(columns),
-        "pg_settings" => live::settings(&[]),
+        "pg_constraint" => constraints::pg_constraint(columns),
+        "pg_index" => constraints::pg_index(columns),
+        "pg_indexes" => constraints::pg_indexes(columns),
+        "pg_attrdef" => constraints::pg_attrdef(columns),
+        "pg_settings" => settings::settings(&[]),
         "pg_proc" => pg_proc(columns),
         _ => match section(name) {
             Some(section) => section.build(name),

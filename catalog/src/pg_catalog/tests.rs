@@ -4,10 +4,12 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int16Type, UInt32Type};
 
 use crate::entry::{CatalogSnapshot, ColumnEntry, RoleEntry, SchemaEntry, TableEntry, TableKind};
+use crate::pg_catalog::settings::{SettingValue, settings};
 use crate::{information_schema, pg_catalog};
 
 fn column(name: &str, data_type: DataType, nullable: bool) -> ColumnEntry {
-    ColumnEntry { name: name.to_owned(), data_type, nullable }
+    let pg_type = crate::pg_type::pg_type_of_data_type(&data_type);
+    ColumnEntry { name: name.to_owned(), data_type, pg_type, nullable }
 }
 
 fn sample() -> CatalogSnapshot {
@@ -24,6 +26,7 @@ fn sample() -> CatalogSnapshot {
             n_rows_estimate: Some(150),
             view_definition: (kind == TableKind::View).then(|| "SELECT 1".to_owned()),
             comment: (kind == TableKind::Table).then(|| "delta at /orders".to_owned()),
+            details: crate::memory::TableDetails::default(),
         })
     };
     let schema = |oid, name: &str, tables| SchemaEntry { oid, name: name.to_owned(), tables };
@@ -41,6 +44,7 @@ fn sample() -> CatalogSnapshot {
                 ],
             ),
         ],
+        derived: crate::entry::Derived::default(),
         roles: vec![RoleEntry { oid: 10, name: "tarn".to_owned(), superuser: true }],
     }
 }
@@ -172,14 +176,21 @@ fn information_schema_speaks_the_standard() {
 
 #[test]
 fn settings_show_the_session_over_the_defaults() {
-    let row = |name: &str, value: &str| (name.to_owned(), value.to_owned(), "words".to_owned());
-    let batch = pg_catalog::live::settings(&[
-        row("timezone", "Europe/Berlin"),
-        row("tarn.batch_rows", "1"),
+    let row = |name: &str, value: &str, reset: &str| SettingValue {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        reset: reset.to_owned(),
+        description: "words".to_owned(),
+    };
+    let batch = settings(&[
+        row("timezone", "Europe/Berlin", "UTC"),
+        row("statement_timeout", "5s", "0"),
+        row("tarn.batch_rows", "1", "8192"),
     ])
     .expect("builds");
     assert_eq!(lookup(&batch, "name", "TimeZone", "setting"), ["Europe/Berlin"]);
     assert_eq!(lookup(&batch, "name", "TimeZone", "source"), ["session"]);
+    assert_eq!(lookup(&batch, "name", "statement_timeout", "setting"), ["5000"]);
     assert_eq!(lookup(&batch, "name", "tarn.batch_rows", "setting"), ["1"]);
     assert_eq!(lookup(&batch, "name", "max_index_keys", "setting"), ["32"]);
 }

@@ -12,7 +12,9 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 
 use crate::functions::numeric::checked::checked;
+use crate::functions::numeric::math::pin;
 use crate::functions::numeric::round::rounding_cast;
+use crate::functions::numeric::to_numeric::numeric_cast;
 use crate::functions::similar_to::similar_to;
 
 /// Replaces operators and casts that DataFusion evaluates otherwise than PostgreSQL.
@@ -51,7 +53,8 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::BinaryExpr(binary) => rewrite_binary(binary, schema),
         Expr::Cast(cast) => {
             let from = cast.expr.get_type(schema)?;
-            match rounding_cast(&from, cast.field.data_type()) {
+            let to = cast.field.data_type();
+            match rounding_cast(&from, to).or_else(|| numeric_cast(&from, to)) {
                 Some(function) => Ok(call(function, vec![*cast.expr])),
                 None => Ok(Transformed::no(Expr::Cast(cast))),
             }
@@ -59,12 +62,19 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Negative(inner) => {
             let data_type = inner.get_type(schema)?;
             match checked(Operator::Minus, &data_type) {
-                Some(function) if !matches!(*inner, Expr::Literal(..)) => {
+                Some(function)
+                    if data_type.is_integer() && !matches!(*inner, Expr::Literal(..)) =>
+                {
                     let zero = Expr::Literal(ScalarValue::new_zero(&data_type)?, None);
                     Ok(call(function, vec![zero, *inner]))
                 }
                 _ => Ok(Transformed::no(Expr::Negative(inner))),
             }
+        }
+        Expr::ScalarFunction(call) => {
+            let (call, pinned) = pin(call, schema)?;
+            let expr = Expr::ScalarFunction(call);
+            Ok(if pinned { Transformed::yes(expr) } else { Transformed::no(expr) })
         }
         Expr::SimilarTo(like) => Ok(similar_to(like)),
         expr => Ok(Transformed::no(expr)),

@@ -12,5 +12,16 @@
 //! what changes a result's type ([`crate::functions::numeric::planner`]).
 
 mod arithmetic;
+mod casts;
+mod intervals;
+mod strict;
+mod temporal;
+mod unknowns;
 
 pub use arithmetic::PostgresArithmetic;
+pub use casts::PostgresCasts;
+pub use intervals::IntervalOrder;
+pub use strict::StrictTypes;
+pub(crate) use strict::name_of_type;
+pub use temporal::TemporalCasts;
+pub use unknowns::UnknownLiterals;

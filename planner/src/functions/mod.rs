@@ -1,22 +1,32 @@
 //! Functions that DataFusion lacks or that PostgreSQL defines otherwise, one file each.
 
+pub(crate) mod array;
 pub mod array_literal;
-mod datetime;
+pub(crate) mod choice;
+pub(crate) mod convert;
+pub(crate) mod datetime;
 pub(crate) mod fault;
+pub(crate) mod frame;
 mod is_member;
+pub(crate) mod json;
+pub(crate) mod missing;
 pub mod numeric;
 pub mod pg_catalog;
+pub(crate) mod regexp;
+mod series;
+pub(crate) mod series_table;
 mod signed;
 pub(crate) mod similar_to;
-mod single_element;
 mod single_value;
+mod statistics;
+pub(crate) mod text;
+mod uuid;
 
 use std::sync::Arc;
 
 use datafusion::catalog::TableFunction;
-use datafusion::functions::{math, unicode};
+use datafusion::functions::unicode;
 use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
-use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 /// The scalar functions to add to DataFusion's.
@@ -24,11 +34,17 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let mut functions = pg_catalog::scalar_functions();
     functions.push(Arc::new(ScalarUDF::from(is_member::IsMember::new())));
-    functions.push(Arc::new(ScalarUDF::from(single_element::SingleElement::new())));
     functions.extend(numeric::functions());
     functions.extend(datetime::functions());
+    functions.extend(regexp::all());
+    functions.extend(text::functions());
     functions.extend(signed::scalar_functions());
     functions.extend(aliases());
+    functions.extend(array::functions());
+    functions.extend(choice::functions());
+    functions.push(uuid::random());
+    functions.extend(json::functions());
+    functions.extend(series::functions());
     functions.push(Arc::clone(&similar_to::SIMILAR_TO));
     functions
 }
@@ -37,19 +53,28 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 #[must_use]
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     let mut functions = numeric::aggregates::functions();
-    functions.push(Arc::new(AggregateUDF::from(single_value::SingleValue::new())));
+    functions.extend(json::aggregates());
+    functions.push(single_value());
     functions.push(Arc::new(bool_and_udaf().as_ref().clone().with_aliases(["every"])));
-    functions.push(Arc::new(var_samp_udaf().as_ref().clone().with_aliases(["variance"])));
+    functions.extend(statistics::functions());
     functions
+}
+
+/// Whether a function is a relation that the engine makes as it is read.
+pub(crate) fn is_table_function(name: &str) -> bool {
+    table_functions().iter().any(|function| function.name() == name)
+}
+
+/// The aggregate that fails for a second row.
+pub(crate) fn single_value() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::from(single_value::SingleValue::new()))
 }
 
 /// DataFusion's functions under PostgreSQL's other names.
 fn aliases() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Arc::new(math::ceil().as_ref().clone().with_aliases(["ceiling"])),
         // What a cast to `varchar(n)` becomes.
         Arc::new(unicode::left().as_ref().clone().with_aliases(["varchar_cut"])),
-        Arc::new(math::signum().as_ref().clone().with_aliases(["sign"])),
     ]
 }
 
@@ -62,5 +87,7 @@ pub fn window_functions() -> Vec<Arc<WindowUDF>> {
 /// The functions that stand in FROM, to add to DataFusion's.
 #[must_use]
 pub fn table_functions() -> Vec<Arc<TableFunction>> {
-    pg_catalog::table_functions()
+    let mut functions = pg_catalog::table_functions();
+    functions.push(series_table::function());
+    functions
 }

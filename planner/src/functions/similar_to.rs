@@ -107,13 +107,45 @@ fn compile(pattern: &str, escape: Option<char>) -> Result<Regex> {
     })
 }
 
+/// The pattern of `substring(text SIMILAR pattern ESCAPE escape)`: the part between two marks, such
+/// as `#"`, is the group `part`, and what is before it is as short as can be.
+pub(crate) fn substring_pattern(pattern: &str, escape: &str) -> Result<Regex> {
+    let mut letters = escape.chars();
+    let (Some(letter), None) = (letters.next(), letters.next()) else {
+        return Err(fault("22025", "invalid escape string"));
+    };
+    let mark = format!("{letter}\"");
+    let parts: Vec<&str> = pattern.split(mark.as_str()).collect();
+    let inner = |part: &str| -> Result<String> {
+        let whole = translate(part, Some(letter))?;
+        let inner = whole.strip_prefix(START).and_then(|rest| rest.strip_suffix(END));
+        Ok(inner.unwrap_or_default().to_owned())
+    };
+    let regex = match parts.as_slice() {
+        [whole] => translate(whole, Some(letter))?,
+        [before, part, after] => {
+            let before = inner(before)?.replace(".*", ".*?");
+            format!("(?s)^(?:{before})(?P<part>{})(?:{})$", inner(part)?, inner(after)?)
+        }
+        _ => {
+            let message = "SQL regular expression may not contain more than two escape-double-quote \
+                           separators";
+            return Err(fault("2200C", message));
+        }
+    };
+    Regex::new(&regex).map_err(|_| fault("2201B", "invalid regular expression"))
+}
+
+const START: &str = "(?s)^(?:";
+const END: &str = ")$";
+
 /// The pattern as a regular expression that matches the whole text.
 ///
 /// `%` and `_` are any text and any character; `| * + ? {n,m} ( ) [ ]` mean what they mean in
 /// regular expressions; `. ^ $` are themselves.
 fn translate(pattern: &str, escape: Option<char>) -> Result<String> {
     let mut regex = String::with_capacity(pattern.len() + 12);
-    regex.push_str("(?s)^(?:");
+    regex.push_str(START);
     let mut in_brackets = false;
     let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {
@@ -168,7 +200,7 @@ fn translate(pattern: &str, escape: Option<char>) -> Result<String> {
             }
         }
     }
-    regex.push_str(")$");
+    regex.push_str(END);
     Ok(regex)
 }
 

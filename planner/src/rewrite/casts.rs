@@ -1,13 +1,13 @@
 //! Casts to PostgreSQL's catalog types, qualified functions and operators, collations.
 
 use sqlparser::ast::{
-    BinaryOperator, CharacterLength, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, ObjectName, ObjectNamePart, Value,
+    ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, ObjectName, ObjectNamePart, Value,
 };
 
 use super::call;
-use crate::functions::array_literal;
+use crate::functions::array::{ALL, ANY};
 use crate::statement::fold;
+use crate::types::operators::{DISTINCT, NOT_DISTINCT};
 
 /// Rewrites one expression after its children.
 pub(super) fn rewrite(expr: &mut Expr) {
@@ -17,26 +17,31 @@ pub(super) fn rewrite(expr: &mut Expr) {
         Expr::BinaryOp { op, .. } => rewrite_operator(op),
         Expr::AnyOp { compare_op, right, .. } | Expr::AllOp { compare_op, right, .. } => {
             rewrite_operator(compare_op);
-            rewrite_array_literal(right);
+            if !matches!(right.as_ref(), Expr::Subquery(_)) {
+                *expr = quantified(expr);
+            }
+        }
+        Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+            let (left, right) = (Box::new(take(left)), Box::new(take(right)));
+            let op = match expr {
+                Expr::IsDistinctFrom(..) => DISTINCT,
+                _ => NOT_DISTINCT,
+            };
+            let op = BinaryOperator::Custom(op.to_owned());
+            *expr = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
         }
         Expr::Function(function) => {
             unqualify(function);
-            if let Some(replaced) = subscripts(function) {
-                *expr = replaced;
-            }
         }
+        Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } => like_any(expr),
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             rewrite_escape(pattern, escape_char);
         }
         Expr::Cast { expr: inner, data_type, array: false, .. } => {
             if let Some(replaced) = rewrite_cast(inner, data_type) {
                 *expr = replaced;
-            } else if let Some(length) = take_length(data_type) {
-                let length = Expr::value(Value::Number(length.to_string(), false));
-                *expr = call("varchar_cut", vec![take(expr), length]);
             }
         }
-        Expr::TypedString(typed) => pad_timestamp(&mut typed.value.value, &typed.data_type),
         Expr::InList { expr: tested, list, negated } => {
             if let Some(expanded) = expand_in_list(tested, list, *negated) {
                 *expr = expanded;
@@ -70,43 +75,8 @@ fn expand_in_list(tested: &Expr, list: &[Expr], negated: bool) -> Option<Expr> {
     })
 }
 
-/// Adds the seconds that the engine's parser insists on: `2024-01-01 12:00`.
-fn pad_timestamp(value: &mut Value, data_type: &DataType) {
-    let (DataType::Timestamp(..), Value::SingleQuotedString(text)) = (data_type, value) else {
-        return;
-    };
-    let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let is = |at: usize, what: &[u8]| bytes.get(at).is_some_and(|byte| what.contains(byte));
-    let minutes =
-        is(4, b"-") && is(7, b"-") && is(10, b" T") && is(13, b":") && digit(14) && digit(15);
-    if minutes && !is(16, b":") && text.is_char_boundary(16) {
-        text.insert_str(16, ":00");
-    }
-}
-
 fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::Identifier(sqlparser::ast::Ident::new("")))
-}
-
-/// Takes n from `varchar(n)` and `char(n)`, as the engine does not cut texts.
-///
-/// A `char(n)` is not filled with blanks: PostgreSQL ignores them in nearly all it does.
-fn take_length(data_type: &mut DataType) -> Option<u64> {
-    let length = match data_type {
-        DataType::Varchar(length)
-        | DataType::CharacterVarying(length)
-        | DataType::CharVarying(length) => length.take()?,
-        DataType::Char(length) | DataType::Character(length) => {
-            let Some(length) = length.take() else { return Some(1) };
-            length
-        }
-        _ => return None,
-    };
-    match length {
-        CharacterLength::IntegerLength { length, .. } => Some(length),
-        CharacterLength::Max => None,
-    }
 }
 
 /// `OPERATOR(pg_catalog.~)` is the operator itself.
@@ -150,17 +120,78 @@ fn unqualify(function: &mut Function) {
     }
 }
 
-/// `'{a,b}'` where an array is wanted is `ARRAY['a', 'b']`.
-fn rewrite_array_literal(expr: &mut Expr) {
-    let Expr::Value(value) = expr else { return };
-    let Value::SingleQuotedString(text) = &value.value else { return };
-    let Some(elements) = array_literal::elements(text) else { return };
-    let element = |element: Option<String>| match element {
-        Some(text) => Expr::value(Value::SingleQuotedString(text)),
-        None => Expr::value(Value::Null),
+/// `x = ANY (a)` as an operator that [`crate::functions::array`] plans: it knows the types.
+fn quantified(expr: &mut Expr) -> Expr {
+    let (Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right }) =
+        expr
+    else {
+        return take(expr);
     };
-    let elem = elements.into_iter().map(element).collect();
-    *expr = Expr::Array(sqlparser::ast::Array { elem, named: true });
+    let (left, right) = (Box::new(take(left)), Box::new(take(right)));
+    let op = compare_op.to_string();
+    let quantifier = if matches!(expr, Expr::AnyOp { .. }) { ANY } else { ALL };
+    let op = BinaryOperator::Custom(format!("{quantifier}{op}"));
+    Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }))
+}
+
+/// `x LIKE ANY (a)` is `x ~~ ANY (a)`.
+fn like_any(expr: &mut Expr) {
+    let insensitive = matches!(expr, Expr::ILike { .. });
+    let (Expr::Like { negated, expr: left, pattern, .. }
+    | Expr::ILike { negated, expr: left, pattern, .. }) = expr
+    else {
+        return;
+    };
+    let op = match (*negated, insensitive) {
+        (false, false) => "~~",
+        (true, false) => "!~~",
+        (false, true) => "~~*",
+        (true, true) => "!~~*",
+    };
+    let (left, right) = (Box::new(take(left)), Box::new(take(pattern)));
+    let op = BinaryOperator::Custom(format!("{ANY}{op}"));
+    *expr = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
+}
+
+/// Gives an array type as many dimensions as the literal has that is cast to it: in PostgreSQL
+/// they belong to the value, in the engine to the type.
+fn nest(inner: &Expr, data_type: &mut DataType) {
+    let depth = match inner {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => literal_depth(text),
+            _ => return,
+        },
+        Expr::Array(array) => array_depth(array),
+        _ => return,
+    };
+    let mut element = data_type.clone();
+    while let DataType::Array(
+        ArrayElemTypeDef::SquareBracket(inner, _) | ArrayElemTypeDef::AngleBracket(inner),
+    ) = element
+    {
+        element = *inner;
+    }
+    *data_type = (0..depth.max(1)).fold(element, |element, _| {
+        DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(element), None))
+    });
+}
+
+/// How many braces a text begins with, behind its bounds.
+fn literal_depth(text: &str) -> usize {
+    let text = text.trim_start();
+    let text = match text.split_once('=') {
+        Some((bounds, rest)) if bounds.starts_with('[') => rest.trim_start(),
+        _ => text,
+    };
+    text.chars().filter(|c| !c.is_whitespace()).take_while(|c| *c == '{').count()
+}
+
+fn array_depth(array: &sqlparser::ast::Array) -> usize {
+    let inner = array.elem.iter().find_map(|element| match element {
+        Expr::Array(inner) => Some(array_depth(inner)),
+        _ => None,
+    });
+    1 + inner.unwrap_or(0)
 }
 
 /// `LIKE p ESCAPE '/'` is `LIKE like_escape(p, '/')`, as the engine knows the backslash only.
@@ -174,61 +205,26 @@ fn rewrite_escape<T: std::fmt::Display>(pattern: &mut Expr, escape_char: &mut Op
     }
 }
 
-/// `generate_subscripts(a, n)` in a SELECT list is `unnest(generate_series(1, array_upper(a, n)))`.
-fn subscripts(function: &Function) -> Option<Expr> {
-    let [name] = function.name.0.as_slice() else { return None };
-    if fold(name.as_ident()?) != "generate_subscripts" {
-        return None;
-    }
-    let FunctionArguments::List(list) = &function.args else { return None };
-    let args = list.args.iter().map(|arg| match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-        _ => None,
-    });
-    let upper = call("array_upper", args.collect::<Option<Vec<_>>>()?);
-    let one = Expr::value(Value::Number("1".to_owned(), false));
-    Some(call("unnest", vec![call("generate_series", vec![one, upper])]))
-}
-
 fn rewrite_cast(inner: &mut Expr, data_type: &mut DataType) -> Option<Expr> {
-    if let Expr::Value(literal) = inner {
-        pad_timestamp(&mut literal.value, data_type);
-    }
-    if let DataType::Array(element) = data_type {
-        if let sqlparser::ast::ArrayElemTypeDef::SquareBracket(inner_type, _) = element
-            && let Some(plain) = plain_type(inner_type)
-        {
-            **inner_type = plain;
+    if let DataType::Array(_) = data_type {
+        if matches!(inner, Expr::Array(array) if array.elem.is_empty()) {
+            *inner = Expr::value(Value::SingleQuotedString("{}".to_owned()));
         }
-        rewrite_array_literal(inner);
+        nest(inner, data_type);
         return None;
     }
     let name = catalog_type_name(data_type)?;
-    // A parameter holds a name too: who has the number would not ask for the cast.
-    let literal = matches!(inner, Expr::Value(value)
-        if matches!(value.value, Value::SingleQuotedString(_) | Value::Placeholder(_)));
-    let function = match (name.as_str(), literal) {
-        ("regclass", true) => "to_regclass_oid",
-        ("regclass", false) => "regclass_out",
-        ("regtype", true) => "to_regtype_oid",
-        ("regtype", false) => "regtype_out",
-        ("regproc", true) => "to_regproc_oid",
-        ("regproc", false) => "regproc_out",
-        ("regprocedure", true) => "to_regprocedure_oid",
-        ("regprocedure", false) => "regprocedure_out",
-        ("regoper", _) => "regoper_out",
-        ("regoperator", _) => "regoperator_out",
-        ("regcollation", _) => "regcollation_out",
-        ("regnamespace", true) => "to_regnamespace_oid",
-        ("regnamespace", false) => "regnamespace_out",
-        ("regrole", true) => "to_regrole_oid",
-        ("regrole", false) => "pg_get_userbyid",
-        _ => {
-            if let Some(plain) = plain_type(data_type) {
-                *data_type = plain;
-            }
-            return None;
-        }
+    let function = match name.as_str() {
+        "regclass" => "to_regclass_oid",
+        "regtype" => "to_regtype_oid",
+        "regproc" => "to_regproc_oid",
+        "regprocedure" => "to_regprocedure_oid",
+        "regoper" => "regoper_out",
+        "regoperator" => "regoperator_out",
+        "regcollation" => "to_regcollation_oid",
+        "regnamespace" => "to_regnamespace_oid",
+        "regrole" => "to_regrole_oid",
+        _ => return None,
     };
     Some(call(function, vec![take(inner)]))
 }
@@ -240,27 +236,4 @@ fn catalog_type_name(data_type: &DataType) -> Option<String> {
         DataType::Custom(name, _) => name.0.last().and_then(|part| part.as_ident()).map(fold),
         _ => None,
     }
-}
-
-/// The engine's type for a PostgreSQL type name; `None` where the name is already one.
-fn plain_type(data_type: &DataType) -> Option<DataType> {
-    let name = catalog_type_name(data_type)?;
-    Some(match name.as_str() {
-        "oid" | "xid" | "cid" => DataType::IntUnsigned(None),
-        "name" | "text" | "cstring" | "unknown" | "json" | "jsonb" | "varchar" | "bpchar"
-        | "char" | "pg_node_tree" | "aclitem" | "citext" => DataType::Text,
-        "int4" | "integer" => DataType::Int(None),
-        "int2" | "smallint" => DataType::SmallInt(None),
-        "int8" | "bigint" => DataType::BigInt(None),
-        "float4" => DataType::Real,
-        "float8" => DataType::DoublePrecision,
-        "bool" | "boolean" => DataType::Boolean,
-        "date" => DataType::Date,
-        "bytea" => DataType::Bytea,
-        "numeric" => DataType::Numeric(sqlparser::ast::ExactNumberInfo::None),
-        "timestamptz" => DataType::Timestamp(None, sqlparser::ast::TimezoneInfo::WithTimeZone),
-        "timestamp" => DataType::Timestamp(None, sqlparser::ast::TimezoneInfo::None),
-        "interval" => DataType::Interval { fields: None, precision: None },
-        _ => return None,
-    })
 }

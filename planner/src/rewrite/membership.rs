@@ -69,6 +69,12 @@ fn value_name(expr: &Expr) -> Option<&'static str> {
 /// Leaves the terms of WHERE as they are and rewrites what is deeper.
 fn as_condition(expr: &mut Expr) {
     compare_with_set(expr);
+    if let Expr::InSubquery { expr: tested, subquery, negated: false } = expr
+        && let Some(exists) = super::rows::member_term(tested, subquery)
+    {
+        *expr = exists;
+        return;
+    }
     match expr {
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
             as_condition(left);
@@ -105,7 +111,7 @@ fn compare_with_set(expr: &mut Expr) {
         *expr = Expr::InSubquery { expr: tested, subquery, negated: all };
     } else {
         let star = SelectItem::Wildcard(sqlparser::ast::WildcardAdditionalOptions::default());
-        **query = *derived(query.clone(), star, None);
+        **query = *derived(query.clone(), star, &[]);
     }
 }
 
@@ -158,11 +164,9 @@ impl Editor for Walker {
             return ControlFlow::Continue(());
         }
         compare_with_set(expr);
+        super::rows::rewrite(expr);
         match expr {
             Expr::InSubquery { expr: tested, subquery, negated } => {
-                if matches!(tested.as_ref(), Expr::Tuple(_)) {
-                    return ControlFlow::Continue(());
-                }
                 let list = collected(subquery);
                 let test = call("is_member", vec![(**tested).clone(), list]);
                 *expr = negate(test, *negated);

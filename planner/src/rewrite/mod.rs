@@ -5,23 +5,30 @@
 //! | `relations` | `t VERSION AS OF 2` | `"t@version 2" AS t`, with a list of what to look up |
 //! | `names` | `SELECT count(*), a, a` | `SELECT count(*) AS count, a, a AS "a\u{1}1"` |
 //! | `casts` | `x::regclass`, `pg_catalog.f(y)`, `a OPERATOR(pg_catalog.=) b` | `regclass_out(x)`, `f(y)`, `a = b` |
-//! | `subqueries` | `(SELECT x FROM t WHERE …)`, `ARRAY(SELECT x …)` | `(SELECT single_value(x) …)`, `(SELECT array_agg(x) …)` |
-//! | `correlation` | `(SELECT x FROM t WHERE t.a < o.a)` | `single_element(array_transform(array_filter(…)))` |
+//! | `subqueries` | `ARRAY(SELECT x …)` | `(SELECT array_agg(x) …)` |
+//! | `joins` | `l JOIN r USING (k)` | the same in parentheses with a mark |
 //! | `membership` | `x IN (SELECT …)` as a value | `is_member(x, (SELECT array_agg(…) …))` |
-//! | `sets` | `ARRAY(SELECT e FROM unnest(a) AS x)` | `array_transform(a, x -> e)` |
+//! | `sets` | `FROM generate_series(1, t.n) AS g` | `FROM LATERAL (SELECT unnest(series(1, t.n)) AS g) AS g` |
 //! | `system_columns` | `t.tableoid` | `to_regclass_oid('t')` |
 //!
 //! Nothing here matches the text of one client's query: each rule is about a construct.
 
 mod casts;
-mod correlation;
+mod checks;
+mod clauses;
 mod joins;
 mod membership;
 mod names;
+mod refused;
 mod relations;
+mod rows;
 mod sets;
 mod subqueries;
 mod system_columns;
+mod times;
+mod values;
+pub(crate) mod whole_rows;
+mod with;
 
 use std::ops::ControlFlow;
 
@@ -31,6 +38,7 @@ pub use names::strip_suffix;
 pub use relations::{Relation, RelationKey, TravelSpec};
 
 use crate::error::{PlannerError, Result};
+use crate::parser::char_offset;
 use crate::walk::{self, Editor};
 
 /// A rewritten statement and the relations that it names.
@@ -42,13 +50,15 @@ pub struct Rewritten {
     pub relations: Vec<Relation>,
 }
 
-/// Applies all rewrites to a copy of `ast`.
+/// Applies all rewrites to a copy of `ast`, which was parsed from `source`.
 ///
 /// # Errors
 /// `Unsupported` for clauses that the planner below would ignore.
-pub fn rewrite(ast: &Ast) -> Result<Rewritten> {
+pub fn rewrite(ast: &Ast, source: &str) -> Result<Rewritten> {
     let mut ast = ast.clone();
-    let mut rewriter = Rewriter::default();
+    let relations = relations::Collector::default();
+    let mut rewriter =
+        Rewriter { source, relations, n_marks: 0, scopes: with::Scopes::default(), error: None };
     // Whether the walk ended early is known from the error it left.
     let _ = walk::edit_statement(&mut ast, &mut rewriter);
     match rewriter.error {
@@ -57,13 +67,17 @@ pub fn rewrite(ast: &Ast) -> Result<Rewritten> {
     }
 }
 
-#[derive(Default)]
-struct Rewriter {
+struct Rewriter<'a> {
+    /// The text, for positions in errors.
+    source: &'a str,
     relations: relations::Collector,
+    /// Joins that were marked so far, to tell them apart.
+    n_marks: usize,
+    scopes: with::Scopes,
     error: Option<PlannerError>,
 }
 
-impl Rewriter {
+impl Rewriter<'_> {
     fn flow(&mut self, result: Result<()>) -> ControlFlow<()> {
         match result {
             Ok(()) => ControlFlow::Continue(()),
@@ -75,8 +89,21 @@ impl Rewriter {
     }
 }
 
-impl Editor for Rewriter {
+impl Rewriter<'_> {
+    fn check(&mut self, result: std::result::Result<(), checks::Misuse>) -> ControlFlow<()> {
+        let source = self.source;
+        self.flow(result.map_err(|misuse| PlannerError::Semantics {
+            code: misuse.code,
+            message: misuse.message,
+            position: misuse.at.map(|at| char_offset(source, at) + 1),
+        }))
+    }
+}
+
+impl Editor for Rewriter<'_> {
     fn enter_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.check(checks::query(query))?;
+        self.scopes.enter(query);
         if let Some(with) = &query.with {
             self.relations.add_ctes(with);
         }
@@ -84,9 +111,15 @@ impl Editor for Rewriter {
             // Row locks have no meaning on immutable snapshots; PostgreSQL's clients add them freely.
             query.locks.clear();
         }
-        let result = joins::check_set_operations(&query.body)
-            .and_then(|()| subqueries::fetch_to_limit(query));
+        values::rewrite(&mut query.body);
+        joins::rewrite(query, &mut self.n_marks);
+        let result = subqueries::fetch_to_limit(query);
         self.flow(result)
+    }
+
+    fn leave_query(&mut self, _query: &mut Query) -> ControlFlow<()> {
+        self.scopes.leave();
+        ControlFlow::Continue(())
     }
 
     fn enter_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
@@ -96,28 +129,68 @@ impl Editor for Rewriter {
     }
 
     fn enter_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        self.check(checks::select(select))?;
+        // Before anything is rewritten, as outputs are named after what is written.
+        names::name_outputs(select);
+        clauses::rewrite(select);
+        sets::name_values(select);
         // Before relations are renamed, as the names are needed as written.
+        forget_alias_of_star(select);
         system_columns::rewrite(select);
-        if let Err(error) = joins::check(select) {
-            return self.flow(Err(error));
-        }
         membership::rewrite(select);
         ControlFlow::Continue(())
     }
 
-    fn leave_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        names::name_outputs(select);
-        ControlFlow::Continue(())
-    }
-
     fn enter_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        times::enter(expr);
+        self.check(checks::expression(expr))?;
+        rows::rewrite(expr);
         subqueries::rewrite(expr);
         ControlFlow::Continue(())
     }
 
     fn leave_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let checked = refused::check(expr);
+        if checked.is_err() {
+            return self.flow(checked);
+        }
+        names_without_parentheses(expr);
+        char_without_length(expr);
+        rows::rewrite_value(expr);
+        sets::rewrite_field(expr);
         casts::rewrite(expr);
-        ControlFlow::Continue(())
+        sets::rewrite_call(expr);
+        clauses::plain_bounds(expr);
+        let result = times::rewrite(expr);
+        self.flow(result)
+    }
+}
+
+/// `current_schema` and `current_role` are calls, as the parser knows of `current_user`.
+fn names_without_parentheses(expr: &mut Expr) {
+    let Expr::Identifier(ident) = &*expr else { return };
+    let name = ident.value.to_ascii_lowercase();
+    if ident.quote_style.is_none() && matches!(name.as_str(), "current_schema" | "current_role") {
+        *expr = call(&name, vec![]);
+    }
+}
+
+/// `char 'x'` has no modifier, other than `'x'::char`, which is `char(1)`.
+fn char_without_length(expr: &mut Expr) {
+    if let Expr::TypedString(typed) = expr
+        && matches!(typed.data_type, ast::DataType::Char(None) | ast::DataType::Character(None))
+    {
+        let name = ObjectName::from(vec![ast::Ident::new("bpchar")]);
+        typed.data_type = ast::DataType::Custom(name, vec![]);
+    }
+}
+
+/// Forgets the alias of a star, as PostgreSQL does: `t.* AS x`.
+fn forget_alias_of_star(select: &mut Select) {
+    for item in &mut select.projection {
+        if let ast::SelectItem::QualifiedWildcard(_, options) = item {
+            options.opt_alias = None;
+        }
     }
 }
 

@@ -9,7 +9,8 @@
 use std::collections::HashMap;
 
 use sqlparser::ast::{
-    AccessExpr, DataType, Expr, Function, Ident, ObjectName, Select, SelectItem, Subscript,
+    AccessExpr, DataType, Expr, Function, Ident, ObjectName, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, Subscript,
 };
 
 use crate::statement::fold;
@@ -26,14 +27,21 @@ pub fn strip_suffix(name: &str) -> &str {
 /// Gives aliases to the items of a select list.
 pub(super) fn name_outputs(select: &mut Select) {
     let mut seen: HashMap<String, usize> = HashMap::new();
+    let stars = Stars::of(select);
     for item in &mut select.projection {
         match item {
             SelectItem::UnnamedExpr(expr) => {
                 let name = name_of(expr).unwrap_or_else(|| "?column?".to_owned());
                 let n_before = count(&mut seen, &name);
                 let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-                if !(plain && n_before == 0) {
-                    let alias = unique(&name, n_before);
+                // Nobody can name `?column?`, but the relation of a star may have one.
+                let starred = if plain {
+                    stars.cover(expr)
+                } else {
+                    name == "?column?" && (stars.all || !stars.relations.is_empty())
+                };
+                if !(plain && n_before == 0) || starred {
+                    let alias = unique(&name, n_before + usize::from(starred));
                     *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
                 }
             }
@@ -45,6 +53,43 @@ pub(super) fn name_outputs(select: &mut Select) {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// The stars of a select list, whose columns plain columns beside them repeat.
+struct Stars {
+    all: bool,
+    relations: Vec<String>,
+}
+
+impl Stars {
+    fn of(select: &Select) -> Self {
+        let mut stars = Self { all: false, relations: vec![] };
+        for item in &select.projection {
+            match item {
+                SelectItem::Wildcard(_) => stars.all = true,
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    _,
+                ) => {
+                    let last = name.0.last().and_then(|part| part.as_ident()).map(fold);
+                    stars.relations.extend(last);
+                }
+                _ => {}
+            }
+        }
+        stars
+    }
+
+    fn cover(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::CompoundIdentifier(parts) => {
+                let relation = parts.len().checked_sub(2).and_then(|at| parts.get(at)).map(fold);
+                self.all || relation.is_some_and(|relation| self.relations.contains(&relation))
+            }
+            Expr::Identifier(_) => self.all,
+            _ => false,
         }
     }
 }
@@ -74,7 +119,8 @@ pub(super) fn name_of(expr: &Expr) -> Option<String> {
         },
         Expr::Function(function) => Some(name_of_function(function)),
         Expr::Cast { expr, data_type, .. } => {
-            name_of(expr).or_else(|| Some(name_of_type(data_type)))
+            let inner = if is_cast(expr) { None } else { name_of(expr) };
+            inner.or_else(|| Some(name_of_type(data_type)))
         }
         Expr::TypedString(typed) => Some(name_of_type(&typed.data_type)),
         Expr::Interval(_) => Some("interval".to_owned()),
@@ -101,15 +147,15 @@ pub(super) fn name_of(expr: &Expr) -> Option<String> {
             }
             .to_owned(),
         ),
+        Expr::BinaryOp { op: sqlparser::ast::BinaryOperator::Overlaps, .. } => {
+            Some("overlaps".to_owned())
+        }
         Expr::Overlay { .. } => Some("overlay".to_owned()),
         Expr::AtTimeZone { .. } => Some("timezone".to_owned()),
-        Expr::Exists { .. } => Some("exists".to_owned()),
+        Expr::Exists { negated: false, .. } => Some("exists".to_owned()),
         Expr::Array(_) => Some("array".to_owned()),
         Expr::Tuple(_) => Some("row".to_owned()),
-        Expr::Value(value) => match &value.value {
-            sqlparser::ast::Value::Boolean(_) => Some("bool".to_owned()),
-            _ => None,
-        },
+        Expr::Value(_) => None,
         Expr::Subquery(query) => match query.body.as_ref() {
             sqlparser::ast::SetExpr::Select(select) => match select.projection.first() {
                 Some(SelectItem::UnnamedExpr(expr)) => name_of(expr),
@@ -121,6 +167,16 @@ pub(super) fn name_of(expr: &Expr) -> Option<String> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Of casts of a cast the outermost gives the name.
+fn is_cast(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast { expr: inner, .. } => is_cast(inner) || name_of(inner).is_none(),
+        Expr::TypedString(_) | Expr::Interval(_) | Expr::Value(_) => true,
+        Expr::Nested(inner) => is_cast(inner),
+        _ => false,
     }
 }
 
@@ -136,56 +192,21 @@ fn strong_name(expr: &Expr) -> Option<String> {
 
 fn name_of_function(function: &Function) -> String {
     let last = |name: &ObjectName| name.0.last().and_then(|p| p.as_ident()).map(fold);
-    match last(&function.name).as_deref() {
-        // The planner's own wrappers carry the name of what they wrap.
-        Some("single_value" | "varchar_cut") => {
-            first_argument(function).unwrap_or_else(|| "?column?".to_owned())
-        }
-        Some("single_element") => {
-            second_argument(function).unwrap_or_else(|| "?column?".to_owned())
-        }
-        Some("array_transform") => "array".to_owned(),
-        Some(name) if name.starts_with("reg") && name.ends_with("_out") => {
-            // A cast takes the name of the column it casts.
-            let type_name = name.trim_end_matches("_out").to_owned();
-            first_argument(function).unwrap_or(type_name)
-        }
-        Some(name) if name.starts_with("to_reg") && name.ends_with("_oid") => {
-            name.trim_start_matches("to_").trim_end_matches("_oid").to_owned()
-        }
-        Some(name) => name.to_owned(),
-        None => "?column?".to_owned(),
-    }
-}
-
-/// The text that is the second argument.
-fn second_argument(function: &Function) -> Option<String> {
-    use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments, Value};
-    let FunctionArguments::List(list) = &function.args else { return None };
-    let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) = list.args.get(1)? else {
-        return None;
-    };
-    match &value.value {
-        Value::SingleQuotedString(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn first_argument(function: &Function) -> Option<String> {
-    use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
-    match &function.args {
-        FunctionArguments::List(list) => match list.args.first() {
-            Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) => name_of(expr),
-            _ => None,
-        },
-        _ => None,
-    }
+    last(&function.name).unwrap_or_else(|| "?column?".to_owned())
 }
 
 /// The internal type name, which is what PostgreSQL calls a cast of a literal.
 fn name_of_type(data_type: &DataType) -> String {
     let text = data_type.to_string().to_lowercase();
-    let base = text.split('(').next().unwrap_or_default().trim();
+    let base = text.trim_end_matches("[]").split('(').next().unwrap_or_default();
+    let base = base.trim();
+    if base == "float" && (1..=24).any(|bits| text == format!("float({bits})")) {
+        return "float4".to_owned();
+    }
+    if let Some(quoted) = base.strip_prefix('"') {
+        // `"char"` is another type than `char`.
+        return quoted.trim_end_matches('"').to_owned();
+    }
     match base {
         "int" | "integer" => "int4",
         "bigint" => "int8",

@@ -84,7 +84,13 @@ impl Collector {
             [database, schema, table] => {
                 (Some(database.clone()), Some(schema.clone()), table.clone())
             }
-            _ => return Err(PlannerError::unsupported(format!("the relation name {name}"))),
+            _ => {
+                return Err(PlannerError::Semantics {
+                    code: "42601",
+                    message: format!("improper qualified name (too many dotted names): {name}"),
+                    position: None,
+                });
+            }
         };
         let location = parts.first().map_or_else(|| Location::new(0, 0), |ident| ident.span.start);
         let travel = version.take().map_or(Ok(TravelSpec::Latest), travel_spec)?;

@@ -1,107 +1,75 @@
-//! Scalar subqueries, ARRAY(SELECT …) and FETCH FIRST.
+//! ARRAY(SELECT …), FETCH FIRST, and what a query is made of.
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind,
-    Query, Select, SelectItem, SetExpr, TableFactor, Value,
+    BinaryOperator, Expr, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident,
+    LimitClause, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value,
+    WindowSpec, WindowType,
 };
 
-use super::names::name_of;
+use super::call;
 use super::sets::array_from_unnest;
-use super::{call, correlation};
 use crate::error::{PlannerError, Result};
 use crate::statement::fold;
 use crate::walk::{self, Reader};
 
 /// Rewrites one expression before its children.
 pub(super) fn rewrite(expr: &mut Expr) {
-    match expr {
-        Expr::Subquery(query) if has_lateral_function(query) => {
-            let what = "a function over columns in the FROM clause of a scalar subquery";
-            let what = Expr::value(Value::SingleQuotedString(what.to_owned()));
-            *expr = call("unsupported_subquery", vec![what]);
+    let Expr::Function(function) = expr else { return };
+    let is_array =
+        function.name.0.len() == 1 && function.name.to_string().eq_ignore_ascii_case("array");
+    if let (true, FunctionArguments::Subquery(query)) = (is_array, &mut function.args) {
+        positions_to_outputs(query);
+        if let Some(array) = array_from_unnest(query) {
+            *expr = array;
+        } else {
+            let query = query.clone();
+            *expr = call("list_or_empty", vec![Expr::Subquery(array_of(query))]);
         }
-        Expr::Subquery(query) => match filtered(query) {
-            Some((array, name)) => {
-                let name = Expr::value(Value::SingleQuotedString(name));
-                *expr = call("single_element", vec![array, name]);
-            }
-            None => wrap_single_value(query),
-        },
-        Expr::Function(function) => {
-            let is_array = function.name.0.len() == 1
-                && function.name.to_string().eq_ignore_ascii_case("array");
-            if let (true, FunctionArguments::Subquery(query)) = (is_array, &mut function.args) {
-                positions_to_outputs(query);
-                if let Some(array) = array_from_unnest(query) {
-                    *expr = array;
-                } else if let Some((array, _)) = filtered(query) {
-                    *expr = array;
-                } else if wrap_array_agg(query) {
-                    let query = query.clone();
-                    *expr = Expr::Subquery(query);
-                }
-            }
-        }
-        _ => {}
     }
 }
 
-/// Whether FROM calls a function with columns: `FROM generate_series(1, outer.n)`.
-///
-/// The planner cannot take that apart. Such a subquery becomes an error that is raised only if its
-/// value is needed, as psql asks for one behind a condition that never holds here.
-fn has_lateral_function(query: &Query) -> bool {
-    let SetExpr::Select(select) = query.body.as_ref() else { return false };
-    let factors = select.from.iter().map(|item| &item.relation);
-    factors
-        .filter_map(|factor| match factor {
-            TableFactor::Table { args: Some(args), .. } => Some(&args.args),
-            _ => None,
-        })
-        .flatten()
-        .any(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => has_column(expr),
-            _ => false,
-        })
-}
-
-fn has_column(expr: &Expr) -> bool {
-    struct Finder;
-    impl Reader for Finder {
-        fn enter_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            match expr {
-                Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            }
-        }
+/// `SELECT array_agg(x ORDER BY …) …` for the rows of a subquery.
+fn array_of(mut query: Box<Query>) -> Box<Query> {
+    if wrap_array_agg(&mut query) {
+        return query;
     }
-    walk::read_expr(expr, &mut Finder).is_break()
-}
-
-/// The rows of a subquery that needs a filter outside of it, and the name of its output.
-fn filtered(query: &Query) -> Option<(Expr, String)> {
-    if query.with.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
-        return None;
-    }
-    let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let [item] = select.projection.as_slice() else { return None };
-    let (expr, name) = match item {
-        SelectItem::UnnamedExpr(expr) => (expr, name_of(expr)),
-        SelectItem::ExprWithAlias { expr, alias } => (expr, Some(fold(alias))),
-        _ => return None,
+    let ident = |name: &str| Ident::with_quote('"', name);
+    let member = || Expr::Identifier(ident("member"));
+    let keys = match query.order_by.as_ref().map(|order_by| &order_by.kind) {
+        Some(OrderByKind::Expressions(keys)) => keys.clone(),
+        _ => vec![],
     };
-    if !is_plain(select) || has_aggregate(expr) {
-        return None;
+    let mut columns = vec!["member".to_owned()];
+    let mut order = Vec::new();
+    if !keys.is_empty() {
+        let limited = query.with.is_none()
+            && matches!(query.body.as_ref(), SetExpr::Select(select)
+                if is_plain(select) && select.projection.len() == 1);
+        if let (true, SetExpr::Select(select)) = (limited, query.body.as_mut()) {
+            // The order must be known outside of LIMIT.
+            for (at, key) in keys.into_iter().enumerate() {
+                let name = format!("order{at}");
+                let item =
+                    SelectItem::ExprWithAlias { expr: key.expr.clone(), alias: ident(&name) };
+                select.projection.push(item);
+                order.push(OrderByExpr { expr: Expr::Identifier(ident(&name)), ..key });
+                columns.push(name);
+            }
+        } else if let [key, ..] = keys.as_slice() {
+            // A DISTINCT or a UNION with one column is ordered by that.
+            order.push(OrderByExpr { expr: member(), ..key.clone() });
+        }
     }
-    let order_by = match query.order_by.as_ref().map(|order_by| &order_by.kind) {
-        Some(OrderByKind::Expressions(expressions)) => expressions.as_slice(),
-        Some(OrderByKind::All(_)) => return None,
-        None => &[],
-    };
-    let array = correlation::as_array(query, order_by)?;
-    Some((array, name.unwrap_or_else(|| "?column?".to_owned())))
+    let mut aggregate = call("array_agg", vec![member()]);
+    if let (Expr::Function(function), false) = (&mut aggregate, order.is_empty())
+        && let FunctionArguments::List(list) = &mut function.args
+    {
+        list.clauses.push(FunctionArgumentClause::OrderBy(order));
+    }
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    derived(query, SelectItem::UnnamedExpr(aggregate), &columns)
 }
 
 /// `ORDER BY 1` of a query with one output orders by that output.
@@ -121,11 +89,14 @@ fn positions_to_outputs(query: &mut Query) {
     }
 }
 
-/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`; WITH TIES is a condition on the rank.
 pub(super) fn fetch_to_limit(query: &mut Query) -> Result<()> {
     let Some(fetch) = query.fetch.take() else { return Ok(()) };
-    if fetch.with_ties || fetch.percent {
-        return Err(PlannerError::unsupported("FETCH FIRST … WITH TIES or PERCENT"));
+    if fetch.percent {
+        return Err(PlannerError::unsupported("FETCH FIRST … PERCENT"));
+    }
+    if fetch.with_ties {
+        return with_ties(query, fetch.quantity);
     }
     let one = || Expr::value(Value::Number("1".to_owned(), false));
     let n = fetch.quantity.unwrap_or_else(one);
@@ -146,28 +117,69 @@ pub(super) fn fetch_to_limit(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-/// Wraps the one output of a scalar subquery into `single_value(…)`.
-///
-/// DataFusion takes a correlated scalar subquery only if it is an aggregate. `single_value`
-/// returns NULL for no row, the value for one and error 21000 for more, which is what a scalar
-/// subquery means.
-fn wrap_single_value(query: &mut Query) {
-    if query.with.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
-        return;
-    }
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    if !is_plain(select) {
-        return;
-    }
-    let [item] = select.projection.as_mut_slice() else { return };
-    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
-        return;
+/// `FETCH FIRST n ROWS WITH TIES` as `QUALIFY rank() OVER (ORDER BY …) <= n`.
+fn with_ties(query: &mut Query, quantity: Option<Expr>) -> Result<()> {
+    let keys = match query.order_by.as_ref().map(|order_by| &order_by.kind) {
+        Some(OrderByKind::Expressions(keys)) if !keys.is_empty() => keys.clone(),
+        _ => {
+            return Err(PlannerError::Semantics {
+                code: "42601",
+                message: "WITH TIES cannot be specified without ORDER BY clause".to_owned(),
+                position: None,
+            });
+        }
     };
-    if select.from.is_empty() || has_aggregate(expr) {
-        return;
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(PlannerError::unsupported("FETCH FIRST … WITH TIES after a set operation"));
+    };
+    if select.distinct.is_some() || query.limit_clause.is_some() {
+        return Err(PlannerError::unsupported(
+            "FETCH FIRST … WITH TIES together with DISTINCT or OFFSET",
+        ));
     }
-    *expr = call("single_value", vec![expr.clone()]);
-    query.order_by = None;
+    let keys = keys.into_iter().map(|key| {
+        let expr = output_of(&key.expr, &select.projection).unwrap_or(key.expr);
+        OrderByExpr { expr, ..key }
+    });
+    let window = WindowSpec {
+        window_name: None,
+        partition_by: vec![],
+        order_by: keys.collect(),
+        window_frame: None,
+    };
+    let mut rank = call("rank", vec![]);
+    if let Expr::Function(function) = &mut rank {
+        function.over = Some(WindowType::WindowSpec(window));
+    }
+    let n = quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false)));
+    select.qualify =
+        Some(Expr::BinaryOp { left: Box::new(rank), op: BinaryOperator::LtEq, right: Box::new(n) });
+    Ok(())
+}
+
+/// The output that a key of ORDER BY names or counts.
+fn output_of(key: &Expr, items: &[SelectItem]) -> Option<Expr> {
+    match key {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => {
+                let at: usize = digits.parse().ok()?;
+                match items.get(at.checked_sub(1)?)? {
+                    SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                        Some(expr.clone())
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        },
+        Expr::Identifier(name) => items.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias } if fold(alias) == fold(name) => {
+                Some(expr.clone())
+            }
+            _ => None,
+        }),
+        _ => None,
+    }
 }
 
 /// Turns `SELECT x … ORDER BY y` into `SELECT array_agg(x ORDER BY y) …`; false where the query
@@ -191,10 +203,10 @@ fn wrap_array_agg(query: &mut Query) -> bool {
     {
         let order = query.order_by.take().map(|order_by| order_by.kind);
         if let Some(OrderByKind::Expressions(expressions)) = order {
-            list.clauses.push(sqlparser::ast::FunctionArgumentClause::OrderBy(expressions));
+            list.clauses.push(FunctionArgumentClause::OrderBy(expressions));
         }
     }
-    let alias = sqlparser::ast::Ident::with_quote('"', "array");
+    let alias = Ident::with_quote('"', "array");
     *item = SelectItem::ExprWithAlias { expr: aggregate, alias };
     true
 }
@@ -225,20 +237,20 @@ pub(super) fn derived_aggregate(
     aggregate: Expr,
     column: Option<&str>,
 ) -> Box<Query> {
-    derived(query, SelectItem::UnnamedExpr(aggregate), column)
+    derived(query, SelectItem::UnnamedExpr(aggregate), column.as_slice())
 }
 
 /// `SELECT item FROM (query) AS q (column)`.
-pub(super) fn derived(query: Box<Query>, item: SelectItem, column: Option<&str>) -> Box<Query> {
-    let ident = |name: &str| sqlparser::ast::Ident::with_quote('"', name);
-    let columns = column.map(sqlparser::ast::TableAliasColumnDef::from_name);
+pub(super) fn derived(query: Box<Query>, item: SelectItem, columns: &[&str]) -> Box<Query> {
+    let ident = |name: &str| Ident::with_quote('"', name);
+    let columns = columns.iter().copied().map(sqlparser::ast::TableAliasColumnDef::from_name);
     let derived = TableFactor::Derived {
         lateral: false,
         subquery: query,
         alias: Some(sqlparser::ast::TableAlias {
             explicit: true,
             name: ident("q"),
-            columns: columns.into_iter().collect(),
+            columns: columns.collect(),
             at: None,
         }),
         sample: None,
@@ -269,7 +281,7 @@ fn is_plain(select: &Select) -> bool {
 }
 
 /// Whether an expression calls an aggregate or window function outside of a subquery.
-fn has_aggregate(expr: &Expr) -> bool {
+pub(super) fn has_aggregate(expr: &Expr) -> bool {
     #[derive(Default)]
     struct Finder {
         depth: usize,
@@ -289,7 +301,7 @@ fn has_aggregate(expr: &Expr) -> bool {
                     let name = function.name.to_string().to_lowercase();
                     let name = name.rsplit('.').next().unwrap_or_default().trim_matches('"');
                     let aggregate = AGGREGATES.contains(&name) || function.over.is_some();
-                    if aggregate || name == "unnest" || name == "generate_series" {
+                    if aggregate || super::sets::returns_set(name) {
                         return ControlFlow::Break(());
                     }
                     ControlFlow::Continue(())
@@ -302,7 +314,7 @@ fn has_aggregate(expr: &Expr) -> bool {
 }
 
 /// The aggregate functions of the engine and of PostgreSQL.
-const AGGREGATES: &[&str] = &[
+pub(super) const AGGREGATES: &[&str] = &[
     "any_value",
     "approx_distinct",
     "approx_median",

@@ -3,7 +3,7 @@ use crate::parser::{ParseLimits, parse};
 
 fn check(sql: &str, expected: &str) {
     let statements = parse(sql, &ParseLimits::default()).expect("parses");
-    let rewritten = rewrite(statements[0].ast()).expect("rewrites");
+    let rewritten = rewrite(statements[0].ast(), sql).expect("rewrites");
     assert_eq!(rewritten.ast.to_string().replace('\u{1}', "^"), expected, "{sql}");
 }
 
@@ -37,15 +37,11 @@ fn catalog_casts_become_functions() {
 }
 
 #[test]
-fn scalar_subqueries_become_aggregates() {
-    check(
-        "select (select b from u where u.a = t.a) from t",
-        "SELECT (SELECT single_value(b) AS \"b\" FROM u WHERE u.a = t.a) AS \"b\" FROM t",
-    );
+fn arrays_of_subqueries_become_aggregates() {
     check("select (select max(b) from u)", "SELECT (SELECT max(b) AS \"max\" FROM u) AS \"max\"");
     check(
         "select array(select b from u order by b)",
-        "SELECT (SELECT array_agg(b ORDER BY b) AS \"array\" FROM u) AS \"array\"",
+        "SELECT list_or_empty((SELECT array_agg(b ORDER BY b) AS \"array\" FROM u)) AS \"array\"",
     );
 }
 
@@ -55,7 +51,7 @@ fn catalog_functions_and_columns_in_from() {
         "select array(select 'x' || y from pg_catalog.unnest(t.a) y) from t",
         "SELECT array_transform(t.a, y -> 'x' || y) AS \"array\" FROM t",
     );
-    check("select array(select y from unnest(a) as t(y)) from t", "SELECT a FROM t");
+    check("select array(select y from unnest(a) as t(y)) from t", "SELECT a AS \"array\" FROM t");
     check("select * from pg_catalog.pg_timezone_names()", "SELECT * FROM pg_timezone_names()");
     check(
         "select l.tableoid from pg_catalog.pg_language l",
@@ -64,19 +60,22 @@ fn catalog_functions_and_columns_in_from() {
 }
 
 #[test]
-fn conditions_on_outer_columns_filter_an_array() {
+fn sets_become_lists_and_unnest() {
     check(
-        "select (select c.n from c where c.id = a.id and c.x <> a.x and a.y) from a",
-        "SELECT single_element(array_transform(array_filter(\
-         (SELECT array_agg(named_struct('value', c.n, 'k0', c.x)) AS \"array\" FROM c WHERE c.id = a.id), \
-         subquery_row -> get_field(subquery_row, 'k0') <> a.x AND a.y), \
-         subquery_row -> get_field(subquery_row, 'value')), 'n') AS \"n\" FROM a",
+        "select generate_series(1, a) from t",
+        "SELECT unnest(series(1, a)) AS \"generate_series\" FROM t",
     );
     check(
-        "select array(select rolname from pg_roles where oid = any (polroles) order by 1) from pg_policy",
-        "SELECT array_transform(array_filter(\
-         (SELECT array_agg(named_struct('value', rolname, 'k0', oid) ORDER BY rolname) AS \"array\" FROM pg_roles), \
-         subquery_row -> get_field(subquery_row, 'k0') = ANY(polroles)), \
-         subquery_row -> get_field(subquery_row, 'value')) AS \"array\" FROM pg_policy",
+        "select * from t, generate_series(1, t.a) g",
+        "SELECT * FROM t, LATERAL (SELECT unnest(series(1, t.a)) AS g) AS g",
     );
+}
+
+#[test]
+fn rows_are_compared_item_by_item() {
+    check(
+        "select 1 from t where (a, b) < (1, 2)",
+        "SELECT 1 AS \"?column?\" FROM t WHERE (a < 1 OR (a = 1 AND (b < 2)))",
+    );
+    check("select (t).a from t", "SELECT t.a AS \"a\" FROM t");
 }

@@ -78,9 +78,7 @@ impl EngineFault {
             };
         }
         if let Some(error) = error.downcast_ref::<PlannerError>() {
-            let code =
-                if let PlannerError::Semantics { code, .. } = error { code } else { "22023" };
-            return Self::new(code, error.to_string());
+            return Self::new(super::planner_code(error), error.to_string());
         }
         if let Some(error) = error.downcast_ref::<ExecError>() {
             return Self::new("57014", error.to_string());
@@ -210,6 +208,16 @@ impl EngineFault {
                 "21000",
                 "more than one row returned by a subquery used as an expression",
             );
+        }
+        if lower.contains("ntile requires") {
+            return Self::new("22014", "argument of ntile must be greater than zero");
+        }
+        if lower.contains("is not struct, map, or null") && lower.contains("type list") {
+            // A subscript that is no number.
+            return Self::new("22P02", "invalid input syntax for type integer");
+        }
+        if lower.contains("is not struct, map, or null") {
+            return Self::new("42809", lower_first(first_line(text)));
         }
         if lower.contains("cannot cast") || lower.contains("error parsing") {
             return Self::of_cast(text);

@@ -185,7 +185,7 @@ fn set(session: &FlightSession, name: &str, value: Option<&str>) -> Result<(), O
 fn get_options(session: &FlightSession, database: &str) -> GetSessionOptionsResult {
     let text = |value: String| SessionOptionValue { value: Some(OptionValue::Text(value)) };
     let session = session.session();
-    let settings = session.settings().into_iter().map(|(name, value, _)| (name, text(value)));
+    let settings = session.settings().into_iter().map(|row| (row.name, text(row.value)));
     let mut session_options: HashMap<String, SessionOptionValue> = settings.collect();
     let own = session.user();
     if let Some(schema) = session.search_path().into_iter().find(|schema| schema != own) {

@@ -220,14 +220,22 @@ impl Frontend {
         if connection.is_some_and(|connection| connection.was_verified(&digest)) {
             return Ok(());
         }
+        let address = caller.peer().map(|peer| peer.ip());
+        if let Some(address) = address {
+            let admitted = self.shared().users.throttle().admit(address).await;
+            admitted.map_err(|error| error.to_status())?;
+        }
         let frontend = Arc::clone(self);
         let (user, password) = (user.to_owned(), password.to_owned());
-        tokio::task::spawn_blocking(move || {
+        let verified = tokio::task::spawn_blocking(move || {
             frontend.shared().users.verify_password(&user, &password)
         })
         .await
-        .map_err(refusal::internal)?
-        .map_err(|error| error.to_status())?;
+        .map_err(refusal::internal)?;
+        if let (Err(_), Some(address)) = (&verified, address) {
+            self.shared().users.throttle().failed(address);
+        }
+        verified.map_err(|error| error.to_status())?;
         if let Some(connection) = connection {
             connection.set_verified(digest);
         }

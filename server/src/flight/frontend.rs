@@ -67,6 +67,13 @@ impl fmt::Debug for FlightSession {
     }
 }
 
+impl Drop for FlightSession {
+    /// Cursors hold running queries, and those hold the session.
+    fn drop(&mut self) {
+        self.session.close_all_portals();
+    }
+}
+
 impl FlightSession {
     pub(super) fn id(&self) -> OwnerId {
         self.id

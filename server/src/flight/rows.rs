@@ -96,6 +96,9 @@ impl RowStream {
         match execution.map_err(|error| self.ticket.session().failed(&error))? {
             Execution::Rows(rows) => self.running = Some(rows),
             Execution::Done(_) => {}
+            Execution::CopyOut(_) | Execution::CopyIn(_) => {
+                return Err(self.ticket.session().failed(&crate::query::copy_elsewhere()));
+            }
         }
         Ok(true)
     }

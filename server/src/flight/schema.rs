@@ -15,7 +15,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, make_array,
+};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -109,6 +112,9 @@ pub(super) fn cast_exactly(column: &ArrayRef, to: &DataType) -> Result<ArrayRef,
     if column.data_type() == to {
         return Ok(Arc::clone(column));
     }
+    if has_json(column.data_type()) {
+        return cast_exactly(&json_texts(column)?, to);
+    }
     cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
@@ -134,6 +140,14 @@ fn wire_field(field: &Field) -> Field {
     if let Some(info) = pg_type::type_info(sql_type.oid) {
         metadata.insert(TYPE_NAME.to_owned(), info.sql_name.to_owned());
     }
+    let extension = match sql_type.oid {
+        114 | 3802 => Some("arrow.json"),
+        2950 => Some("arrow.uuid"),
+        _ => None,
+    };
+    if let Some(extension) = extension {
+        metadata.insert("ARROW:extension:name".to_owned(), extension.to_owned());
+    }
     if let Some((precision, scale)) = precision_and_scale(&data_type) {
         metadata.insert(PRECISION.to_owned(), precision.to_string());
         metadata.insert(SCALE.to_owned(), scale.to_string());
@@ -158,11 +172,12 @@ fn precision_and_scale(data_type: &DataType) -> Option<(u8, i8)> {
 
 fn wire_type_or_same(data_type: &DataType) -> DataType {
     let wire = wire_type(data_type);
-    if can_cast_types(data_type, &wire) { wire } else { data_type.clone() }
+    if has_json(data_type) || can_cast_types(data_type, &wire) { wire } else { data_type.clone() }
 }
 
 fn wire_type(data_type: &DataType) -> DataType {
     match data_type {
+        _ if pg_type::json_kind(data_type).is_some() => DataType::Utf8,
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
@@ -182,6 +197,27 @@ fn wire_type(data_type: &DataType) -> DataType {
         DataType::RunEndEncoded(_, values) => wire_type(values.data_type()),
         _ => data_type.clone(),
     }
+}
+
+/// Whether there is `json` or `jsonb` in a type, of which clients get the text.
+fn has_json(data_type: &DataType) -> bool {
+    pg_type::json_kind(data_type).is_some()
+        || matches!(data_type, DataType::List(element) if has_json(element.data_type()))
+}
+
+/// Takes the texts of `json` values out of their structs.
+fn json_texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if let Some(list) = column.as_list_opt::<i32>() {
+        let values = json_texts(list.values())?;
+        let element = Arc::new(Field::new_list_field(values.data_type().clone(), true));
+        let nulls = list.nulls().cloned();
+        let list = ListArray::try_new(element, list.offsets().clone(), values, nulls)?;
+        return Ok(Arc::new(list));
+    }
+    let Some(values) = column.as_struct_opt() else { return Ok(Arc::clone(column)) };
+    let Some(texts) = values.columns().first() else { return Ok(Arc::clone(column)) };
+    let nulls = NullBuffer::union(texts.logical_nulls().as_ref(), values.nulls());
+    Ok(make_array(texts.to_data().into_builder().nulls(nulls).build()?))
 }
 
 /// The Arrow format wants the entries of a map and their keys to be non-null.

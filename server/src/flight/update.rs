@@ -47,6 +47,9 @@ pub(super) async fn run(
         let mut n_rows = 0_u64;
         match session.session().execute(prepared, parameters).await? {
             Execution::Done(tag) => n_rows = tag.n_rows.unwrap_or(0),
+            Execution::CopyOut(_) | Execution::CopyIn(_) => {
+                return Err(crate::query::copy_elsewhere());
+            }
             Execution::Rows(mut rows) => {
                 while let Some(batch) = rows.next().await {
                     n_rows = n_rows.saturating_add(batch?.num_rows() as u64);

@@ -1,44 +1,58 @@
 //! One client's connection after its startup: a message at a time.
 
-use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use pgwire::messages::response::{
-    CommandComplete, ErrorResponse, NoticeResponse, ReadyForQuery, TransactionStatus,
+    CommandComplete, ErrorResponse, NoticeResponse, NotificationResponse, ReadyForQuery,
+    TransactionStatus,
 };
-use pgwire::messages::startup::ParameterStatus;
 use pgwire::messages::{PgWireBackendMessage as Backend, PgWireFrontendMessage as Frontend};
+use tarn_planner::Statement;
+use tarn_planner::variables::SETTINGS;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::extended_query::{Portal, StatementEntry};
-use super::rows::{ByteaOutput, DateStyle, EncodeSettings, IntervalStyle, TimeZone};
-use super::wire::{FINISH_TIMEOUT, FLUSH_BYTES, Received, Wire};
+use super::ending::Ending;
+use super::forms::SessionNames;
+use super::rows::EncodeSettings;
+use super::wire::{FLUSH_BYTES, Received, Wire};
 use crate::error::{Error, Result};
+use crate::notifications::Notification;
 use crate::query::CommandTag;
 use crate::session::{Session, Status};
+
+/// Texts up to this size are parsed where they arrive: that takes less than handing them over.
+const PARSE_HERE_BYTES_MAX: usize = 16 * 1024;
 
 /// One connection.
 pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) session: Arc<Session>,
-    pub(super) statements: HashMap<String, StatementEntry>,
-    pub(super) portals: HashMap<String, Portal>,
     /// After an error in the extended protocol, messages are skipped up to the next Sync.
     skipping: bool,
+    /// When the transaction began, or the work outside of one.
+    began: Option<Instant>,
+    /// What the client knows of the settings that it follows.
+    reported: Box<[(&'static str, String)]>,
 }
 
 impl Connection {
     pub(super) fn new(wire: Wire, session: Arc<Session>) -> Self {
-        let (statements, portals) = (HashMap::new(), HashMap::new());
-        Self { wire, session, statements, portals, skipping: false }
+        let reported = SETTINGS.iter().filter(|setting| setting.reported);
+        let reported = reported
+            .map(|setting| (setting.name, session.setting(setting.name).unwrap_or_default()))
+            .collect();
+        Self { wire, session, skipping: false, began: None, reported }
     }
 
     /// Serves the client until it leaves, the server stops, or the connection breaks.
     pub(super) async fn run(&mut self, stop: &CancellationToken) -> Result<()> {
         let ended = self.serve(stop).await;
         // Portals hold running queries: they end before the session does.
-        self.portals.clear();
+        self.session.close_all_portals();
         if let Err(error) = &ended
             && !matches!(error, Error::Io(_))
         {
@@ -52,15 +66,19 @@ impl Connection {
         self.ready()?;
         self.flush().await?;
         loop {
-            match self.next_message(stop).await? {
+            let received = self.next_message(stop).await?;
+            self.session.set_busy(true);
+            match received {
                 None | Some(Received::Message(Frontend::Terminate(_))) => return Ok(()),
-                Some(Received::Message(message)) => self.dispatch(message).await?,
+                // Boxed: an idle connection does not keep room for what statements need.
+                Some(Received::Message(message)) => Box::pin(self.dispatch(message)).await?,
                 Some(Received::Malformed(kind, error)) => self.malformed(kind, &error).await?,
             }
             // Answers of the extended protocol leave together, at Sync or Flush.
             if self.wire.output.len() >= FLUSH_BYTES {
                 self.flush().await?;
             }
+            self.session.set_busy(false);
             if !self.wire.has_message() {
                 self.wire.shrink();
             }
@@ -68,6 +86,32 @@ impl Connection {
     }
 
     async fn next_message(&mut self, stop: &CancellationToken) -> Result<Option<Received>> {
+        loop {
+            if let Some(message) = self.wire.take()? {
+                return Ok(Some(message));
+            }
+            // Bytes of a message that is not complete yet start the time of an idle client anew.
+            let (ending, idle) = (self.ending(), self.idle());
+            let listens = self.session.status() == Status::Idle;
+            let open = tokio::select! {
+                open = self.wire.read_some() => open?,
+                () = self.session.notified(), if listens => {
+                    self.push_notifications()?;
+                    self.flush().await?;
+                    continue;
+                }
+                error = ending.wait() => return Err(error),
+                error = idle => return Err(error),
+                () = stop.cancelled() => return Err(Error::Stopping),
+            };
+            if !open {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The end of a client that neither sends nor takes anything.
+    fn idle(&self) -> impl Future<Output = Error> + use<> {
         let (name, what, code) = match self.session.status() {
             Status::Idle => ("idle_session_timeout", "idle-session timeout", "57P05"),
             Status::Active | Status::Failed => {
@@ -75,25 +119,30 @@ impl Connection {
             }
         };
         let timeout_ms = self.session.timeout_ms(name);
-        let timeout = async {
+        async move {
             match timeout_ms {
                 0 => std::future::pending().await,
                 ms => tokio::time::sleep(Duration::from_millis(ms)).await,
             }
-        };
-        tokio::select! {
-            message = self.wire.next() => message,
-            () = timeout => Err(Error::IdleTimeout { what, code }),
-            () = stop.cancelled() => Err(Error::Stopping),
-            () = self.session.terminated().cancelled() => Err(Error::Stopping),
+            Error::IdleTimeout { what, code }
         }
     }
 
-    async fn dispatch(&mut self, message: Frontend) -> Result<()> {
-        if let Frontend::Query(query) = message {
-            self.skipping = false;
-            return self.simple_query(&query.query).await;
+    /// What ends the connection whatever it does.
+    pub(super) fn ending(&mut self) -> Ending {
+        if self.began.is_none() && self.session.status() != Status::Idle {
+            self.began = Some(Instant::now());
         }
+        let timeout_ms = match self.began {
+            Some(_) => self.session.timeout_ms("transaction_timeout"),
+            None => 0,
+        };
+        let began = self.began.filter(|_| timeout_ms > 0);
+        let deadline = began.map(|began| began + Duration::from_millis(timeout_ms));
+        Ending { terminated: self.session.terminated().clone(), deadline }
+    }
+
+    async fn dispatch(&mut self, message: Frontend) -> Result<()> {
         if matches!(message, Frontend::Sync(_)) {
             self.skipping = false;
             self.sync()?;
@@ -102,16 +151,18 @@ impl Connection {
         if self.skipping {
             return Ok(());
         }
+        self.began.get_or_insert_with(Instant::now);
         let result = match message {
+            Frontend::Query(query) => return self.simple_query(&query.query).boxed().await,
             Frontend::Parse(parse) => self.parse(parse).await,
             Frontend::Bind(bind) => self.bind(bind),
             Frontend::Describe(describe) => self.describe(&describe),
-            Frontend::Execute(execute) => self.execute(execute).await,
+            Frontend::Execute(execute) => self.execute(execute).boxed().await,
             Frontend::Close(close) => self.close(&close),
             Frontend::Flush(_) => return self.flush().await,
             // A client that gave up copying sends these late; PostgreSQL ignores them too.
             Frontend::CopyData(_) | Frontend::CopyDone(_) | Frontend::CopyFail(_) => Ok(()),
-            other => Err(Error::Protocol { message: format!("unexpected message {other:?}") }),
+            _ => Err(Error::Protocol { message: "unexpected message".to_owned() }),
         };
         match result {
             Err(error) => {
@@ -124,48 +175,65 @@ impl Connection {
         }
     }
 
-    /// Answers a message that could not be read.
+    /// Answers a message that could not be read, or that is of no use.
     async fn malformed(&mut self, kind: u8, error: &Error) -> Result<()> {
-        if kind == b'Q' {
+        if kind == b'S' {
             self.skipping = false;
-            self.answer_error(error)?;
-            self.ready()?;
-        } else if !self.skipping {
-            self.skipping = true;
-            self.answer_error(error)?;
+        }
+        if self.skipping {
+            return Ok(());
+        }
+        self.answer_error(error)?;
+        match kind {
+            b'Q' | b'F' | b'S' => self.ready()?,
+            _ => self.skipping = true,
         }
         self.flush().await
     }
 
-    /// Writes everything, or gives up on a client that does not read when the session has to end.
+    /// Splits and parses a text: a large one on the CPU threads, so that it holds up nobody else.
+    pub(super) async fn parse_text(&mut self, text: &str) -> Result<Vec<Statement>> {
+        if text.len() <= PARSE_HERE_BYTES_MAX {
+            return self.session.parse(text);
+        }
+        let (session, text) = (Arc::clone(&self.session), text.to_owned());
+        self.watching(async move { session.parse_on_cpu(text).await }).await
+    }
+
+    /// Writes everything, or gives up on a client that does not read when its session has to end.
     pub(super) async fn flush(&mut self) -> Result<()> {
-        let terminated = self.session.terminated().clone();
-        let given_up = async {
-            terminated.cancelled().await;
-            tokio::time::sleep(FINISH_TIMEOUT).await;
-        };
+        let (ending, idle) = (self.ending(), self.idle());
         tokio::select! {
+            biased;
             flushed = self.wire.flush() => flushed,
-            () = given_up => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+            error = ending.wait() => Err(error),
+            error = idle => Err(error),
         }
     }
 
     /// Ends a series of extended messages.
     fn sync(&mut self) -> Result<()> {
+        if let Err(error) = self.session.finish_implicit() {
+            self.answer_error(&error)?;
+        }
         if self.session.status() == Status::Idle {
-            self.portals.clear();
+            self.session.end_portals(false);
         }
         self.ready()
     }
 
     /// ReadyForQuery, after settings that have changed.
     pub(super) fn ready(&mut self) -> Result<()> {
-        self.push_changes()?;
+        self.push_changes();
         let status = match self.session.status() {
             Status::Idle => TransactionStatus::Idle,
             Status::Active => TransactionStatus::Transaction,
             Status::Failed => TransactionStatus::Error,
         };
+        if self.session.status() == Status::Idle {
+            self.began = None;
+            self.push_notifications()?;
+        }
         self.wire.push(&Backend::ReadyForQuery(ReadyForQuery::new(status)))
     }
 
@@ -174,12 +242,13 @@ impl Connection {
         if error.is_fatal() {
             return Err(match error {
                 Error::Io(error) => Error::Io(std::io::Error::from(error.kind())),
+                Error::IdleTimeout { what, code } => Error::IdleTimeout { what, code },
                 _ => Error::Stopping,
             });
         }
         self.session.fail_transaction();
         if self.session.status() == Status::Idle {
-            self.portals.clear();
+            self.session.end_portals(false);
         }
         metrics::counter!("tarn_errors_total", "sqlstate" => error.sqlstate().to_owned())
             .increment(1);
@@ -188,19 +257,13 @@ impl Connection {
         self.wire.push(&error_message(error, false))
     }
 
-    /// CommandComplete, after the statement's notices and changed settings.
+    /// CommandComplete, after the statement's notices.
     pub(super) fn complete(&mut self, tag: &CommandTag) -> Result<()> {
         self.push_notices()?;
-        self.push_changes()?;
         let text = match tag.n_rows {
             Some(n_rows) => format!("{} {n_rows}", tag.verb),
             None => tag.verb.clone(),
         };
-        if matches!(tag.verb.as_str(), "COMMIT" | "ROLLBACK")
-            && self.session.status() == Status::Idle
-        {
-            self.portals.clear();
-        }
         self.wire.push(&Backend::CommandComplete(CommandComplete::new(text)))
     }
 
@@ -224,42 +287,43 @@ impl Connection {
         Ok(())
     }
 
-    fn push_changes(&mut self) -> Result<()> {
-        for (name, value) in self.session.take_changes() {
-            let name = reported_name(name).to_owned();
-            self.wire.push(&Backend::ParameterStatus(ParameterStatus::new(name, value)))?;
+    /// Tells the client of what others have notified it of.
+    fn push_notifications(&mut self) -> Result<()> {
+        for Notification { pid, channel, payload } in self.session.take_notifications() {
+            let message = NotificationResponse::new(pid, channel, payload);
+            self.wire.push(&Backend::NotificationResponse(message))?;
         }
         Ok(())
     }
 
+    /// ParameterStatus for each setting that is not as the client knows it.
+    fn push_changes(&mut self) {
+        // What a failed transaction has set is undone by its end, before anybody asks.
+        if self.session.status() == Status::Failed {
+            return;
+        }
+        for (name, value) in self.session.take_changes() {
+            let known = self.reported.iter_mut().find(|(known, _)| *known == name);
+            if let Some((_, known)) = known
+                && *known != value
+            {
+                self.wire.push_status(reported_name(name), &value);
+                *known = value;
+            }
+        }
+    }
+
     /// How the session wants values to be written.
     pub(super) fn encode_settings(&self) -> EncodeSettings {
-        let setting = |name: &str| self.session.setting(name).unwrap_or_default();
-        let date_style = setting("datestyle").to_lowercase();
-        EncodeSettings {
-            time_zone: TimeZone::parse(&setting("timezone")).unwrap_or(TimeZone::UTC),
-            date_style: if date_style.contains("sql") {
-                DateStyle::Sql
-            } else if date_style.contains("postgres") {
-                DateStyle::Postgres
-            } else if date_style.contains("german") {
-                DateStyle::German
-            } else {
-                DateStyle::Iso
-            },
-            day_first: date_style.contains("dmy"),
-            interval_style: match setting("intervalstyle").as_str() {
-                "postgres_verbose" => IntervalStyle::PostgresVerbose,
-                "sql_standard" => IntervalStyle::SqlStandard,
-                "iso_8601" => IntervalStyle::Iso8601,
-                _ => IntervalStyle::Postgres,
-            },
-            extra_float_digits: setting("extra_float_digits").parse().unwrap_or(1),
-            bytea_output: match setting("bytea_output").as_str() {
-                "escape" => ByteaOutput::Escape,
-                _ => ByteaOutput::Hex,
-            },
-        }
+        EncodeSettings::of(|name| self.session.setting(name).unwrap_or_default())
+            .with_names(Arc::new(SessionNames::new(&self.session)))
+    }
+}
+
+impl Drop for Connection {
+    /// Portals hold running queries, and those hold the session.
+    fn drop(&mut self) {
+        self.session.close_all_portals();
     }
 }
 
@@ -284,6 +348,7 @@ pub(super) fn error_message(error: &Error, ends_connection: bool) -> Backend {
     ];
     fields.extend(error.detail().map(|detail| (b'D', detail)));
     fields.extend(error.hint().map(|hint| (b'H', hint)));
+    fields.extend(error.context().map(|context| (b'W', context.to_owned())));
     fields.extend(error.position().map(|position| (b'P', position.to_string())));
     Backend::ErrorResponse(ErrorResponse::new(fields))
 }

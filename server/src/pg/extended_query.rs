@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
+use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{
@@ -12,66 +13,29 @@ use pgwire::messages::extendedquery::{
 };
 use pgwire::messages::response::EmptyQueryResponse;
 use tarn_catalog::pg_type::{arrow_type_of, pg_type_of_data_type};
-use tarn_planner::Command;
 
 use super::connection::Connection;
 use super::params::decode_parameter_in;
 use super::rows::{Format, RowEncoder};
 use super::sending::{Outgoing, Sent, row_description};
 use crate::error::{Error, Result};
-use crate::query::{CommandTag, Execution, Prepared};
-
-/// Prepared statements of one session.
-const N_STATEMENTS_MAX: usize = 10_000;
-
-/// Open portals of one session; each may hold a running query.
-const N_PORTALS_MAX: usize = 1_000;
-
-/// A named or unnamed prepared statement.
-#[derive(Clone)]
-pub(super) struct StatementEntry {
-    /// `None` for an empty text.
-    prepared: Option<Arc<Prepared>>,
-    /// The types that parameters are sent in.
-    parameter_oids: Vec<u32>,
-}
-
-/// A statement with its parameters, perhaps half way through its rows.
-pub(super) struct Portal {
-    entry: StatementEntry,
-    parameters: Vec<ScalarValue>,
-    formats: Vec<Format>,
-    state: State,
-}
-
-enum State {
-    /// Bound only.
-    New,
-    /// Rows have been sent, more may follow.
-    Suspended(Box<Outgoing>),
-    /// Everything was sent.
-    Done(CommandTag),
-}
+use crate::portals::{Portal, PortalState};
+use crate::prepared::StatementEntry;
+use crate::query::{CommandTag, Execution};
+use crate::scan::{Keep, Scan};
+use crate::session::Status;
 
 impl Connection {
     pub(super) async fn parse(&mut self, message: Parse) -> Result<()> {
         let name = message.name.unwrap_or_default();
-        if !name.is_empty() && self.statements.contains_key(&name) {
-            return Err(Error::DuplicateStatement { name });
-        }
-        if self.statements.len() >= N_STATEMENTS_MAX {
-            return Err(Error::SessionLimit {
-                what: "prepared statements",
-                n_max: N_STATEMENTS_MAX,
-            });
-        }
-        let mut statements = self.session.parse(&message.query)?;
+        self.session.check_statement_name(&name)?;
+        let mut statements = self.parse_text(&message.query).await?;
         if statements.len() > 1 {
             let message = "cannot insert multiple commands into a prepared statement".to_owned();
             return Err(Error::Value { code: "42601", message });
         }
         let entry = match statements.pop() {
-            None => StatementEntry { prepared: None, parameter_oids: message.type_oids },
+            None => StatementEntry::new(None, message.type_oids, false),
             Some(statement) => {
                 let declared = message.type_oids.iter().map(|oid| declared_type(*oid)).collect();
                 let session = Arc::clone(&self.session);
@@ -79,24 +43,23 @@ impl Connection {
                     .watching(async move { session.prepare(statement, declared).await })
                     .await?;
                 let parameter_oids = parameter_oids(&message.type_oids, prepared.parameter_types());
-                StatementEntry { prepared: Some(prepared), parameter_oids }
+                StatementEntry::new(Some(prepared), parameter_oids, false)
             }
         };
-        self.statements.insert(name, entry);
+        self.session.remove_statement_unnamed(&name);
+        self.session.add_statement(name, entry)?;
         self.wire.push(&Backend::ParseComplete(ParseComplete::new()))
     }
 
     pub(super) fn bind(&mut self, message: Bind) -> Result<()> {
-        let statement = message.statement_name.unwrap_or_default();
-        let entry = self.statements.get(&statement).cloned();
-        let entry = entry.ok_or(Error::UndefinedStatement { name: statement })?;
+        let entry = self.session.find_statement(&message.statement_name.unwrap_or_default())?;
         let name = message.portal_name.unwrap_or_default();
-        if !name.is_empty() && self.portals.contains_key(&name) {
-            return Err(Error::DuplicatePortal { name });
+        let prepared = entry.prepared.as_ref();
+        let allowed = prepared.is_some_and(|prepared| prepared.ends_transaction());
+        if self.session.status() == Status::Failed && !allowed {
+            return Err(Error::FailedTransaction);
         }
-        if self.portals.len() >= N_PORTALS_MAX {
-            return Err(Error::SessionLimit { what: "portals", n_max: N_PORTALS_MAX });
-        }
+        self.session.check_portal_name(&name)?;
         let n_needed = entry.parameter_oids.len();
         let n_given = message.parameters.len();
         if n_given != n_needed {
@@ -115,101 +78,156 @@ impl Connection {
                 .map_err(|error| Error::Value { code: error.code, message: error.message })?;
             parameters.push(value);
         }
-        let n_columns = entry
-            .prepared
-            .as_ref()
-            .and_then(|prepared| prepared.schema())
-            .map_or(0, |schema| schema.fields().len());
-        let codes = &message.result_column_format_codes;
+        let codes = message.result_column_format_codes;
+        let schema = prepared.and_then(|prepared| self.session.schema_of(prepared));
         // Codes for a statement without result columns are ignored, as in PostgreSQL.
-        let formats = if n_columns == 0 { vec![] } else { formats_of_result(codes, n_columns)? };
-        self.portals.insert(name, Portal { entry, parameters, formats, state: State::New });
+        if let Some(schema) = schema {
+            formats_of_result(&codes, schema.fields().len())?;
+        }
+        let portal = self.session.new_portal(entry, codes, PortalState::New(parameters));
+        self.session.add_portal(name, portal)?;
         self.wire.push(&Backend::BindComplete(BindComplete::new()))
     }
 
     pub(super) fn describe(&mut self, message: &Describe) -> Result<()> {
         let name = message.name.clone().unwrap_or_default();
         let description = if message.target_type == b'S' {
-            let entry = self.statements.get(&name);
-            let entry = entry.ok_or(Error::UndefinedStatement { name })?;
-            let types = ParameterDescription::new(entry.parameter_oids.clone());
-            let schema = entry.prepared.as_ref().and_then(|prepared| prepared.schema()).cloned();
+            let entry = self.session.find_statement(&name)?;
+            let schema = entry.prepared.and_then(|prepared| self.session.schema_of(&prepared));
+            if self.session.status() == Status::Failed && schema.is_some() {
+                return Err(Error::FailedTransaction);
+            }
+            let types = ParameterDescription::new(entry.parameter_oids);
             self.wire.push(&Backend::ParameterDescription(types))?;
             schema
                 .map(|schema| row_description(&schema, &vec![Format::Text; schema.fields().len()]))
         } else {
-            let portal = self.portals.get(&name).ok_or(Error::UndefinedPortal { name })?;
-            let schema = portal.entry.prepared.as_ref().and_then(|prepared| prepared.schema());
-            schema.map(|schema| row_description(schema, &portal.formats))
+            self.describe_portal(name)?
         };
         self.wire.push(&description.unwrap_or_else(|| Backend::NoData(NoData::new())))
     }
 
+    fn describe_portal(&self, name: String) -> Result<Option<Backend>> {
+        let read = |portal: &Portal| {
+            let schema = match &portal.state {
+                PortalState::Open(scan) => Ok(Some(Arc::clone(scan.schema()))),
+                _ => Err(portal.entry.prepared.clone()),
+            };
+            let binary = portal.cursor.map(|cursor| cursor.binary);
+            (schema, binary, portal.format_codes.clone())
+        };
+        let found = self.session.with_portal(&name, read);
+        let (schema, binary, codes) = found.ok_or_else(|| self.missing_portal(name))?;
+        let schema = match schema {
+            Ok(schema) => schema,
+            Err(prepared) => prepared.and_then(|prepared| self.session.schema_of(&prepared)),
+        };
+        let Some(schema) = schema else { return Ok(None) };
+        if self.session.status() == Status::Failed {
+            return Err(Error::FailedTransaction);
+        }
+        let n_columns = schema.fields().len();
+        let formats = match binary {
+            Some(true) => vec![Format::Binary; n_columns],
+            Some(false) => vec![Format::Text; n_columns],
+            None => formats_of_result(&codes, n_columns)?,
+        };
+        Ok(Some(row_description(&schema, &formats)))
+    }
+
+    /// PostgreSQL keeps the portals of a failed transaction, unusable, up to its end.
+    fn missing_portal(&self, name: String) -> Error {
+        match self.session.status() {
+            Status::Failed => Error::FailedTransaction,
+            Status::Idle | Status::Active => Error::UndefinedPortal { name },
+        }
+    }
+
     pub(super) async fn execute(&mut self, message: Execute) -> Result<()> {
         let name = message.name.unwrap_or_default();
-        // The portal is taken out while it runs; it goes back only if there is more to fetch.
-        let Some(mut portal) = self.portals.remove(&name) else {
-            return Err(Error::UndefinedPortal { name });
+        // The portal is taken out while it runs; it goes back only if nothing went wrong.
+        let Some(mut portal) = self.session.take_portal(&name) else {
+            return Err(self.missing_portal(name));
         };
         let limit = u64::try_from(message.max_rows).ok().filter(|limit| *limit > 0);
-        let state = std::mem::replace(&mut portal.state, State::New);
-        portal.state = match state {
-            State::New => match self.start_portal(&mut portal).await? {
-                None => {
-                    self.portals.insert(name, portal);
-                    return Ok(());
-                }
-                Some(outgoing) => self.continue_portal(outgoing, limit).await?,
-            },
-            State::Suspended(outgoing) => self.continue_portal(outgoing, limit).await?,
-            State::Done(tag) => {
-                self.complete(&CommandTag { n_rows: tag.n_rows.map(|_| 0), ..tag.clone() })?;
-                State::Done(tag)
+        portal.state = match std::mem::replace(&mut portal.state, PortalState::Failed) {
+            PortalState::New(parameters) => {
+                self.start_portal(&mut portal, parameters, limit).boxed().await?
             }
+            PortalState::Open(mut scan) => {
+                // Time that the client takes between two Executes is not the statement's.
+                scan.set_deadline(self.session.deadline());
+                self.continue_portal(&portal, scan, limit).await?
+            }
+            PortalState::Done(tag) => {
+                self.complete(&CommandTag { n_rows: tag.n_rows.map(|_| 0), ..tag.clone() })?;
+                PortalState::Done(tag)
+            }
+            PortalState::Failed => return Err(Error::FailedPortal { name }),
         };
-        self.portals.insert(name, portal);
+        self.session.put_portal(name, portal);
         Ok(())
     }
 
-    /// Runs the statement; `None` where it has no rows and is answered already.
-    async fn start_portal(&mut self, portal: &mut Portal) -> Result<Option<Box<Outgoing>>> {
+    /// Runs the statement of a portal and sends its first rows.
+    async fn start_portal(
+        &mut self,
+        portal: &mut Portal,
+        parameters: Vec<ScalarValue>,
+        limit: Option<u64>,
+    ) -> Result<PortalState> {
         let Some(prepared) = portal.entry.prepared.clone() else {
             self.wire.push(&Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?;
-            return Ok(None);
+            return Ok(PortalState::New(parameters));
         };
-        let parameters = std::mem::take(&mut portal.parameters);
-        let (session, running) = (Arc::clone(&self.session), Arc::clone(&prepared));
-        let execution =
-            self.watching(async move { session.execute(&running, parameters).await }).await?;
-        match execution {
-            Execution::Done(tag) => {
-                self.forget_deallocated(Some(&prepared.command))?;
-                self.complete(&tag)?;
-                portal.state = State::Done(tag);
-                Ok(None)
-            }
-            Execution::Rows(rows) => {
-                let encoder =
-                    RowEncoder::try_new(rows.schema(), &portal.formats, &self.encode_settings())?;
-                Ok(Some(Box::new(Outgoing::new(rows, encoder))))
-            }
+        // What a series of messages changes comes to be at its Sync; a single one need not wait.
+        if prepared.changes_something() && !self.wire.sync_is_next() {
+            self.session.begin_implicit(false);
+            (portal.transaction, portal.n_savepoints) = self.session.transaction_place();
         }
+        let session = Arc::clone(&self.session);
+        let execution =
+            self.watching(async move { session.execute(&prepared, parameters).await }).await?;
+        let tag = match execution {
+            Execution::Rows(rows) => {
+                let scan = Box::new(Scan::new(rows, Keep::Nothing));
+                return self.continue_portal(portal, scan, limit).await;
+            }
+            Execution::Done(tag) => tag,
+            Execution::CopyOut(copy) => self.send_copy(copy).await?,
+            Execution::CopyIn(copy) => self.receive_copy(copy).boxed().await?,
+        };
+        self.complete(&tag)?;
+        Ok(PortalState::Done(tag))
     }
 
     async fn continue_portal(
         &mut self,
-        mut outgoing: Box<Outgoing>,
+        portal: &Portal,
+        scan: Box<Scan>,
         limit: Option<u64>,
-    ) -> Result<State> {
+    ) -> Result<PortalState> {
+        let n_columns = scan.schema().fields().len();
+        let formats = match portal.cursor {
+            Some(cursor) if cursor.binary => vec![Format::Binary; n_columns],
+            Some(_) => vec![Format::Text; n_columns],
+            None => formats_of_result(&portal.format_codes, n_columns)?,
+        };
+        let encoder = RowEncoder::try_new(scan.schema(), &formats, &self.encode_settings())?;
+        let mut outgoing = Outgoing::new(*scan, encoder);
         match self.send(&mut outgoing, limit).await? {
             Sent::Limit => {
                 self.wire.push(&Backend::PortalSuspended(PortalSuspended::new()))?;
-                Ok(State::Suspended(outgoing))
+                Ok(PortalState::Open(Box::new(outgoing.scan)))
             }
             Sent::All => {
                 let tag = outgoing.tag();
                 self.complete(&tag)?;
-                Ok(State::Done(tag))
+                Ok(match portal.cursor {
+                    // Can be scrolled back.
+                    Some(_) => PortalState::Open(Box::new(outgoing.scan)),
+                    None => PortalState::Done(tag),
+                })
             }
         }
     }
@@ -217,33 +235,11 @@ impl Connection {
     pub(super) fn close(&mut self, message: &Close) -> Result<()> {
         let name = message.name.as_deref().unwrap_or_default();
         if message.target_type == b'S' {
-            self.statements.remove(name);
+            self.session.remove_statement(name);
         } else {
-            self.portals.remove(name);
+            self.session.close_portal(name);
         }
         self.wire.push(&Backend::CloseComplete(CloseComplete::new()))
-    }
-
-    /// DEALLOCATE and DISCARD ALL also drop what Parse has made.
-    ///
-    /// # Errors
-    /// `UndefinedStatement` for a name that is none.
-    pub(super) fn forget_deallocated(&mut self, command: Option<&Command>) -> Result<()> {
-        match command {
-            Some(Command::Deallocate(Some(name))) => match self.statements.remove(name) {
-                Some(_) => Ok(()),
-                None => Err(Error::UndefinedStatement { name: name.clone() }),
-            },
-            Some(Command::Deallocate(None)) => {
-                self.statements.clear();
-                Ok(())
-            }
-            Some(Command::Discard { what }) if what.eq_ignore_ascii_case("all") => {
-                self.statements.clear();
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -271,7 +267,10 @@ fn formats(codes: &[i16], n: usize, what: &str) -> Result<Vec<Format>> {
     let format = |code: &i16| match code {
         0 => Ok(Format::Text),
         1 => Ok(Format::Binary),
-        code => Err(Error::Protocol { message: format!("unsupported format code: {code}") }),
+        code => {
+            let message = format!("unsupported format code: {code}");
+            Err(Error::Value { code: "22023", message })
+        }
     };
     match codes {
         [] => Ok(vec![Format::Text; n]),

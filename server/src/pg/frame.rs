@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 const LARGE_FRAME_BYTES_MAX: usize = 256 << 20;
 const SMALL_FRAME_BYTES_MAX: usize = 64 * 1024;
 
+/// The largest message of a client that has not proved who it is.
+const PASSWORD_FRAME_BYTES_MAX: usize = 10_000;
+
 /// The type and length of the first frame; `None` while its head is incomplete.
 ///
 /// # Errors
@@ -21,8 +24,8 @@ const SMALL_FRAME_BYTES_MAX: usize = 64 * 1024;
 pub(super) fn head(input: &[u8]) -> Result<Option<(u8, usize)>> {
     let Some((&kind, rest)) = input.split_first() else { return Ok(None) };
     let n_max = match kind {
-        b'Q' | b'P' | b'B' | b'd' => LARGE_FRAME_BYTES_MAX,
-        b'C' | b'D' | b'E' | b'H' | b'S' | b'X' | b'c' | b'f' | b'p' => SMALL_FRAME_BYTES_MAX,
+        b'Q' | b'P' | b'B' | b'F' | b'd' => LARGE_FRAME_BYTES_MAX,
+        b'C' | b'D' | b'E' | b'H' | b'S' | b'X' | b'c' | b'f' => SMALL_FRAME_BYTES_MAX,
         kind => return Err(protocol(format!("invalid frontend message type {kind}"))),
     };
     let Some(length) = rest.first_chunk::<4>() else { return Ok(None) };
@@ -33,6 +36,23 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(u8, usize)>> {
             let kind = char::from(kind);
             Err(protocol(format!("invalid message length {length} for message type {kind}")))
         }
+    }
+}
+
+/// The length of an answer in an authentication; `None` while its head is incomplete.
+///
+/// # Errors
+/// Other messages, and lengths that clients without a session may not ask us to keep.
+pub(super) fn password_length(input: &[u8]) -> Result<Option<usize>> {
+    let Some((&kind, rest)) = input.split_first() else { return Ok(None) };
+    if kind != b'p' {
+        return Err(protocol(format!("expected SASL response, got message type {kind}")));
+    }
+    let Some(length) = rest.first_chunk::<4>() else { return Ok(None) };
+    let length = i32::from_be_bytes(*length);
+    match usize::try_from(length) {
+        Ok(length) if (4..=PASSWORD_FRAME_BYTES_MAX).contains(&length) => Ok(Some(length)),
+        _ => Err(protocol(format!("invalid message length {length} for a password"))),
     }
 }
 
@@ -71,8 +91,8 @@ pub(super) fn check(kind: u8, body: &[u8]) -> Result<()> {
             body.take::<4>()?;
         }
         b'f' => body.text()?,
-        // Data of a COPY and answers of an authentication have forms of their own.
-        b'd' | b'p' => return Ok(()),
+        // Data of a COPY has a form of its own; function calls are refused whatever they hold.
+        b'd' | b'F' => return Ok(()),
         _ => {}
     }
     if body.0.is_empty() { Ok(()) } else { Err(protocol("invalid message format")) }

@@ -1,7 +1,9 @@
 //! Accepts connections and limits their number.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +12,15 @@ use tokio_util::task::TaskTracker;
 use super::connection::Connection;
 use super::startup::{self, Started};
 use crate::Shared;
-use crate::error::Error;
+
+/// Sockets beyond those with sessions: clients that connect, cancel requests, refusals.
+const N_STARTING_MAX: usize = 256;
+
+/// A client whose machine is gone without a word is noticed after two minutes.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
 
 /// Serves the Postgres wire until `stop` is cancelled; returns when all connections are closed.
 pub(crate) async fn serve(
@@ -19,7 +29,8 @@ pub(crate) async fn serve(
     tls: Option<tokio_rustls::TlsAcceptor>,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(shared.config.n_connections_max));
+    let n_max = shared.config.n_connections_max;
+    let places = Arc::new(Semaphore::new(n_max.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -31,17 +42,17 @@ pub(crate) async fn serve(
             Err(error) => {
                 // Out of file descriptors, most often: give running connections time to close.
                 tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let place = Arc::clone(&places).try_acquire_owned().ok();
-        let connection =
-            serve_one(Arc::clone(&shared), stream, tls.clone(), place.is_some(), stop.clone());
-        connections.spawn(async move {
-            connection.await;
-            drop(place);
-        });
+        if connections.len() >= n_max.saturating_add(N_STARTING_MAX) {
+            // Nobody can tell all of a flood why; the next attempt may be luckier.
+            metrics::counter!("tarn_pg_connections_dropped_total").increment(1);
+            continue;
+        }
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
+        connections.spawn(serve_one(shared, stream, tls, Arc::clone(&places), stop.clone()));
     }
     connections.close();
     connections.wait().await;
@@ -51,15 +62,22 @@ async fn serve_one(
     shared: Arc<Shared>,
     stream: TcpStream,
     tls: Option<tokio_rustls::TlsAcceptor>,
-    has_place: bool,
+    places: Arc<Semaphore>,
     stop: CancellationToken,
 ) {
     let peer = stream.peer_addr().ok();
-    let n_max = shared.config.n_connections_max;
-    let refusal = (!has_place).then_some(Error::TooManyConnections { n_max });
+    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE) {
+        tracing::debug!(%error, ?peer, "no keepalive");
+    }
     metrics::counter!("tarn_pg_connections_total").increment(1);
-    let started = match startup::start(&shared, stream, tls, refusal).await {
-        Ok(Started::Session(wire, session)) => (wire, session),
+    // Boxed: what a startup needs is not kept for the life of the connection.
+    let starting = Box::pin(startup::start(&shared, stream, tls, &places));
+    let started = tokio::select! {
+        started = starting => started,
+        () = stop.cancelled() => return,
+    };
+    let (wire, session, place) = match started {
+        Ok(Started::Session(wire, session, place)) => (wire, session, place),
         // A cancel request, or a client that was told why it cannot connect.
         Ok(Started::Done) => return,
         Err(error) => {
@@ -67,10 +85,12 @@ async fn serve_one(
             return;
         }
     };
-    let (wire, session) = started;
     let pid = session.pid();
     let mut connection = Connection::new(wire, session);
     if let Err(error) = connection.run(&stop).await {
         tracing::debug!(%error, ?peer, pid, "connection ended");
     }
+    // The session is gone before its place is free.
+    drop(connection);
+    drop(place);
 }

@@ -8,8 +8,8 @@
 
 use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
-use serde::de::IgnoredAny;
-use tarn_catalog::pg_type;
+use tarn_catalog::pg_type::{self, Json};
+use tarn_planner::types::{json, json_scalar};
 
 use super::rows::{Format, TimeZone};
 
@@ -144,11 +144,8 @@ pub(crate) fn parse_text_in(
             ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
         }
         1186 => interval::parse(text)?,
-        114 | 3802 => {
-            let checked = serde_json::from_str::<IgnoredAny>(text);
-            checked.map_err(|_| ParamError::new("22P02", "invalid input syntax for type json"))?;
-            ScalarValue::Utf8(Some(text.to_owned()))
-        }
+        114 => parse_json(text, Json::Text)?,
+        3802 => parse_json(text, Json::Binary)?,
         2950 => ScalarValue::FixedSizeBinary(16, Some(parse_uuid(text)?)),
         2206 => parse_regtype(text)?,
         22 | 30 => array::parse_vector(oid, text)?,
@@ -160,6 +157,18 @@ pub(crate) fn parse_text_in(
             (None, _) | (_, Some(_)) => ScalarValue::Utf8(Some(text.to_owned())),
             (Some(_), None) => return Err(unsupported(oid)),
         },
+    })
+}
+
+/// Checks a JSON text; `jsonb` is held as it is printed.
+fn parse_json(text: &str, kind: Json) -> Result<ScalarValue, ParamError> {
+    let failed = |error: json::JsonError| ParamError::new(error.code, error.message);
+    Ok(match kind {
+        Json::Text => {
+            json::check(text).map_err(failed)?;
+            json_scalar(Some(text), kind)
+        }
+        Json::Binary => json_scalar(Some(&json::normalized(text).map_err(failed)?), kind),
     })
 }
 

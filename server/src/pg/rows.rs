@@ -8,14 +8,16 @@
 //! [`RowEncoder::columns`].
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
-use tarn_catalog::pg_type;
+use tarn_catalog::pg_type::{self, NumericDigits};
 
 mod column;
 pub(crate) mod datetime;
+mod digits;
 mod interval;
 mod json;
 mod nested;
@@ -78,7 +80,7 @@ pub(crate) enum ByteaOutput {
 }
 
 /// The session's settings that change how values are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct EncodeSettings {
     /// The zone of `timestamptz` values in text.
     pub(crate) time_zone: TimeZone,
@@ -93,6 +95,57 @@ pub(crate) struct EncodeSettings {
     pub(crate) extra_float_digits: i32,
     /// How byte strings are written.
     pub(crate) bytea_output: ByteaOutput,
+    /// The names of the catalog's objects, for `regclass` and its kin.
+    pub(crate) names: Option<Arc<dyn ObjectNames>>,
+}
+
+/// Gives the objects of a session's catalog their names.
+pub(crate) trait ObjectNames: std::fmt::Debug + Send + Sync {
+    /// The text of a value of a `reg` type, where there is such an object.
+    fn name(&self, type_name: &str, object: u32) -> Option<String>;
+}
+
+impl EncodeSettings {
+    /// Reads the settings of a session by their folded names.
+    pub(crate) fn of(setting: impl Fn(&str) -> String) -> Self {
+        let date_style = setting("datestyle").to_lowercase();
+        Self {
+            time_zone: TimeZone::parse(&setting("timezone")).unwrap_or(TimeZone::UTC),
+            date_style: if date_style.contains("sql") {
+                DateStyle::Sql
+            } else if date_style.contains("postgres") {
+                DateStyle::Postgres
+            } else if date_style.contains("german") {
+                DateStyle::German
+            } else {
+                DateStyle::Iso
+            },
+            day_first: date_style.contains("dmy"),
+            interval_style: match setting("intervalstyle").as_str() {
+                "postgres_verbose" => IntervalStyle::PostgresVerbose,
+                "sql_standard" => IntervalStyle::SqlStandard,
+                "iso_8601" => IntervalStyle::Iso8601,
+                _ => IntervalStyle::Postgres,
+            },
+            extra_float_digits: setting("extra_float_digits").parse().unwrap_or(1),
+            bytea_output: match setting("bytea_output").as_str() {
+                "escape" => ByteaOutput::Escape,
+                _ => ByteaOutput::Hex,
+            },
+            names: None,
+        }
+    }
+
+    /// The same with the names of a session's objects.
+    pub(crate) fn with_names(mut self, names: Arc<dyn ObjectNames>) -> Self {
+        self.names = Some(names);
+        self
+    }
+
+    /// The same with dates in the style of ISO 8601.
+    pub(crate) fn iso(&self) -> Self {
+        Self { date_style: DateStyle::Iso, ..self.clone() }
+    }
 }
 
 impl Default for EncodeSettings {
@@ -105,6 +158,7 @@ impl Default for EncodeSettings {
             interval_style: IntervalStyle::Postgres,
             extra_float_digits: 1,
             bytea_output: ByteaOutput::Hex,
+            names: None,
         }
     }
 }
@@ -161,8 +215,8 @@ impl EncodeError {
 /// Writes rows of one schema in the forms that a client asked for.
 #[derive(Debug)]
 pub(crate) struct RowEncoder {
-    /// Each column's type number and form.
-    columns: Vec<(u32, Format)>,
+    /// Each column's type number, form and digits.
+    columns: Vec<(u32, Format, NumericDigits)>,
     n_columns: i16,
     settings: EncodeSettings,
 }
@@ -183,9 +237,11 @@ impl RowEncoder {
             return Err(EncodeError::FormatCount { n_formats, n_columns });
         }
         let n_columns = i16::try_from(fields.len()).map_err(|_| EncodeError::TooManyColumns)?;
-        let typed = fields.iter().map(|field| pg_type::pg_type_of(field).oid);
-        let columns = typed.zip(formats.iter().copied()).collect();
-        Ok(Self { columns, n_columns, settings: *settings })
+        let typed = fields.iter().zip(formats).map(|(field, format)| {
+            (pg_type::pg_type_of(field).oid, *format, NumericDigits::of_field(field))
+        });
+        let columns = typed.collect();
+        Ok(Self { columns, n_columns, settings: settings.clone() })
     }
 
     /// Takes the columns of a batch apart.
@@ -197,9 +253,7 @@ impl RowEncoder {
             return Err(EncodeError::SchemaMismatch);
         }
         let typed = batch.columns().iter().zip(&self.columns);
-        typed
-            .map(|(array, (oid, format))| Column::new(array, *oid, *format, &self.settings))
-            .collect()
+        typed.map(|(array, column)| Column::with_digits(array, *column, &self.settings)).collect()
     }
 
     /// Appends a `DataRow` message for each of the rows of a batch; rows beyond its end are none.

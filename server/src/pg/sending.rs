@@ -1,31 +1,31 @@
 //! Rows to the client: encoded as the socket drains, stopped by row limits and cancel requests.
 
 use std::future::Future;
+use std::time::Duration;
 
 use arrow::datatypes::Schema;
-use arrow::record_batch::RecordBatch;
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::data::{FieldDescription, RowDescription};
-use tarn_catalog::pg_type::pg_type_of;
+use tarn_catalog::pg_type::{FIELD_COLUMN, FIELD_TABLE, PgType, pg_type_of};
 use tarn_exec::ExecError;
 
 use super::connection::Connection;
 use super::rows::{EncodeError, Format, RowEncoder};
 use super::wire::{FLUSH_BYTES, Written};
 use crate::error::{Error, Result};
-use crate::query::{CommandTag, Rows};
+use crate::query::CommandTag;
+use crate::scan::Scan;
 
 /// Rows that are encoded before the buffer's size is looked at again.
-const N_ROWS_PER_STEP: usize = 256;
+const N_ROWS_PER_STEP: u64 = 256;
+
+/// How long encoded rows wait for more before they leave.
+const FLUSH_DELAY: Duration = Duration::from_millis(20);
 
 /// A result on its way to the client.
 pub(super) struct Outgoing {
-    rows: Option<Rows>,
-    verb: &'static str,
-    encoder: RowEncoder,
-    batch: Option<RecordBatch>,
-    /// Rows of `batch` that have been sent.
-    n_done: usize,
+    pub(super) scan: Scan,
+    pub(super) encoder: RowEncoder,
     /// Rows sent by this Execute.
     n_sent: u64,
 }
@@ -40,16 +40,15 @@ pub(super) enum Sent {
 }
 
 impl Outgoing {
-    pub(super) fn new(rows: Rows, encoder: RowEncoder) -> Self {
-        let verb = rows.verb();
-        Self { rows: Some(rows), verb, encoder, batch: None, n_done: 0, n_sent: 0 }
+    pub(super) fn new(scan: Scan, encoder: RowEncoder) -> Self {
+        Self { scan, encoder, n_sent: 0 }
     }
 
     /// The tag for CommandComplete.
     pub(super) fn tag(&self) -> CommandTag {
-        match self.verb {
-            "SELECT" => CommandTag::with_rows("SELECT", self.n_sent),
-            verb => CommandTag::new(verb),
+        match self.scan.verb() {
+            verb @ ("SHOW" | "EXPLAIN") => CommandTag::new(verb),
+            verb => CommandTag::with_rows(verb, self.n_sent),
         }
     }
 }
@@ -57,13 +56,15 @@ impl Outgoing {
 impl Connection {
     /// Does something while watching whether the client is still there.
     pub(super) async fn watching<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let session = std::sync::Arc::clone(&self.session);
-        tokio::select! {
+        let ending = self.ending();
+        let result = tokio::select! {
             biased;
             result = work => result,
+            error = ending.wait() => Err(error),
             () = self.wire.closed() => Err(gone()),
-            () = session.terminated().cancelled() => Err(Error::Stopping),
-        }
+        };
+        // Whoever ends a session cancels its statement, too: that is not what the client is told.
+        if ending.is_terminated() { Err(Error::Stopping) } else { result }
     }
 
     /// Sends rows up to a limit.
@@ -78,69 +79,65 @@ impl Connection {
     ) -> Result<Sent> {
         outgoing.n_sent = 0;
         loop {
-            if limit.is_some_and(|limit| outgoing.n_sent >= limit) {
+            let n_wanted = limit.map_or(u64::MAX, |limit| limit.saturating_sub(outgoing.n_sent));
+            if n_wanted == 0 {
                 return Ok(Sent::Limit);
             }
-            if outgoing.batch.is_none() && !self.fetch(outgoing).await? {
+            if !self.has_rows(outgoing).await? {
                 return Ok(Sent::All);
             }
-            let Some(batch) = &outgoing.batch else { continue };
-            let n_left = batch.num_rows() - outgoing.n_done;
-            let n_wanted = limit.map_or(usize::MAX, |limit| {
-                usize::try_from(limit - outgoing.n_sent).unwrap_or(usize::MAX)
-            });
-            let n = n_left.min(n_wanted).min(N_ROWS_PER_STEP);
-            let range = outgoing.n_done..outgoing.n_done + n;
-            outgoing.encoder.encode(batch, range, &mut self.wire.output)?;
-            outgoing.n_done += n;
-            outgoing.n_sent += u64::try_from(n).unwrap_or(0);
-            if outgoing.n_done >= batch.num_rows() {
-                outgoing.batch = None;
-            }
+            let Some(batch) = outgoing.scan.take(n_wanted.min(N_ROWS_PER_STEP)) else { continue };
+            outgoing.encoder.encode(&batch, 0..batch.num_rows(), &mut self.wire.output)?;
+            outgoing.n_sent += u64::try_from(batch.num_rows()).unwrap_or(0);
             if self.wire.output.len() >= FLUSH_BYTES {
                 self.drain(outgoing).await?;
             }
         }
     }
 
-    /// Waits for the next batch; what was encoded so far leaves meanwhile.
-    async fn fetch(&mut self, outgoing: &mut Outgoing) -> Result<bool> {
-        let Some(rows) = &mut outgoing.rows else { return Ok(false) };
-        let next = tokio::select! {
-            biased;
-            next = rows.next() => next,
-            () = self.wire.closed() => return Err(gone()),
-            () = self.session.terminated().cancelled() => return Err(Error::Stopping),
-        };
-        match next {
-            Some(Ok(batch)) => {
-                outgoing.batch = Some(batch);
-                outgoing.n_done = 0;
-                Ok(true)
-            }
-            Some(Err(error)) => {
-                outgoing.rows = None;
-                Err(error)
-            }
-            None => {
-                outgoing.rows = None;
-                Ok(false)
-            }
+    /// Waits for the next rows; what was encoded so far leaves meanwhile.
+    pub(super) async fn has_rows(&mut self, outgoing: &mut Outgoing) -> Result<bool> {
+        let ending = self.ending();
+        loop {
+            let has_output = !self.wire.output.is_empty();
+            let patience = async {
+                match has_output {
+                    true => tokio::time::sleep(FLUSH_DELAY).await,
+                    false => std::future::pending().await,
+                }
+            };
+            let filled = tokio::select! {
+                biased;
+                filled = outgoing.scan.fill() => filled,
+                () = patience => {
+                    self.drain(outgoing).await?;
+                    continue;
+                }
+                error = ending.wait() => return Err(error),
+                () = self.wire.closed() => return Err(gone()),
+            };
+            return if ending.is_terminated() { Err(Error::Stopping) } else { filled };
         }
     }
 
     /// Writes what is encoded. A cancel request or timeout that comes while the client does not
     /// read stops the query at once; the bytes of whole messages still have to go out first.
-    async fn drain(&mut self, outgoing: &mut Outgoing) -> Result<()> {
-        let deadline = outgoing.rows.as_ref().and_then(Rows::deadline);
+    pub(super) async fn drain(&mut self, outgoing: &mut Outgoing) -> Result<()> {
+        let deadline = outgoing.scan.deadline();
         let token = self.session.token();
-        let error = match self.wire.flush_unless(&token, deadline).await? {
+        let ending = self.ending();
+        let written = tokio::select! {
+            biased;
+            written = self.wire.flush_unless(&token, deadline) => written?,
+            error = ending.wait() => return Err(error),
+        };
+        let error = match written {
             Written::All => return Ok(()),
+            Written::Interrupted if ending.is_terminated() => Error::Stopping,
             Written::Interrupted => Error::Exec(ExecError::Cancelled),
             Written::TimedOut => Error::StatementTimeout,
         };
-        outgoing.rows = None;
-        outgoing.batch = None;
+        outgoing.scan.stop();
         Err(error)
     }
 }
@@ -164,7 +161,12 @@ pub(super) fn row_description(schema: &Schema, formats: &[Format]) -> Backend {
             Format::Binary => 1,
         };
         let name = field.name().clone();
-        FieldDescription::new(name, 0, 0, pg_type.oid, pg_type.size, pg_type.modifier, format)
+        let number = |key: &str| field.metadata().get(key);
+        let table = number(FIELD_TABLE).and_then(|oid| oid.parse::<u32>().ok()).unwrap_or(0);
+        let table = i32::from_be_bytes(table.to_be_bytes());
+        let column = number(FIELD_COLUMN).and_then(|at| at.parse().ok()).unwrap_or(0);
+        let PgType { oid, size, modifier } = pg_type;
+        FieldDescription::new(name, table, column, oid, size, modifier, format)
     });
     Backend::RowDescription(RowDescription::new(fields.collect()))
 }

@@ -1,20 +1,28 @@
 //! Frames in, bytes out.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use pgwire::messages::{
     DecodeContext, PgWireBackendMessage, PgWireFrontendMessage, ProtocolVersion,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::frame;
+use super::socket::Socket;
 use crate::error::{Error, Result};
+use crate::query::unsupported;
 
 /// Bytes to gather before they are written to the socket.
 pub(super) const FLUSH_BYTES: usize = 64 * 1024;
+
+/// Room for one read of an idle connection.
+const READ_BYTES: usize = 4096;
 
 /// Bytes of later messages that are read ahead while a query runs.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
@@ -28,13 +36,12 @@ const N_LATE_READS_MAX: usize = 256;
 /// Capacity that an idle connection keeps for its next message or result.
 const IDLE_BUFFER_BYTES_MAX: usize = 16 * 1024;
 
-/// A stream that may be encrypted.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+/// How often a client that has sent very far ahead is looked for.
+const GONE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// One connection's socket with its two buffers.
 pub(super) struct Wire {
-    stream: Box<dyn Stream>,
+    stream: Socket,
     input: BytesMut,
     /// Bytes to be written; whole messages only.
     pub(super) output: BytesMut,
@@ -60,8 +67,18 @@ pub(super) enum Written {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Box<dyn Stream>, input: BytesMut) -> Self {
-        Self { stream, input, output: BytesMut::new() }
+    pub(super) fn new(stream: Socket) -> Self {
+        Self { stream, input: BytesMut::new(), output: BytesMut::new() }
+    }
+
+    /// Whether the connection is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.stream.is_encrypted()
+    }
+
+    /// The certificate that the client has proved to own.
+    pub(super) fn client_certificate(&self) -> Option<&[u8]> {
+        self.stream.client_certificate()
     }
 
     /// Appends a message to the output.
@@ -71,45 +88,54 @@ impl Wire {
         })
     }
 
-    /// Reads the next message; `None` at the end of the connection.
+    /// Appends a ParameterStatus; a value may be of any length.
+    pub(super) fn push_status(&mut self, name: &str, value: &str) {
+        // A value with a zero inside would end early for the client and garble what follows.
+        let value = value.split('\0').next().unwrap_or_default();
+        let length = u32::try_from(4 + name.len() + value.len() + 2).unwrap_or(u32::MAX);
+        self.output.put_u8(b'S');
+        self.output.put_u32(length);
+        for text in [name, value] {
+            self.output.put_slice(text.as_bytes());
+            self.output.put_u8(0);
+        }
+    }
+
+    /// Takes the next message from what was read; `None` where a part of it is missing.
+    pub(super) fn take(&mut self) -> Result<Option<Received>> {
+        decode(&mut self.input)
+    }
+
+    /// Reads more; `false` at the end of the connection.
     ///
     /// # Cancel safety
     /// Nothing is lost: what was read stays in the buffer.
-    pub(super) async fn next(&mut self) -> Result<Option<Received>> {
-        loop {
-            if let Some(message) = self.decode()? {
-                return Ok(Some(message));
-            }
-            if !self.read_some().await? {
-                return Ok(None);
-            }
-        }
-    }
-
-    async fn read_some(&mut self) -> Result<bool> {
-        self.input.reserve(4096);
+    pub(super) async fn read_some(&mut self) -> Result<bool> {
+        self.input.reserve(READ_BYTES);
         Ok(self.stream.read_buf(&mut self.input).await? > 0)
     }
 
-    /// Takes one whole frame off the input.
-    fn decode(&mut self) -> Result<Option<Received>> {
-        let Some((kind, length)) = frame::head(&self.input)? else { return Ok(None) };
-        let total = length + 1;
-        if self.input.len() < total {
-            return Ok(None);
+    /// Reads the body of an answer in an authentication, which nothing else may precede.
+    ///
+    /// # Errors
+    /// Other messages and lengths that no such answer has, before they are read.
+    pub(super) async fn next_password(&mut self) -> Result<BytesMut> {
+        loop {
+            if let Some(length) = frame::password_length(&self.input)?
+                && self.input.len() > length
+            {
+                let mut bytes = self.input.split_to(length + 1);
+                return Ok(bytes.split_off(5));
+            }
+            if !self.read_some().await? {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
         }
-        let mut bytes = self.input.split_to(total);
-        if let Err(error) = frame::check(kind, bytes.get(5..).unwrap_or_default()) {
-            return Ok(Some(Received::Malformed(kind, error)));
-        }
-        let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
-        context.awaiting_frontend_ssl = false;
-        context.awaiting_frontend_startup = false;
-        match PgWireFrontendMessage::decode(&mut bytes, &context) {
-            Ok(Some(message)) => Ok(Some(Received::Message(message))),
-            Ok(None) => Err(Error::Protocol { message: "message is incomplete".to_owned() }),
-            Err(error) => Err(Error::Protocol { message: format!("invalid message: {error}") }),
-        }
+    }
+
+    /// Whether the message that waits is a Sync.
+    pub(super) fn sync_is_next(&self) -> bool {
+        self.input.first() == Some(&b'S')
     }
 
     /// Whether a whole message waits already.
@@ -128,17 +154,46 @@ impl Wire {
                 Ok(false) | Err(_) => return,
             }
         }
-        std::future::pending().await
+        // The end of the stream is behind bytes that are not read; the system knows of it.
+        while !self.stream.is_closed().await {
+            tokio::time::sleep(GONE_CHECK_INTERVAL).await;
+        }
+    }
+
+    /// Writes what the socket takes. Reads meanwhile: a client may send a long series of messages
+    /// before it reads the first answer, and would wait for us as we wait for it.
+    async fn write_some(&mut self) -> Result<()> {
+        let Self { stream, input, output } = self;
+        let mut ended = false;
+        let n = std::future::poll_fn(|context| {
+            if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(context, output) {
+                return Poll::Ready(written);
+            }
+            while !ended && input.len() < READ_AHEAD_BYTES_MAX {
+                input.reserve(READ_BYTES);
+                // Cancel safe: bytes are in the buffer as soon as they are read.
+                let read = std::pin::pin!(stream.read_buf(input)).poll(context);
+                match read {
+                    Poll::Ready(Ok(n)) if n > 0 => {}
+                    // Writing will say what is wrong.
+                    Poll::Ready(_) => ended = true,
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Pending
+        });
+        let n = n.await?;
+        if n == 0 {
+            return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
+        }
+        self.output.advance(n);
+        Ok(())
     }
 
     /// Writes everything.
     pub(super) async fn flush(&mut self) -> Result<()> {
         while self.output.has_remaining() {
-            let n = self.stream.write(&self.output).await?;
-            if n == 0 {
-                return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
-            }
-            self.output.advance(n);
+            self.write_some().await?;
         }
         self.stream.flush().await?;
         if self.output.capacity() > IDLE_BUFFER_BYTES_MAX {
@@ -179,15 +234,12 @@ impl Wire {
         };
         tokio::pin!(timeout);
         while self.output.has_remaining() {
-            let n = tokio::select! {
-                n = self.stream.write(&self.output) => n?,
+            tokio::select! {
+                biased;
+                written = self.write_some() => written?,
                 () = cancel.cancelled() => return Ok(Written::Interrupted),
                 () = &mut timeout => return Ok(Written::TimedOut),
             };
-            if n == 0 {
-                return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
-            }
-            self.output.advance(n);
         }
         self.stream.flush().await?;
         Ok(Written::All)
@@ -198,5 +250,32 @@ impl Wire {
         if self.input.is_empty() && self.input.capacity() > IDLE_BUFFER_BYTES_MAX {
             self.input = BytesMut::new();
         }
+    }
+}
+
+/// Takes one whole frame off the input; `None` where a part of it is missing.
+///
+/// # Errors
+/// Frames of which not even the length can be believed.
+pub(super) fn decode(input: &mut BytesMut) -> Result<Option<Received>> {
+    let Some((kind, length)) = frame::head(input)? else { return Ok(None) };
+    let total = length + 1;
+    if input.len() < total {
+        return Ok(None);
+    }
+    let mut bytes = input.split_to(total);
+    if let Err(error) = frame::check(kind, bytes.get(5..).unwrap_or_default()) {
+        return Ok(Some(Received::Malformed(kind, error)));
+    }
+    if kind == b'F' {
+        return Ok(Some(Received::Malformed(kind, unsupported("the function call protocol"))));
+    }
+    let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
+    context.awaiting_frontend_ssl = false;
+    context.awaiting_frontend_startup = false;
+    match PgWireFrontendMessage::decode(&mut bytes, &context) {
+        Ok(Some(message)) => Ok(Some(Received::Message(message))),
+        Ok(None) => Err(Error::Protocol { message: "message is incomplete".to_owned() }),
+        Err(error) => Err(Error::Protocol { message: format!("invalid message: {error}") }),
     }
 }

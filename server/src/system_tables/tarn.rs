@@ -76,6 +76,7 @@ pub(super) fn entries() -> Vec<Arc<TableEntry>> {
             n_rows_estimate: None,
             view_definition: None,
             comment: None,
+            details: tarn_catalog::memory::TableDetails::default(),
         })
     };
     TABLES.iter().map(entry).collect()

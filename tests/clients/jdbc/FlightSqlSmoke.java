@@ -124,6 +124,7 @@ public final class FlightSqlSmoke {
             PROPERTIES.put("user", arguments[2]);
             PROPERTIES.put("password", arguments[3]);
         }
+        System.out.println("# client: Flight SQL JDBC " + version());
         queries();
         preparedStatements();
         metadata();
@@ -132,9 +133,15 @@ public final class FlightSqlSmoke {
         System.exit(failed ? 1 : 0);
     }
 
+    /** The version in the jar's name, which the driver itself does not tell before it connects. */
+    private static String version() {
+        String path = System.getProperty("java.class.path");
+        return path.replaceAll(".*flight-sql-jdbc-driver-([0-9.]+)\\.jar.*", "$1");
+    }
+
     private static void queries() {
-        check("connects", connection -> equal(query(connection, "select 1::integer"), List.of(List.of(1))));
-        check("reads types", connection -> {
+        check("connect: connects", connection -> equal(query(connection, "select 1::integer"), List.of(List.of(1))));
+        check("types: reads types", connection -> {
             String sql = "select true, 7::smallint, 8::integer, 9::bigint, 0.5::double precision,"
                     + " 12.34::numeric(10,2), 'text', '2024-02-29'::date, null::integer";
             try (Statement statement = connection.createStatement();
@@ -156,7 +163,7 @@ public final class FlightSqlSmoke {
                 equal(metadata.getScale(6), 2);
             }
         });
-        check("reads many rows", connection -> {
+        check("cursors: reads many rows", connection -> {
             try (Statement statement = connection.createStatement();
                     ResultSet result = statement.executeQuery(
                             "select * from generate_series(1, 200000) as t(i)")) {
@@ -167,12 +174,12 @@ public final class FlightSqlSmoke {
                 equal(sum, 200000L * 200001 / 2);
             }
         });
-        check("runs statements one after the other", connection -> {
+        check("simple: runs statements one after the other", connection -> {
             for (int i = 0; i < 50; i++) {
                 equal(query(connection, "select " + i + "::integer"), List.of(List.of(i)));
             }
         });
-        check("keeps settings", connection -> {
+        check("connect: keeps settings", connection -> {
             try (Statement statement = connection.createStatement()) {
                 statement.executeUpdate("set application_name to 'smoke'");
                 equal(query(connection, "show application_name"), List.of(List.of("smoke")));
@@ -181,7 +188,7 @@ public final class FlightSqlSmoke {
     }
 
     private static void preparedStatements() {
-        check("binds parameters", connection -> {
+        check("prepared: binds parameters", connection -> {
             String sql = "select i::integer from generate_series(1, 9) as t(i)"
                     + " where i > ?::integer and i <= ?::integer order by i";
             try (PreparedStatement statement = connection.prepareStatement(sql)) {
@@ -195,7 +202,7 @@ public final class FlightSqlSmoke {
                 }
             }
         });
-        check("binds text and dates", connection -> {
+        check("prepared: binds text and dates", connection -> {
             String sql = "select ?::text || '?', ?::date + 1 = date '2024-03-01'";
             try (PreparedStatement statement = connection.prepareStatement(sql)) {
                 statement.setString(1, "a'b");
@@ -208,7 +215,7 @@ public final class FlightSqlSmoke {
     }
 
     private static void metadata() {
-        check("lists schemas and tables", connection -> {
+        check("metadata: lists schemas and tables", connection -> {
             DatabaseMetaData metadata = connection.getMetaData();
             equal(column(metadata.getCatalogs(), "TABLE_CAT"), List.of("tarn"));
             List<String> schemas = column(metadata.getSchemas(), "TABLE_SCHEM");
@@ -223,12 +230,12 @@ public final class FlightSqlSmoke {
                     metadata.getTables(null, "pg_catalog", "%", new String[] {"VIEW"}), "TABLE_NAME");
             equal(views.contains("pg_class"), false);
         });
-        check("lists columns", connection -> {
+        check("metadata: lists columns", connection -> {
             DatabaseMetaData metadata = connection.getMetaData();
             ResultSet result = metadata.getColumns(null, "pg_catalog", "pg_class", "rel%");
             equal(column(result, "COLUMN_NAME").get(0), "relname");
         });
-        check("answers about keys", connection -> {
+        check("metadata: answers about keys", connection -> {
             DatabaseMetaData metadata = connection.getMetaData();
             String schema = "pg_catalog";
             List<String> none = List.of();
@@ -236,7 +243,7 @@ public final class FlightSqlSmoke {
             equal(column(metadata.getImportedKeys(null, schema, "pg_class"), "FK_NAME"), none);
             equal(column(metadata.getExportedKeys(null, schema, "pg_class"), "FK_NAME"), none);
         });
-        check("describes the server", connection -> {
+        check("metadata: describes the server", connection -> {
             DatabaseMetaData metadata = connection.getMetaData();
             equal(metadata.getDatabaseProductName(), "tarn");
             equal(metadata.getIdentifierQuoteString(), "\"");
@@ -248,7 +255,7 @@ public final class FlightSqlSmoke {
     }
 
     private static void errors() {
-        check("reports errors and goes on", connection -> {
+        check("simple: reports errors and goes on", connection -> {
             fails("42P01", c -> query(c, "select * from no_such_table"), connection);
             fails("42601", c -> query(c, "selec 1"), connection);
             fails("22012", c -> query(c, "select 1 / (1 - 1)"), connection);

@@ -94,15 +94,15 @@ def declare(table):
     against_deltalake.__doc__ = f"{table} equals the package deltalake"
     # DuckDB's extension 1.5.5 reads partition columns of a column-mapped table as NULL.
     if table != "column_mapped":
-        case(against_duckdb)
-    case(against_deltalake)
+        case("lake")(against_duckdb)
+    case("lake")(against_deltalake)
 
 
 for name in TABLES:
     declare(name)
 
 
-@case
+@case("lake")
 def history():
     """Each version equals deltalake's reading of that version."""
     for table in ("versions", "plain"):
@@ -115,7 +115,7 @@ def history():
             equal((version, tarn(sql)), (version, row))
 
 
-@case
+@case("lake")
 def history_of_deletion_vectors():
     """Versions before a deletion vector still have the rows."""
     for version, n_rows in enumerate([1000, 994, 894]):
@@ -123,7 +123,7 @@ def history_of_deletion_vectors():
         equal(tarn(sql), [(n_rows, True)])
 
 
-@case
+@case("lake")
 def history_by_time():
     """TIMESTAMP AS OF finds the version that was the latest then."""
     delta = DeltaTable(os.path.join(FOLDER, "versions"))
@@ -136,7 +136,7 @@ def history_by_time():
         equal(tarn(sql), [expected])
 
 
-@case
+@case("lake")
 def new_commits():
     """A new commit is seen by the next statement."""
     import shutil
@@ -155,4 +155,4 @@ def new_commits():
     equal(tarn("select count(*) from appeared"), tarn("select count(*) from versions"))
 
 
-main()
+main("deltalake and DuckDB")

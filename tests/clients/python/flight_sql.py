@@ -24,9 +24,12 @@ import pyarrow.flight
 CHECKS = []
 
 
-def check(function):
-    CHECKS.append(function)
-    return function
+def check(capability):
+    def register(function):
+        CHECKS.append((capability, function))
+        return function
+
+    return register
 
 
 class Target:
@@ -96,12 +99,12 @@ def query(sql):
     )
 
 
-@check
+@check("connect")
 def connects(target):
     equal(rows(target, "select 1"), [(1,)])
 
 
-@check
+@check("types")
 def reads_all_types(target):
     utc = datetime.timezone.utc
     values = {
@@ -137,7 +140,7 @@ def reads_all_types(target):
         assert got == expected, f"{sql}: got {got!r}, expected {expected!r}"
 
 
-@check
+@check("simple")
 def reads_no_rows(target):
     with target.connect() as connection, connection.cursor() as cursor:
         cursor.execute("select 1 as a, 'x' as b where false")
@@ -146,7 +149,7 @@ def reads_no_rows(target):
     equal(table.column_names, ["a", "b"])
 
 
-@check
+@check("cursors")
 def reads_many_rows(target):
     with target.connect() as connection, connection.cursor() as cursor:
         cursor.execute("select * from generate_series(1, 300000) as t(i)")
@@ -157,7 +160,7 @@ def reads_many_rows(target):
     equal((n_rows, total), (300000, 300000 * 300001 // 2))
 
 
-@check
+@check("metadata")
 def sends_the_schema_it_announces(target):
     client, options = target.flight()
     for sql in [
@@ -173,7 +176,7 @@ def sends_the_schema_it_announces(target):
         assert reader.read_all().schema.equals(info.schema, check_metadata=True), sql
 
 
-@check
+@check("metadata")
 def describes_columns(target):
     client, options = target.flight()
     schema = client.get_schema(query("select 1.5::numeric(5,1) as c"), options).schema
@@ -184,7 +187,7 @@ def describes_columns(target):
     equal([key for key in metadata if key.startswith(b"tarn")], [])
 
 
-@check
+@check("prepared")
 def binds_parameters(target):
     day = datetime.date(2024, 2, 29)
     equal(rows(target, "select ? + 1", (41,)), [(42,)])
@@ -196,7 +199,7 @@ def binds_parameters(target):
     equal(rows(target, "select ? /* ? */ -- ?\n", (2.5,)), [(2.5,)])
 
 
-@check
+@check("prepared")
 def orders_parameters_by_number(target):
     with target.connect() as connection, connection.cursor() as cursor:
         sql = "select " + ", ".join(f"${number}::integer" for number in range(1, 13))
@@ -206,14 +209,14 @@ def orders_parameters_by_number(target):
         equal(cursor.fetchall(), [tuple(range(12))])
 
 
-@check
+@check("prepared")
 def refuses_wrong_parameters(target):
     fails(lambda: rows(target, "select ?::integer", ()), "08P01")
     fails(lambda: rows(target, "select ?::integer", (1, 2)), "08P01")
     fails(lambda: rows(target, "select ?::integer + 1", ("x",)), "22P02")
 
 
-@check
+@check("prepared")
 def runs_prepared_statements_again(target):
     with target.connect() as connection, connection.cursor() as cursor:
         for number in range(5):
@@ -221,7 +224,7 @@ def runs_prepared_statements_again(target):
             equal(cursor.fetchall(), [(number * 2,)])
 
 
-@check
+@check("cursors")
 def runs_statements_side_by_side(target):
     with target.connect() as connection:
         first, second = connection.cursor(), connection.cursor()
@@ -233,7 +236,7 @@ def runs_statements_side_by_side(target):
         second.close()
 
 
-@check
+@check("simple")
 def reports_errors(target):
     with target.connect() as connection, connection.cursor() as cursor:
         fails(lambda: cursor.execute("select * from no_such_table"), "no_such_table", "42P01")
@@ -246,7 +249,7 @@ def reports_errors(target):
         equal(cursor.fetchall(), [("still here",)])
 
 
-@check
+@check("connect")
 def keeps_settings_in_the_session(target):
     with target.connect() as connection, connection.cursor() as cursor:
         cursor.executescript("set application_name to 'flight_sql.py'")
@@ -256,7 +259,7 @@ def keeps_settings_in_the_session(target):
     assert other != "flight_sql.py", other
 
 
-@check
+@check("metadata")
 def lists_objects(target):
     with target.connect() as connection:
         types = connection.adbc_get_table_types()
@@ -282,7 +285,7 @@ def lists_objects(target):
         equal(info["vendor_name"], "tarn")
 
 
-@check
+@check("metadata")
 def has_a_current_schema(target):
     with target.connect() as connection:
         equal(connection.adbc_current_catalog, "tarn")
@@ -293,7 +296,7 @@ def has_a_current_schema(target):
             equal(cursor.fetchall(), [(True,)])
 
 
-@check
+@check("transactions")
 def runs_transactions(target):
     with target.connect(autocommit=False) as connection, connection.cursor() as cursor:
         for end in [connection.commit, connection.rollback]:
@@ -302,7 +305,7 @@ def runs_transactions(target):
             end()
 
 
-@check
+@check("cancel")
 def cancels_statements(target):
     endless = (
         "select count(*) from generate_series(1, 100000000) as a(i), "
@@ -318,7 +321,7 @@ def cancels_statements(target):
     equal(rows(target, "select 'alive'"), [("alive",)])
 
 
-@check
+@check("cancel")
 def cancels_by_flight_info(target):
     client, options = target.flight()
     info = client.get_flight_info(query("select * from generate_series(1, 1000000000)"), options)
@@ -339,7 +342,7 @@ def cancels_by_flight_info(target):
     fails(lambda: client.do_get(info.endpoints[0].ticket, options), "not known")
 
 
-@check
+@check("connect")
 def refuses_forged_tickets(target):
     client, options = target.flight()
     for handle in [b"", b"select 1", bytes(32)]:
@@ -349,7 +352,7 @@ def refuses_forged_tickets(target):
     fails(lambda: client.do_get(garbage, options).read_all(), "08P01")
 
 
-@check
+@check("connect")
 def refuses_forged_tokens(target):
     client, _ = target.flight()
     for header in [b"Bearer " + base64.urlsafe_b64encode(bytes(32)), b"Bearer x", b"Magic x"]:
@@ -357,7 +360,7 @@ def refuses_forged_tokens(target):
         fails(lambda options=options: client.get_flight_info(query("select 1"), options), "28000")
 
 
-@check
+@check("connect")
 def closes_sessions(target):
     client, options = target.flight()
     info = client.get_flight_info(query("select 1"), options)
@@ -366,7 +369,7 @@ def closes_sessions(target):
     fails(lambda: client.do_get(info.endpoints[0].ticket, options).read_all())
 
 
-@check
+@check("connect")
 def refuses_wrong_passwords(target):
     if target.user is None:
         print("# the server trusts this address: passwords are not checked")
@@ -376,7 +379,7 @@ def refuses_wrong_passwords(target):
     fails(lambda: rows(Target(target.uri), "select 1"), "28000")
 
 
-@check
+@check("simple")
 def refuses_bulk_ingestion(target):
     with target.connect() as connection, connection.cursor() as cursor:
         table = pyarrow.table({"a": [1, 2]})
@@ -389,10 +392,10 @@ def main(arguments):
         return 2
     target = Target(*arguments)
     print(f"1..{len(CHECKS)}")
-    print(f"# adbc {adbc_driver_flightsql.__version__}, pyarrow {pyarrow.__version__}")
+    print(f"# client: ADBC Flight SQL {adbc_driver_flightsql.__version__}")
     n_failed = 0
-    for number, function in enumerate(CHECKS, start=1):
-        name = function.__name__.replace("_", " ")
+    for number, (capability, function) in enumerate(CHECKS, start=1):
+        name = f"{capability}: " + function.__name__.replace("_", " ")
         try:
             function(target)
             print(f"ok {number} - {name}", flush=True)

@@ -2,11 +2,14 @@
 
 import datetime
 import decimal
+import importlib.metadata
+import io
+import uuid
 
 import pg8000.dbapi
 import pg8000.native
 
-from tap import case, equal, main, raises, server
+from tap import case, each_statement, equal, main, raises, server, show, show_rows
 
 SERVER = server()
 
@@ -25,7 +28,7 @@ def dbapi():
     )
 
 
-@case
+@case("connect")
 def connects():
     """Connects; ParameterStatus holds what the driver asks for."""
     connection = native()
@@ -35,7 +38,7 @@ def connects():
     connection.close()
 
 
-@case
+@case("types")
 def types():
     """Reads types."""
     row = native().run(
@@ -48,7 +51,7 @@ def types():
     ])
 
 
-@case
+@case("prepared")
 def parameters():
     """Binds named parameters; types come from the context."""
     connection = native()
@@ -57,7 +60,7 @@ def parameters():
           [[datetime.date(2020, 1, 2)]])
 
 
-@case
+@case("prepared")
 def prepared():
     """Runs a named prepared statement."""
     statement = native().prepare("select n_name from nation where n_nationkey = :k")
@@ -65,7 +68,7 @@ def prepared():
     statement.close()
 
 
-@case
+@case("cursors")
 def cursor():
     """DB-API cursors describe their columns and fetch in parts."""
     cursor = dbapi().cursor()
@@ -75,7 +78,7 @@ def cursor():
     equal(len(cursor.fetchall()), 1)
 
 
-@case
+@case("simple")
 def errors():
     """Reports SQLSTATE and goes on."""
     connection = native()
@@ -84,7 +87,7 @@ def errors():
     equal(connection.run("select 1"), [[1]])
 
 
-@case
+@case("transactions")
 def transactions():
     """DB-API transactions commit and roll back."""
     connection = dbapi()
@@ -97,4 +100,69 @@ def transactions():
     cursor.execute("select 1")
 
 
-main()
+@case("copy out")
+def copy_out():
+    """COPY TO STDOUT into a stream"""
+    stream = io.BytesIO()
+    native().run("copy (select * from nation order by 1 limit 3) to stdout with (format csv, header)", stream=stream)
+    show(stream.getvalue().decode())
+
+
+@case("copy in")
+def copy_in():
+    """COPY FROM STDIN from a stream"""
+    connection = native()
+    connection.run("create table copied4 (a int, b text)")
+    connection.run("copy copied4 from stdin with (format csv)", stream=io.StringIO("1,x\n2,\n"))
+    show(connection.run("select * from copied4 order by a"))
+    connection.run("drop table copied4")
+
+
+@case("arrays")
+def array_parameters():
+    """Lists as parameters"""
+    connection = native()
+    show(connection.run("select cast(:a as int4[]), cast(:b as text[])", a=[1, None], b=["x", 'q"']))
+
+
+@case("json")
+def json_parameters():
+    """json and uuid as parameters"""
+    connection = native()
+    show(connection.run("select cast(:a as jsonb), cast(:b as uuid)", a={"k": [1]}, b=uuid.UUID(int=7)))
+
+
+@case("transactions")
+def savepoints():
+    """SAVEPOINT by hand"""
+    connection = native()
+    for sql in ("create table saved4 (a int)", "begin", "insert into saved4 values (1)", "savepoint one",
+                "insert into saved4 values (2)", "rollback to one", "commit"):
+        connection.run(sql)
+    show(connection.run("select * from saved4"))
+    connection.run("drop table saved4")
+
+
+@case("batch")
+def execute_many():
+    """executemany of DB-API"""
+    connection = dbapi()
+    cursor = connection.cursor()
+    cursor.execute("create table many4 (a int, b text)")
+    cursor.executemany("insert into many4 values (%s, %s)", [(n, str(n)) for n in range(5)])
+    cursor.execute("select count(*), max(b) from many4")
+    show(cursor.fetchall())
+    cursor.execute("drop table many4")
+    connection.commit()
+
+
+def run_statement(sql):
+    connection = native()
+    rows = connection.run(sql)
+    show_rows([(c["name"], f"{c['type_oid']} {c['type_size']} {c['type_modifier']}") for c in connection.columns], rows)
+    connection.close()
+
+
+each_statement(run_statement)
+
+main(f"pg8000 {importlib.metadata.version('pg8000')}")

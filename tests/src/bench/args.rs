@@ -13,6 +13,7 @@ modes
   tpch         the 22 TPC-H queries: tarn, DuckDB (Parquet and memory), DataFusion
   latency      SELECT 1 and point lookup: tarn beside PostgreSQL
   fetch        one million rows: pg text, pg binary, Flight, PostgreSQL; memory of the server
+  metadata     what clients ask the catalog of many tables: tarn beside PostgreSQL
   concurrency  N clients with think time: throughput and latency percentiles, idle connections
 
 options (default)
@@ -29,6 +30,7 @@ options (default)
   --data DIR         folder with the eight Delta tables (made when absent)
   --iterations 5000  of latency
   --rows 1000000     of fetch
+  --tables 1000 --columns 20   of metadata
   --clients 50  --think-ms 20  --seconds 20  --idle 0   of concurrency
   --json FILE        also write the results as JSON";
 
@@ -40,7 +42,9 @@ pub struct Args {
     options: BTreeMap<String, String>,
 }
 
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 20] = [
+    "tables",
+    "columns",
     "scale",
     "rounds",
     "threads",

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tarn_tests::bench::args::{Args, USAGE};
-use tarn_tests::bench::{concurrency, fetch, latency, tpch};
+use tarn_tests::bench::{concurrency, fetch, latency, metadata, tpch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -13,6 +13,7 @@ async fn main() -> ExitCode {
             "tpch" => tpch::run(&args).await,
             "latency" => latency::run(&args).await,
             "fetch" => fetch::run(&args).await,
+            "metadata" => metadata::run(&args).await,
             "concurrency" => concurrency::run(&args).await,
             _ => {
                 println!("{USAGE}");

@@ -23,9 +23,8 @@ pub struct Difference {
 pub fn compare(postgres: &Answer, tarn: &Answer, ordered: bool) -> Option<Difference> {
     let parts = postgres.parts.iter().zip(&tarn.parts);
     let first = parts.into_iter().find_map(|(p, t)| compare_parts(p, t, ordered));
-    let differ = |kind, p: String, t: String| {
-        (p != t).then_some(Difference { kind, postgres: p, tarn: t })
-    };
+    let differ =
+        |kind, p: String, t: String| (p != t).then_some(Difference { kind, postgres: p, tarn: t });
     first
         .or_else(|| {
             let counts = |answer: &Answer| format!("{} answers", answer.parts.len());
@@ -57,9 +56,8 @@ fn compare_parts(postgres: &Part, tarn: &Part, ordered: bool) -> Option<Differen
             |columns| columns.iter().map(shown).collect::<Vec<_>>().join(", "),
         )
     };
-    let differ = |kind, p: String, t: String| {
-        (p != t).then_some(Difference { kind, postgres: p, tarn: t })
-    };
+    let differ =
+        |kind, p: String, t: String| (p != t).then_some(Difference { kind, postgres: p, tarn: t });
     let names = &|column: &Column| column.name.clone();
     let types = &|column: &Column| match column.modifier {
         -1 => type_name(column.oid),
@@ -115,6 +113,6 @@ fn show_value(value: Option<&[u8]>) -> String {
 }
 
 fn type_name(oid: u32) -> String {
-    let found = tarn_catalog::PgType::by_oid(oid);
+    let found = tarn_catalog::pg_type::type_info(oid);
     found.map_or_else(|| oid.to_string(), |found| found.name.to_owned())
 }

@@ -15,7 +15,7 @@ pub struct Totals {
     pub n_total: usize,
     /// Those with equal answers.
     pub n_equal: usize,
-    /// Differences without a listed reason.
+    /// Differences without a listed reason, and files that did not run to their end.
     pub unlisted: Vec<String>,
     /// Listed statements that are equal now, or are gone.
     pub stale: Vec<String>,
@@ -38,6 +38,8 @@ impl Totals {
             }
             differ.push(id);
         }
+        let failures = files.iter().filter_map(|file| file.failure.clone());
+        totals.unlisted.extend(failures);
         let ran = |id: &str| {
             let file = id.split('/').next().unwrap_or_default();
             files.iter().any(|other| other.name == file)
@@ -72,6 +74,9 @@ pub fn per_file(files: &[FileOutcome]) -> String {
         let n_equal = file.outcomes.iter().filter(|o| o.difference.is_none()).count();
         // Writing to a string does not fail.
         let _ = writeln!(text, "{:16} {n_equal} equal of {}", file.name, file.outcomes.len());
+        if let Some(failure) = &file.failure {
+            let _ = writeln!(text, "                 ended early: {failure}");
+        }
     }
     text
 }

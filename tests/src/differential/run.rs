@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::compare::{Difference, compare};
 use super::script::{Script, Statement};
@@ -42,6 +42,8 @@ pub struct FileOutcome {
     pub name: String,
     /// Its counted statements in order.
     pub outcomes: Vec<Outcome>,
+    /// Why it ended before its last statement.
+    pub failure: Option<String>,
 }
 
 /// Runs all scripts, each on connections of its own, in a new database of PostgreSQL.
@@ -58,27 +60,35 @@ pub fn run(postgres: &Target, tarn: &Target, scripts: &[Script]) -> Result<Vec<F
     )?;
     ensure!(created.parts.iter().all(|part| part.error.is_none()), "{created:?}");
     let inside = Target { database: database.clone(), ..postgres.clone() };
-    let files: Result<Vec<_>> =
-        scripts.iter().map(|script| run_script(&inside, tarn, script)).collect();
+    let files = scripts.iter().map(|script| run_script(&inside, tarn, script)).collect();
     first.simple(&format!("DROP DATABASE {database} WITH (FORCE)"), &[])?;
-    files
+    Ok(files)
 }
 
-fn run_script(postgres: &Target, tarn: &Target, script: &Script) -> Result<FileOutcome> {
-    let mut pair = Pair { postgres: postgres.open()?, tarn: tarn.open()? };
+fn run_script(postgres: &Target, tarn: &Target, script: &Script) -> FileOutcome {
     let mut outcomes = Vec::new();
+    let ended = run_statements(postgres, tarn, script, &mut outcomes);
+    let failure = ended.err().map(|error| format!("{error:#}"));
+    FileOutcome { name: script.name.clone(), outcomes, failure }
+}
+
+fn run_statements(
+    postgres: &Target,
+    tarn: &Target,
+    script: &Script,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<()> {
+    let mut pair = Pair { postgres: postgres.open()?, tarn: tarn.open()? };
     for statement in &script.statements {
-        let difference = pair.ask(postgres, tarn, statement).with_context(|| {
-            format!("{}.sql line {}: {}", script.name, statement.line, statement.sql)
-        })?;
+        let at = || format!("{}.sql line {}: {}", script.name, statement.line, statement.sql);
+        let difference = pair.ask(postgres, tarn, statement).with_context(at)?;
         if !statement.setup {
             outcomes.push(Outcome { statement: statement.clone(), difference });
         } else if let Some(difference) = difference {
-            let at = format!("{}.sql line {}", script.name, statement.line);
-            anyhow::bail!("{at}: the setup differs: {}\n{difference:?}", statement.sql);
+            bail!("{}: the setup differs: {difference:?}", at());
         }
     }
-    Ok(FileOutcome { name: script.name.clone(), outcomes })
+    Ok(())
 }
 
 struct Pair {
@@ -91,9 +101,8 @@ impl Pair {
         let ordered = statement.sql.to_ascii_lowercase().contains("order by");
         let mut found = None;
         if statement.simple {
-            let simple = |connection: &mut Connection| {
-                connection.simple(&statement.sql, &statement.copied)
-            };
+            let simple =
+                |connection: &mut Connection| connection.simple(&statement.sql, &statement.copied);
             let expected = simple(&mut self.postgres).context("PostgreSQL")?;
             let actual = simple(&mut self.tarn);
             found = self.judge((p, t), &expected, actual, ordered)?;

@@ -31,7 +31,8 @@ pub struct Script {
 /// One statement and how it is sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statement {
-    /// `file/hash`, equal as long as the text and the directives are.
+    /// `file/hash`, equal as long as the text and the parameters are; `file/hash.2` for the second
+    /// one of that kind.
     pub id: String,
     /// Line of its first word, from 1.
     pub line: usize,
@@ -97,7 +98,8 @@ pub fn parse(name: &str, text: &str) -> Result<Script> {
             }
             continue;
         }
-        if sql.is_empty() && (line.trim().is_empty() || line.starts_with("--")) {
+        let comment = line.starts_with("--") && !directives.message;
+        if sql.is_empty() && (line.trim().is_empty() || comment) {
             continue;
         }
         if sql.is_empty() {
@@ -118,9 +120,10 @@ pub fn parse(name: &str, text: &str) -> Result<Script> {
             statement.line = first_line;
             let hash = hash(&statement);
             statement.id = format!("{name}/{hash:08x}");
-            let twice = statements.iter().find(|other| other.id == statement.id && !other.setup);
-            if let Some(twice) = twice.filter(|_| !is_control(&statement.sql)) {
-                bail!("lines {} and {first_line} are equal", twice.line);
+            // The same text again, after a setting for example, is another statement.
+            let n_same = statements.iter().filter(|other| same(&other.id, &statement.id)).count();
+            if n_same > 0 {
+                statement.id.push_str(&format!(".{}", n_same + 1));
             }
             statements.push(statement);
         }
@@ -129,7 +132,12 @@ pub fn parse(name: &str, text: &str) -> Result<Script> {
     Ok(Script { name: name.to_owned(), statements })
 }
 
-/// Statements that a file needs more than once.
+/// Whether an id is this one, or this one with a number.
+fn same(id: &str, stem: &str) -> bool {
+    id.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Statements that return no rows, or do other things as well.
 fn is_control(sql: &str) -> bool {
     let word = sql.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
     !matches!(word.as_str(), "select" | "values" | "with" | "table")
@@ -252,8 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn equal_statements_are_refused() {
-        parse("f", "SELECT 1;\nSELECT 1;\n").unwrap_err();
-        parse("f", "BEGIN;\nBEGIN;\n").unwrap();
+    fn equal_statements_are_numbered() {
+        let script = parse("f", "BEGIN;\nSELECT 1;\nBEGIN;\n").unwrap();
+        let ids: Vec<_> = script.statements.iter().map(|statement| &statement.id).collect();
+        assert_eq!(*ids[2], format!("{}.2", ids[0]));
+        assert_ne!(ids[0], ids[1]);
     }
 }

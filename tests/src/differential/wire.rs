@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 /// How long a server may take for one message.
-const MESSAGE_LIMIT: Duration = Duration::from_secs(60);
+const MESSAGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Frames above this size are a fault of the server.
 const FRAME_BYTES_MAX: usize = 64 << 20;

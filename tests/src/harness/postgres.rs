@@ -52,7 +52,14 @@ impl PostgresProcess {
             .arg(&cluster)
             .args(["-p", &addr.port().to_string(), "-k"])
             .arg(folder.path())
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=512MB"])
+            .args([
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "shared_buffers=512MB",
+                "-c",
+                "timezone=UTC",
+            ])
             .spawn()
             .context("starting postgres")?;
         let mut child = Child(child);

@@ -1,17 +1,43 @@
-//! Dates and times as text by PostgreSQL's template patterns.
+//! Dates, times, time zones and intervals.
 //!
-//! [`template`] reads a template, [`render`] writes a moment by it, [`read`] reads one, [`number`]
-//! has the templates of numbers; [`to_char`] and [`to_date`] are the functions.
+//! | module | what |
+//! |---|---|
+//! | `calendar`, `zone`, `span` | days and microseconds; offsets; intervals as values |
+//! | `types` | the engine's types for PostgreSQL's |
+//! | `tokens`, `decode`, `text`, `span_text` | text to values and back, in PostgreSQL's forms |
+//! | `convert` | casts of arrays |
+//! | `planner`, `operators` | `+ - * /` and comparisons, `age`, `justify_…`, `date_bin` |
+//! | `part`, `trunc`, `make`, `now` | `extract`, `date_trunc`, `make_…`, `timezone`, clocks |
+//! | `template`, `render`, `read`, `number` | the template patterns of `to_char` and its kin |
+//! | `to_char`, `to_date` | the functions with templates |
 //!
 //! # Source
-//! PostgreSQL, section 9.8, data type formatting functions.
+//! PostgreSQL, sections 8.5, 9.8 and 9.9.
 
+pub(crate) mod calendar;
+pub(crate) mod convert;
+mod decode;
+pub(crate) mod extremes;
+mod make;
+mod now;
 mod number;
+mod number_read;
+pub(crate) mod operators;
+mod part;
+pub(crate) mod planner;
 mod read;
 mod render;
+pub(crate) mod span;
+pub(crate) mod span_text;
 mod template;
+pub(crate) mod text;
 mod to_char;
 mod to_date;
+mod to_number;
+mod tokens;
+mod trunc;
+pub(crate) mod types;
+pub(crate) mod zone;
 
 use std::sync::Arc;
 
@@ -19,9 +45,17 @@ use datafusion::logical_expr::ScalarUDF;
 
 /// The functions, which take the places of DataFusion's of the same names.
 pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
-    vec![
+    let mut functions = vec![
         Arc::new(ScalarUDF::from(to_char::ToChar::new())),
         Arc::new(ScalarUDF::from(to_date::FromText::to_date())),
         Arc::new(ScalarUDF::from(to_date::FromText::to_timestamp())),
-    ]
+        trunc::function(),
+        to_number::function(),
+    ];
+    functions.extend(operators::functions());
+    functions.extend(operators::named());
+    functions.extend(part::functions());
+    functions.extend(make::functions());
+    functions.extend(now::functions());
+    functions
 }

@@ -171,11 +171,11 @@ pub(super) fn parse(template: &str) -> Result<Vec<Item>> {
             rest = after;
             continue;
         }
-        if strip(rest, "TM").is_some() {
-            return Err(fault(
-                "0A000",
-                format!("template \"{template}\" with TM is not supported"),
-            ));
+        // Names in the locale's language, which is English, without blanks behind.
+        if let Some(after) = strip(rest, "TM") {
+            plain = true;
+            rest = after;
+            continue;
         }
         if let Some((field, after)) = keyword(rest) {
             rest = after;

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::number::NumberTemplate;
+use super::number::{NumberTemplate, roman_numeral};
 use super::render::{Moment, render};
 use super::template::{Item, parse};
 use crate::functions::fault::fault;
@@ -100,9 +100,16 @@ enum Template {
 }
 
 enum Values {
-    Moments { micros: ArrayRef, zone: Option<Tz> },
+    Moments {
+        micros: ArrayRef,
+        zone: Option<Tz>,
+    },
     Intervals(ArrayRef),
-    Floats(ArrayRef),
+    /// With the digits that the type holds for sure.
+    Floats {
+        array: ArrayRef,
+        n_exact: usize,
+    },
     Decimals(ArrayRef),
 }
 
@@ -123,7 +130,10 @@ impl Values {
             | DataType::Time64(_) => {
                 Self::Intervals(cast(array, &DataType::Interval(IntervalUnit::MonthDayNano))?)
             }
-            t if t.is_floating() => Self::Floats(cast(array, &DataType::Float64)?),
+            t if t.is_floating() => {
+                let n_exact = if *t == DataType::Float64 { 15 } else { 6 };
+                Self::Floats { array: cast(array, &DataType::Float64)?, n_exact }
+            }
             t if t.is_integer() || t.is_decimal() => Self::Decimals(Arc::clone(array)),
             DataType::Null => Self::Decimals(cast(array, &DataType::Int64)?),
             t => {
@@ -136,7 +146,7 @@ impl Values {
     fn template(&self, text: &str) -> Result<Template> {
         Ok(match self {
             Self::Moments { .. } | Self::Intervals(_) => Template::Moment(parse(text)?),
-            Self::Floats(_) | Self::Decimals(_) => {
+            Self::Floats { .. } | Self::Decimals(_) => {
                 Template::Number(Arc::new(NumberTemplate::parse(text)?))
             }
         })
@@ -174,15 +184,12 @@ impl Values {
                 render(items, &moment, out)?;
                 Ok(!items.is_empty())
             }
-            (Self::Floats(array), Template::Number(template)) => {
+            (Self::Floats { array, n_exact }, Template::Number(template)) => {
                 if array.is_null(row) {
                     return Ok(false);
                 }
                 let value = array.as_primitive::<Float64Type>().value(row);
-                // 15 digits are what a float8 holds for sure.
-                let whole = format!("{:.0}", value.abs()).len();
-                let n_exact = template.n_fraction().min(15_usize.saturating_sub(whole));
-                write_number(&format!("{value:.n_exact$}"), template, out);
+                write_float(value, *n_exact, template, out);
                 Ok(true)
             }
             (Self::Decimals(array), Template::Number(template)) => {
@@ -197,11 +204,92 @@ impl Values {
     }
 }
 
+/// Writes a decimal number.
 fn write_number(number: &str, template: &NumberTemplate, out: &mut String) {
     let negative = number.starts_with('-');
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let (whole, fraction) = rounded(whole.trim_start_matches('-'), fraction, template.n_fraction());
-    out.push_str(&template.render(negative, &whole, &fraction));
+    let unsigned = number.trim_start_matches('-');
+    if !unsigned.starts_with(|c: char| c.is_ascii_digit()) {
+        // NaN and infinity.
+        write_odd(unsigned, negative, template, out);
+        return;
+    }
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    if template.exponent() {
+        let value: f64 = number.parse().unwrap_or(0.0);
+        write_exponent(value, template, out);
+        return;
+    }
+    if template.roman() {
+        let (whole, _) = rounded(whole, fraction, 0);
+        write_roman(whole.parse().unwrap_or(i64::MAX), negative, template, out);
+        return;
+    }
+    // `V` moves the point to the right.
+    let n_shift = template.n_shift();
+    let mut digits = fraction.to_owned();
+    while digits.len() < n_shift {
+        digits.push('0');
+    }
+    let (moved, rest) = digits.split_at_checked(n_shift).unwrap_or((digits.as_str(), ""));
+    let (whole, fraction) = rounded(&format!("{whole}{moved}"), rest, template.n_fraction());
+    let trimmed = whole.trim_start_matches('0');
+    let whole = if trimmed.is_empty() { "0" } else { trimmed };
+    let zero = whole == "0" && fraction.bytes().all(|digit| digit == b'0');
+    let text = if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") };
+    out.push_str(&template.render(negative && !zero, &text));
+}
+
+fn write_odd(word: &str, negative: bool, template: &NumberTemplate, out: &mut String) {
+    let word = if word.eq_ignore_ascii_case("nan") { "NaN" } else { "Infinity" };
+    if template.exponent() {
+        let (pre, post) = (template.n_whole(), template.n_fraction());
+        out.push_str(&format!(" {}.{}", "#".repeat(pre), "#".repeat(post + 4)));
+        return;
+    }
+    let text = if template.roman() { "#".repeat(15) } else { word.to_owned() };
+    out.push_str(&template.render(negative && word != "NaN", &text));
+}
+
+fn write_roman(value: i64, negative: bool, template: &NumberTemplate, out: &mut String) {
+    let value = if negative { -value } else { value };
+    out.push_str(&template.render(false, &roman_numeral(value)));
+}
+
+/// ` 1.23e+03`.
+fn write_exponent(value: f64, template: &NumberTemplate, out: &mut String) {
+    let n = template.n_fraction();
+    let text = format!("{value:.n$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let sign = if exponent.starts_with('-') { '-' } else { '+' };
+    let exponent = exponent.trim_start_matches('-');
+    let blank = if mantissa.starts_with('-') { "" } else { " " };
+    out.push_str(&format!("{blank}{mantissa}e{sign}{exponent:0>2}"));
+}
+
+/// Writes a float with no more digits than its type holds.
+fn write_float(value: f64, n_exact: usize, template: &NumberTemplate, out: &mut String) {
+    let negative = value.is_sign_negative();
+    if !value.is_finite() {
+        write_odd(if value.is_nan() { "nan" } else { "inf" }, negative, template, out);
+        return;
+    }
+    if template.exponent() {
+        write_exponent(value, template, out);
+        return;
+    }
+    if template.roman() {
+        let value = value.round_ties_even().clamp(-1e6, 1e6);
+        let value = format!("{value:.0}").parse().unwrap_or(0);
+        write_roman(value, false, template, out);
+        return;
+    }
+    let shift = i32::try_from(template.n_shift()).unwrap_or(0);
+    let value = (value * 10_f64.powi(shift)).abs();
+    let whole = format!("{value:.0}").len();
+    let n_fraction = template.n_fraction().min(n_exact.saturating_sub(whole));
+    let text = format!("{value:.n_fraction$}");
+    let zero = text.bytes().all(|byte| byte == b'0' || byte == b'.');
+    out.push_str(&template.render(negative && !zero, &text));
 }
 
 /// Digits with exactly `n` after the point, halves rounded away from zero.

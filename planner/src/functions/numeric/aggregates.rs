@@ -22,7 +22,8 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::divide::{Quotient, SCALE_LEAST};
+use super::divide::{N_DIGITS_WHOLE, Quotient, SCALE_LEAST, SCALE_WIDE, settled};
+use super::totals::{self, INTERVAL, IntervalTotal, RealTotal};
 use crate::functions::fault::{fault, out_of_range};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,9 +64,13 @@ impl Total {
         match (self.kind, data_type) {
             (Kind::Sum, Int8 | Int16 | Int32 | UInt8 | UInt16) => Some((DataType::Int64, 0)),
             (Kind::Sum, t) if t.is_integer() => Some((numeric(0), 0)),
+            (Kind::Avg, Int8 | Int16 | Int32 | UInt8 | UInt16) => Some((numeric(SCALE_WIDE), 0)),
             (Kind::Avg, t) if t.is_integer() => Some((numeric(SCALE_LEAST), 0)),
-            (Kind::Avg, Decimal32(_, s) | Decimal64(_, s) | Decimal128(_, s)) => {
-                Some((numeric(SCALE_LEAST.max(*s)), *s))
+            (Kind::Avg, Decimal32(p, s) | Decimal64(p, s) | Decimal128(p, s)) => {
+                // An average has no more digits before the point than the values.
+                let fits = i16::from(*p) - i16::from(*s) <= N_DIGITS_WHOLE;
+                let scale = if fits { SCALE_WIDE } else { SCALE_LEAST };
+                Some((numeric(scale.max(*s)), *s))
             }
             _ => None,
         }
@@ -73,6 +78,20 @@ impl Total {
 
     fn undefined(&self, argument: &str) -> DataFusionError {
         fault("42883", format!("function {}({argument}) does not exist", self.inner.name()))
+    }
+
+    /// The accumulator of a type that is added up value by value.
+    fn small(&self, args: &AccumulatorArgs<'_>) -> Option<Box<dyn Accumulator>> {
+        match (self.kind, args.expr_fields.first()?.data_type()) {
+            _ if args.is_distinct => None,
+            (kind, &INTERVAL) => Some(Box::new(IntervalTotal::new(kind == Kind::Avg))),
+            (Kind::Sum, DataType::Float32) => Some(Box::new(RealTotal::default())),
+            _ => None,
+        }
+    }
+
+    fn is_small(&self, data_type: &DataType) -> bool {
+        *data_type == INTERVAL || (self.kind == Kind::Sum && *data_type == DataType::Float32)
     }
 
     fn totals(&self, args: &AccumulatorArgs<'_>) -> Option<Totals> {
@@ -121,7 +140,9 @@ impl AggregateUDFImpl for Total {
             return Err(fault("42883", message));
         };
         Ok(vec![match data_type {
+            DataType::Float32 if self.kind == Kind::Sum => DataType::Float32,
             DataType::Null | DataType::Float16 | DataType::Float32 => DataType::Float64,
+            DataType::Interval(_) => INTERVAL,
             DataType::Dictionary(_, value) => return self.coerce_types(&[value.as_ref().clone()]),
             // `return_type` refuses these in PostgreSQL's words, which an error here would lose.
             t => t.clone(),
@@ -132,6 +153,7 @@ impl AggregateUDFImpl for Total {
         match types.first().and_then(|data_type| self.own(data_type)) {
             Some((result, _)) => Ok(result),
             None => match types.first() {
+                Some(t) if self.is_small(t) => Ok(t.clone()),
                 Some(t) if t.is_string() => Err(self.undefined("text")),
                 Some(DataType::Boolean) => Err(self.undefined("boolean")),
                 Some(DataType::Date32) => Err(self.undefined("date")),
@@ -142,6 +164,9 @@ impl AggregateUDFImpl for Total {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if let Some(small) = self.small(&args) {
+            return Ok(small);
+        }
         match self.totals(&args) {
             Some(totals) if args.is_distinct => {
                 Ok(Box::new(DistinctTotal { totals, seen: HashSet::new() }))
@@ -157,12 +182,19 @@ impl AggregateUDFImpl for Total {
     ) -> Result<Box<dyn Accumulator>> {
         match self.totals(&args) {
             Some(_) => self.accumulator(args),
+            None if self.small(&args).is_some() => self.accumulator(args),
             None => self.inner.create_sliding_accumulator(args),
         }
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let own = args.input_fields.first().and_then(|field| self.own(field.data_type()));
+        if let Some(field) = args.input_fields.first()
+            && self.is_small(field.data_type())
+            && !args.is_distinct
+        {
+            return Ok(totals::state_fields(args.name, field.data_type()));
+        }
         let Some((_, scale)) = own else { return self.inner.state_fields(args) };
         let sum = DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale);
         if args.is_distinct {
@@ -178,6 +210,7 @@ impl AggregateUDFImpl for Total {
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         match self.totals(&args) {
             Some(_) => !args.is_distinct,
+            None if self.small(&args).is_some() => false,
             None => self.inner.groups_accumulator_supported(args),
         }
     }
@@ -204,16 +237,22 @@ struct Totals {
 }
 
 impl Totals {
+    fn result_scale(&self) -> i8 {
+        if let DataType::Decimal128(_, scale) = self.result { scale } else { 0 }
+    }
+
     fn quotient(&self) -> Quotient {
-        let scale = if let DataType::Decimal128(_, scale) = self.result { scale } else { 0 };
-        Quotient::new(i32::from(scale) - i32::from(self.scale))
+        Quotient::new(i32::from(self.result_scale()) - i32::from(self.scale))
     }
 
     fn finish(&self, quotient: &Quotient, sum: i128, count: i64) -> Result<Option<i128>> {
         match self.kind {
             _ if count == 0 => Ok(None),
             Kind::Sum => Ok(Some(sum)),
-            Kind::Avg => quotient.of(sum, i128::from(count)).map(Some),
+            Kind::Avg => {
+                let average = quotient.of(sum, i128::from(count))?;
+                Ok(Some(settled(average, self.result_scale())))
+            }
         }
     }
 

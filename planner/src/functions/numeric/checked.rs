@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Datum, Scalar};
+use arrow::compute::cast;
 use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::error::ArrowError;
@@ -13,7 +14,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use crate::functions::fault::{division_by_zero, out_of_range};
+use crate::functions::fault::{division_by_zero, fault, out_of_range};
 
 /// The function for an operator on two operands of this type; `None` where the operator itself
 /// does what PostgreSQL does.
@@ -22,9 +23,9 @@ pub fn checked(op: Operator, data_type: &DataType) -> Option<Arc<ScalarUDF>> {
     let integer = matches!(data_type, DataType::Int16 | DataType::Int32 | DataType::Int64);
     let float = matches!(data_type, DataType::Float32 | DataType::Float64);
     let function = match op {
-        Operator::Plus if integer => &ADD,
-        Operator::Minus if integer => &SUBTRACT,
-        Operator::Multiply if integer => &MULTIPLY,
+        Operator::Plus if integer || float => &ADD,
+        Operator::Minus if integer || float => &SUBTRACT,
+        Operator::Multiply if integer || float => &MULTIPLY,
         Operator::Divide if float => &DIVIDE,
         _ => return None,
     };
@@ -136,6 +137,7 @@ impl ScalarUDFImpl for Checked {
                 ArrowError::DivideByZero => division_by_zero(),
                 error => error.into(),
             })?;
+        refuse_infinity(&result, left, right, self.op)?;
         let scalars = matches!((left, right), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
         if scalars {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
@@ -149,6 +151,46 @@ fn datum(value: &ColumnarValue) -> Result<Box<dyn Datum>> {
         ColumnarValue::Array(array) => Box::new(Arc::clone(array)),
         ColumnarValue::Scalar(scalar) => Box::new(Scalar::new(scalar.to_array()?)),
     })
+}
+
+/// Fails if a row became infinite, or zero, and its operands were not.
+fn refuse_infinity(
+    result: &ArrayRef,
+    left: &ColumnarValue,
+    right: &ColumnarValue,
+    op: Operator,
+) -> Result<()> {
+    let product = matches!(op, Operator::Multiply | Operator::Divide);
+    let odd = |value: f64| value.is_infinite() || (product && value == 0.0);
+    let any = match result.data_type() {
+        DataType::Float32 => {
+            result.as_primitive::<Float32Type>().values().iter().any(|v| odd(f64::from(*v)))
+        }
+        DataType::Float64 => result.as_primitive::<Float64Type>().values().iter().any(|v| odd(*v)),
+        _ => false,
+    };
+    // Most batches have neither, so the operands are not looked at.
+    if !any {
+        return Ok(());
+    }
+    let floats = |value: &ColumnarValue| -> Result<ArrayRef> {
+        Ok(cast(&value.to_array(result.len())?, &DataType::Float64)?)
+    };
+    let (left, right) = (floats(left)?, floats(right)?);
+    let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
+    let result = cast(result, &DataType::Float64)?;
+    let rows = result.as_primitive::<Float64Type>().iter().zip(left.iter()).zip(right.iter());
+    for ((value, left), right) in rows {
+        let (Some(value), Some(left), Some(right)) = (value, left, right) else { continue };
+        if value.is_infinite() && left.is_finite() && right.is_finite() {
+            return Err(fault("22003", "value out of range: overflow"));
+        }
+        let vanished = value == 0.0 && left != 0.0 && right != 0.0;
+        if product && vanished && left.is_finite() && right.is_finite() {
+            return Err(fault("22003", "value out of range: underflow"));
+        }
+    }
+    Ok(())
 }
 
 /// Fails if a row with a dividend has zero as divisor.

@@ -19,9 +19,26 @@ use crate::functions::fault::{division_by_zero, fault};
 
 /// The least number of digits after the point of a quotient.
 pub(crate) const SCALE_LEAST: i8 = 16;
-/// The greatest number of digits after the point that a type alone decides; the type holds 38
-/// digits, so that 18 are left before the point.
-const SCALE_USUAL_MAX: i8 = 20;
+/// The greatest number of digits after the point that a type alone decides, as of quotients below
+/// one.
+pub(crate) const SCALE_WIDE: i8 = 20;
+/// The digits that are left before the point then, of the 38 that the type holds.
+pub(crate) const N_DIGITS_WHOLE: i16 = 18;
+
+/// Rounds a quotient of 20 digits after the point to those that PostgreSQL gives it: 16 from one
+/// on, 12 from ten thousand on.
+pub(crate) fn settled(value: i128, scale: i8) -> i128 {
+    const ONE: i128 = 10_i128.pow(20);
+    let unit = match value.unsigned_abs() {
+        _ if scale != SCALE_WIDE => return value,
+        size if size < ONE.unsigned_abs() => return value,
+        size if size < ONE.unsigned_abs() * 10_000 => 10_000,
+        _ => 100_000_000,
+    };
+    let rest = value % unit;
+    let cut = value - rest;
+    if rest.abs() * 2 >= unit { cut + unit * value.signum() } else { cut }
+}
 
 /// The function and the scale of its result for `left op right`; `None` where the engine's own
 /// operator is right.
@@ -36,14 +53,16 @@ pub fn numeric(
     }
     let (p1, s1) = digits(left.1)?;
     let (p2, s2) = digits(right.1)?;
-    let usual = s1.max(s2).clamp(SCALE_LEAST, SCALE_USUAL_MAX);
+    let n_digits_whole = i16::from(p1) - i16::from(s1) + i16::from(s2);
+    let least = if n_digits_whole <= N_DIGITS_WHOLE { SCALE_WIDE } else { SCALE_LEAST };
+    let usual = s1.max(s2).clamp(least, SCALE_WIDE);
     match op {
         Operator::Divide => {
             let scale = constant_scale(left.0, s1, right.0, s2).unwrap_or(usual);
             Some((Arc::clone(&DIVIDE), scale))
         }
-        Operator::Multiply if s1 + s2 > SCALE_USUAL_MAX && p1 + p2 >= DECIMAL128_MAX_PRECISION => {
-            Some((Arc::clone(&MULTIPLY), SCALE_USUAL_MAX.max(s1).max(s2).min(30)))
+        Operator::Multiply if s1 + s2 > SCALE_WIDE && p1 + p2 >= DECIMAL128_MAX_PRECISION => {
+            Some((Arc::clone(&MULTIPLY), SCALE_WIDE.max(s1).max(s2).min(30)))
         }
         _ => None,
     }
@@ -204,7 +223,8 @@ impl ScalarUDFImpl for Numeric {
             Operator::Divide => {
                 let quotient = Quotient::new(i32::from(scale) + i32::from(s2) - i32::from(s1));
                 try_binary::<_, _, _, Decimal128Type>(left, right, |l, r| {
-                    quotient.of(l, r).map_err(|error| ArrowError::ExternalError(Box::new(error)))
+                    let value = quotient.of(l, r).map(|value| settled(value, scale));
+                    value.map_err(|error| ArrowError::ExternalError(Box::new(error)))
                 })?
             }
             _ => {

@@ -3,10 +3,19 @@
 //! The analyzer puts these in the places of operators; users do not call them.
 
 pub(crate) mod aggregates;
+mod catalog;
 pub mod checked;
 pub mod divide;
+mod exact;
+mod float;
+pub(crate) mod math;
+pub(crate) mod number;
 pub mod planner;
 pub mod round;
+pub(crate) mod text;
+pub(crate) mod to_numeric;
+mod totals;
+pub(crate) mod transcendental;
 
 use std::sync::Arc;
 
@@ -17,5 +26,6 @@ pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
     let mut functions = checked::functions();
     functions.extend(divide::functions());
     functions.extend(round::functions());
+    functions.extend(math::functions());
     functions
 }

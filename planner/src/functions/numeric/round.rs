@@ -20,7 +20,7 @@ use crate::functions::fault::out_of_range;
 /// The function for a cast; `None` where the cast itself does what PostgreSQL does.
 #[must_use]
 pub fn rounding_cast(from: &DataType, to: &DataType) -> Option<Arc<ScalarUDF>> {
-    if !(from.is_floating() || from.is_decimal()) {
+    if !(from.is_floating() || from.is_decimal() || narrows(from, to)) {
         return None;
     }
     let function = match to {
@@ -30,6 +30,15 @@ pub fn rounding_cast(from: &DataType, to: &DataType) -> Option<Arc<ScalarUDF>> {
         _ => return None,
     };
     Some(Arc::clone(function))
+}
+
+/// Whether an integer may not fit another integer's type.
+fn narrows(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Int16, Int32, Int64, UInt32, UInt64};
+    matches!(
+        (from, to),
+        (Int64 | UInt32 | UInt64, Int16 | Int32) | (Int32, Int16) | (UInt64, Int64)
+    )
 }
 
 static TO_INT2: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| udf("round_to_int2", DataType::Int16));
@@ -116,6 +125,7 @@ fn round(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
         }
         DataType::Decimal256(..) => DataType::Decimal256(DECIMAL256_MAX_PRECISION, 0),
         t if t.is_decimal() => DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0),
+        t if t.is_integer() => t.clone(),
         t => return Err(exec_datafusion_err!("{t} has no fraction to round")),
     };
     // Arrow rounds halves away from zero where it drops digits of a decimal.

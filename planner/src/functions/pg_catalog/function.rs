@@ -53,6 +53,8 @@ pub(super) enum Kind {
     Int4,
     Int8,
     Oid,
+    /// An object identifier that is written as its object's name: `regclass`, `regtype`.
+    Reg(&'static str),
     Text,
     Name,
     TextList,
@@ -73,6 +75,7 @@ impl Kind {
             Self::Int4 => (DataType::Int32, None),
             Self::Int8 => (DataType::Int64, None),
             Self::Oid => (DataType::UInt32, Some("oid")),
+            Self::Reg(name) => (DataType::UInt32, Some(name)),
             Self::Text => (DataType::Utf8, None),
             Self::Name => (DataType::Utf8, Some("name")),
             Self::TextList => (list(), None),
@@ -93,7 +96,7 @@ impl Kind {
                 let bool = |value| if let Value::Bool(value) = value { Some(value) } else { None };
                 Arc::new(values.into_iter().map(bool).collect::<BooleanArray>())
             }
-            Self::Int4 | Self::Int8 | Self::Oid => {
+            Self::Int4 | Self::Int8 | Self::Oid | Self::Reg(_) => {
                 let int = |value| if let Value::Int(value) = value { Some(value) } else { None };
                 Arc::new(values.into_iter().map(int).collect::<Int64Array>())
             }

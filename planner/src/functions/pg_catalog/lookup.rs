@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tarn_catalog::{SchemaEntry, TableEntry};
+use tarn_catalog::{CatalogSnapshot, RoleEntry, SchemaEntry, TableEntry};
 
 use super::function::Call;
 use crate::facts::SessionFacts;
@@ -40,7 +40,14 @@ pub(super) fn parts(text: &str) -> Option<Vec<String>> {
 pub(super) fn search_path(facts: &SessionFacts) -> impl Iterator<Item = &str> {
     let implicit = !facts.search_path.iter().any(|schema| schema == "pg_catalog");
     let implicit = implicit.then_some("pg_catalog");
-    implicit.into_iter().chain(facts.search_path.iter().map(String::as_str))
+    let temporary = temporary_schema(facts).map(|schema| schema.name.as_str());
+    let path = facts.search_path.iter().map(String::as_str);
+    temporary.into_iter().chain(implicit).chain(path)
+}
+
+/// The schema of the session's temporary relations, where it has such.
+pub(super) fn temporary_schema(facts: &SessionFacts) -> Option<&SchemaEntry> {
+    facts.catalog.schema(&format!("pg_temp_{}", facts.backend_pid))
 }
 
 /// Finds a relation by a name as written in SQL.
@@ -50,9 +57,8 @@ pub(super) fn relation<'a>(
 ) -> Option<(&'a SchemaEntry, &'a Arc<TableEntry>)> {
     let parts = parts(name)?;
     let find = |schema: &str, table: &str| {
-        let schema = facts.catalog.schema(schema)?;
-        let entry = schema.tables.iter().find(|entry| entry.name == table)?;
-        Some((schema, entry))
+        let entry = facts.catalog.table(schema, table)?;
+        Some((facts.catalog.schema(schema)?, entry))
     };
     match parts.as_slice() {
         [table] => search_path(facts).find_map(|schema| find(schema, table)),
@@ -64,15 +70,54 @@ pub(super) fn relation<'a>(
 
 /// Whether an unqualified name finds this relation and not another one before it.
 pub(super) fn is_visible(facts: &SessionFacts, schema: &SchemaEntry, entry: &TableEntry) -> bool {
-    for name in search_path(facts) {
+    visible_on(search_path(facts), &facts.catalog, schema, entry)
+}
+
+fn visible_on<'a>(
+    path: impl Iterator<Item = &'a str>,
+    catalog: &CatalogSnapshot,
+    schema: &SchemaEntry,
+    entry: &TableEntry,
+) -> bool {
+    for name in path {
         if schema.name == name {
             return true;
         }
-        if facts.catalog.table(name, &entry.name).is_some() {
+        if catalog.table(name, &entry.name).is_some() {
             return false;
         }
     }
     false
+}
+
+/// The text of a value of a `reg` type that names an object of the catalog.
+#[must_use]
+pub fn object_name(
+    catalog: &CatalogSnapshot,
+    path: &[String],
+    type_name: &str,
+    object: u32,
+) -> Option<String> {
+    let role = |role: &RoleEntry| (role.oid == object).then(|| quote_identifier(&role.name));
+    match type_name {
+        "regclass" => {
+            let (schema, entry) = catalog.table_by_oid(object)?;
+            let implicit = !path.iter().any(|schema| schema == "pg_catalog");
+            let implicit = implicit.then_some("pg_catalog").into_iter();
+            let path = implicit.chain(path.iter().map(String::as_str));
+            let name = quote_identifier(&entry.name);
+            let visible = visible_on(path, catalog, schema, entry);
+            Some(if visible { name } else { format!("{}.{name}", quote_identifier(&schema.name)) })
+        }
+        "regnamespace" => {
+            let found = catalog.schemas.iter().find(|schema| schema.oid == object)?;
+            Some(quote_identifier(&found.name))
+        }
+        "regrole" => catalog.roles.iter().find_map(role),
+        "regprocedure" => super::names::procedure_name(object),
+        "regcollation" => super::names::collation_name(object),
+        _ => None,
+    }
 }
 
 /// The name of a relation as `regclass` prints it: qualified where that is needed.
@@ -109,7 +154,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Quotes an identifier where SQL needs it, as `quote_ident` does.
-pub(super) fn quote_identifier(name: &str) -> String {
+pub(crate) fn quote_identifier(name: &str) -> String {
     let mut chars = name.chars();
     let plain = chars.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
         && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
@@ -118,7 +163,7 @@ pub(super) fn quote_identifier(name: &str) -> String {
 }
 
 /// Quotes a text as `quote_literal` does.
-pub(super) fn quote_literal(text: &str) -> String {
+pub(crate) fn quote_literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if text.contains('\\') {
         return format!("E'{}'", doubled.replace('\\', "\\\\"));

@@ -13,7 +13,9 @@
 //! | [`privileges`] | `has_table_privilege` |
 //! | [`sizes`] | `pg_relation_size`, `pg_size_pretty` |
 //! | [`quoting`] | `quote_ident`, `format`, `array_upper` |
+//! | [`records`] | functions that yield records, of which there are none |
 //! | [`sets`] | functions that yield rows |
+//! | [`standard`] | `_pg_numeric_precision` and its kin of `information_schema` |
 //!
 //! Not here: the system relations (`catalog::pg_catalog`) and functions that act on other sessions,
 //! which need the server.
@@ -24,9 +26,11 @@ mod lookup;
 mod names;
 mod privileges;
 mod quoting;
+mod records;
 mod session;
 mod sets;
 mod sizes;
+mod standard;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +39,8 @@ use std::sync::Arc;
 use datafusion::catalog::TableFunction;
 use datafusion::logical_expr::ScalarUDF;
 
+pub use lookup::object_name;
+pub(crate) use lookup::{quote_identifier, quote_literal};
 pub use sets::timezone_names;
 
 /// The scalar functions, in no particular order.
@@ -47,8 +53,10 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         quoting::FUNCTIONS,
         session::FUNCTIONS,
         sizes::FUNCTIONS,
+        standard::FUNCTIONS,
     ];
-    tables.into_iter().flatten().map(|spec| spec.into_udf()).collect()
+    let simple = tables.into_iter().flatten().map(|spec| spec.into_udf());
+    simple.chain(records::functions()).collect()
 }
 
 /// The functions that stand in FROM.

@@ -12,55 +12,58 @@ use crate::error::PlannerError;
 
 pub(super) const FUNCTIONS: &[Spec] = &[
     // Casts of literals: an object that does not exist is an error.
-    stable("to_regclass_oid", (1, 1), Kind::Oid, |call, row| {
+    stable("to_regclass_oid", (1, 1), Kind::Reg("regclass"), |call, row| {
         required(call, row, relation_oid(call, row), |name| {
             PlannerError::Catalog(CatalogError::TableNotFound { name })
         })
     }),
-    stable("to_regtype_oid", (1, 1), Kind::Oid, |call, row| {
+    stable("to_regtype_oid", (1, 1), Kind::Reg("regtype"), |call, row| {
         required(call, row, type_oid(call, row), |name| undefined("42704", "type", &name))
     }),
-    stable("to_regproc_oid", (1, 1), Kind::Oid, |call, row| {
+    stable("to_regproc_oid", (1, 1), Kind::Reg("regproc"), |call, row| {
         required(call, row, function_oid(call, row), |name| PlannerError::UndefinedFunction {
             name: format!("\"{name}\""),
             position: None,
         })
     }),
-    stable("to_regprocedure_oid", (1, 1), Kind::Oid, |call, row| {
+    stable("to_regprocedure_oid", (1, 1), Kind::Reg("regprocedure"), |call, row| {
         required(call, row, procedure_oid(call, row), |name| PlannerError::UndefinedFunction {
             name: format!("\"{name}\""),
             position: None,
         })
     }),
-    stable("to_regnamespace_oid", (1, 1), Kind::Oid, |call, row| {
+    stable("to_regnamespace_oid", (1, 1), Kind::Reg("regnamespace"), |call, row| {
         required(call, row, namespace_oid(call, row), |name| {
             PlannerError::Catalog(CatalogError::SchemaNotFound { name })
         })
     }),
-    stable("to_regrole_oid", (1, 1), Kind::Oid, |call, row| {
+    stable("to_regrole_oid", (1, 1), Kind::Reg("regrole"), |call, row| {
         required(call, row, role_oid(call, row), |name| undefined("42704", "role", &name))
     }),
-    // The functions of these names: NULL for what does not exist, the name for what does.
-    stable("to_regclass", (1, 1), Kind::Text, |call, row| {
-        let oid = relation_oid(call, row);
-        Ok(Value::from_text(oid.and_then(|oid| relation_name(call, oid))))
+    stable("to_regcollation_oid", (1, 1), Kind::Reg("regcollation"), |call, row| {
+        required(call, row, collation_oid(call, row), |name| undefined("42704", "collation", &name))
     }),
-    stable("to_regtype", (1, 1), Kind::Text, |call, row| {
-        Ok(Value::from_text(type_oid(call, row).map(|oid| format_type(oid, None))))
+    // The functions of these names: NULL for what does not exist.
+    stable("to_regclass", (1, 1), Kind::Reg("regclass"), |call, row| {
+        Ok(Value::oid(relation_oid(call, row)))
     }),
-    stable("to_regproc", (1, 1), Kind::Text, |call, row| {
-        Ok(Value::from_text(function_oid(call, row).and_then(function_name)))
+    stable("to_regtype", (1, 1), Kind::Reg("regtype"), |call, row| {
+        Ok(Value::oid(type_oid(call, row)))
     }),
-    stable("to_regprocedure", (1, 1), Kind::Text, |call, row| {
-        Ok(Value::from_text(procedure_oid(call, row).and_then(procedure_name)))
+    stable("to_regproc", (1, 1), Kind::Reg("regproc"), |call, row| {
+        Ok(Value::oid(function_oid(call, row)))
     }),
-    stable("to_regnamespace", (1, 1), Kind::Text, |call, row| {
-        let oid = namespace_oid(call, row);
-        Ok(Value::from_text(oid.and_then(|oid| namespace_name(call, oid))))
+    stable("to_regprocedure", (1, 1), Kind::Reg("regprocedure"), |call, row| {
+        Ok(Value::oid(procedure_oid(call, row)))
     }),
-    stable("to_regrole", (1, 1), Kind::Text, |call, row| {
-        let oid = role_oid(call, row);
-        Ok(Value::from_text(oid.and_then(|oid| role_name(call, oid)).map(|n| quote_identifier(&n))))
+    stable("to_regnamespace", (1, 1), Kind::Reg("regnamespace"), |call, row| {
+        Ok(Value::oid(namespace_oid(call, row)))
+    }),
+    stable("to_regrole", (1, 1), Kind::Reg("regrole"), |call, row| {
+        Ok(Value::oid(role_oid(call, row)))
+    }),
+    stable("to_regcollation", (1, 1), Kind::Reg("regcollation"), |call, row| {
+        Ok(Value::oid(collation_oid(call, row)))
     }),
     // Casts of numbers to text; a number without an object prints as itself.
     stable("regclass_out", (1, 1), Kind::Text, |call, row| shown(call, row, relation_name)),
@@ -78,12 +81,7 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     stable("regoper_out", (1, 1), Kind::Text, |call, row| shown(call, row, |_, _| None)),
     stable("regoperator_out", (1, 1), Kind::Text, |call, row| shown(call, row, |_, _| None)),
     stable("regcollation_out", (1, 1), Kind::Text, |call, row| {
-        shown(call, row, |_, oid| match oid {
-            100 => Some("\"default\"".to_owned()),
-            950 => Some("\"C\"".to_owned()),
-            951 => Some("\"POSIX\"".to_owned()),
-            _ => None,
-        })
+        shown(call, row, |_, oid| collation_name(oid))
     }),
     stable("pg_get_userbyid", (1, 1), Kind::Name, |call, row| {
         let Some(oid) = call.oid(0, row) else { return Ok(Value::Null) };
@@ -210,7 +208,24 @@ fn function_name(oid: u32) -> Option<String> {
     Some(if overloaded { format!("pg_catalog.{name}") } else { name })
 }
 
-fn procedure_name(oid: u32) -> Option<String> {
+/// The name of a collation by its number.
+pub(super) fn collation_name(oid: u32) -> Option<String> {
+    let (_, name) = COLLATIONS.iter().find(|(known, _)| *known == oid)?;
+    Some(quote_identifier(name))
+}
+
+const COLLATIONS: &[(u32, &str)] = &[(100, "default"), (950, "C"), (951, "POSIX")];
+
+fn collation_oid(call: &Call<'_>, row: usize) -> Option<u32> {
+    if let Some(oid) = call.oid(0, row) {
+        return Some(oid);
+    }
+    let name = system_name(call.text(0, row)?)?;
+    COLLATIONS.iter().find(|(_, known)| *known == name).map(|(oid, _)| *oid)
+}
+
+/// The name and argument types of a function by its number.
+pub(super) fn procedure_name(oid: u32) -> Option<String> {
     let found = function_by_oid(oid)?;
     Some(format!("{}({})", quote_identifier(found.name), argument_types(found, ",")))
 }

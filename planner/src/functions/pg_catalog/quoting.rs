@@ -51,7 +51,7 @@ fn like_escape(pattern: &str, escape: &str) -> Result<String> {
     let mut escapes = escape.chars();
     let escape = escapes.next();
     if escapes.next().is_some() {
-        let message = "invalid escape string: it must be empty or one character".to_owned();
+        let message = "invalid escape string".to_owned();
         let error = PlannerError::Semantics { code: "22025", message, position: None };
         return Err(DataFusionError::External(Box::new(error)));
     }

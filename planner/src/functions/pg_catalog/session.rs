@@ -2,10 +2,10 @@
 
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
-use tarn_catalog::pg_catalog::live;
-use tarn_catalog::pg_type::{format_type, pg_type_of};
+use tarn_catalog::pg_type::pg_type_of;
 
 use super::function::{Call, Kind, Spec, Value, immutable, stable, volatile};
+use super::lookup::temporary_schema;
 use crate::error::PlannerError;
 
 pub(super) const FUNCTIONS: &[Spec] = &[
@@ -26,7 +26,9 @@ pub(super) const FUNCTIONS: &[Spec] = &[
         let implicit = call.bool(0, row) == Some(true);
         let implicit = implicit && !call.facts.search_path.iter().any(|name| name == "pg_catalog");
         let implicit = implicit.then_some("pg_catalog");
-        let names = implicit.into_iter().chain(existing_path(call));
+        let temporary = temporary_schema(call.facts).map(|schema| schema.name.as_str());
+        let temporary = temporary.filter(|_| call.bool(0, row) == Some(true));
+        let names = temporary.into_iter().chain(implicit).chain(existing_path(call));
         Ok(Value::Texts(names.map(str::to_owned).collect()))
     }),
     stable("current_user", (0, 0), Kind::Name, |call, _| Ok(Value::text(&call.facts.user))),
@@ -37,7 +39,8 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     stable("pg_backend_pid", (0, 0), Kind::Int4, |call, _| {
         Ok(Value::Int(i64::from(call.facts.backend_pid)))
     }),
-    stable("current_setting", (1, 2), Kind::Text, current_setting).called_on_null(),
+    // Volatile, because set_config may stand beside it.
+    volatile("current_setting", (1, 2), Kind::Text, current_setting).called_on_null(),
     volatile("set_config", (3, 3), Kind::Text, |call, row| {
         let name = call.text(0, row).unwrap_or_default().to_ascii_lowercase();
         let value = call.text(1, row).unwrap_or_default();
@@ -58,7 +61,9 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     stable("inet_client_addr", (0, 0), Kind::Inet, nothing),
     stable("inet_client_port", (0, 0), Kind::Int4, nothing),
     stable("pg_is_in_recovery", (0, 0), Kind::Bool, no),
-    stable("pg_my_temp_schema", (0, 0), Kind::Oid, zero),
+    stable("pg_my_temp_schema", (0, 0), Kind::Oid, |call, _| {
+        Ok(Value::Int(temporary_schema(call.facts).map_or(0, |schema| i64::from(schema.oid))))
+    }),
     stable("pg_is_other_temp_schema", (1, 1), Kind::Bool, no),
     stable("txid_current", (0, 0), Kind::Int8, transaction),
     stable("txid_current_if_assigned", (0, 0), Kind::Int8, nothing),
@@ -82,9 +87,8 @@ pub(super) const FUNCTIONS: &[Spec] = &[
             _ => -1,
         }))
     }),
-    stable("pg_typeof", (1, 1), Kind::Text, |call, _| {
-        let found = call.field(0).map(|field| pg_type_of(field).oid);
-        Ok(Value::from_text(found.map(|oid| format_type(oid, None))))
+    stable("pg_typeof", (1, 1), Kind::Reg("regtype"), |call, _| {
+        Ok(Value::oid(call.field(0).map(|field| pg_type_of(field).oid)))
     })
     .called_on_null(),
     stable("pg_collation_for", (1, 1), Kind::Text, |call, _| {
@@ -105,6 +109,14 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     volatile("unsupported_subquery", (1, 1), Kind::Text, |call, row| {
         let what = call.text(0, row).unwrap_or_default().to_owned();
         Err(DataFusionError::External(Box::new(PlannerError::unsupported(what))))
+    }),
+    volatile("pg_cancel_backend", (1, 1), Kind::Bool, |call, row| {
+        let pid = call.int(0, row).and_then(|pid| i32::try_from(pid).ok());
+        Ok(Value::Bool(pid.is_some_and(|pid| call.facts.backends.cancel(pid))))
+    }),
+    volatile("pg_terminate_backend", (1, 2), Kind::Bool, |call, row| {
+        let pid = call.int(0, row).and_then(|pid| i32::try_from(pid).ok());
+        Ok(Value::Bool(pid.is_some_and(|pid| call.facts.backends.terminate(pid))))
     }),
     volatile("pg_notify", (2, 2), Kind::Void, empty),
     volatile("pg_stat_clear_snapshot", (0, 0), Kind::Void, empty),
@@ -151,9 +163,7 @@ fn existing_path<'a>(call: &Call<'a>) -> impl Iterator<Item = &'a str> {
 fn current_setting(call: &Call<'_>, row: usize) -> Result<Value> {
     let Some(name) = call.text(0, row) else { return Ok(Value::Null) };
     let missing_ok = call.bool(1, row) == Some(true);
-    // Settings that only PostgreSQL has keep its defaults.
-    let value = call.facts.settings.get(&name.to_ascii_lowercase());
-    match value.or_else(|| live::default_setting(name).map(str::to_owned)) {
+    match call.facts.settings.get(&name.to_ascii_lowercase()) {
         Some(value) => Ok(Value::Text(value)),
         None if missing_ok => Ok(Value::Null),
         None => {

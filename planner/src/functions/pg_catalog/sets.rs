@@ -8,7 +8,7 @@ use chrono_tz::{OffsetComponents, OffsetName};
 use datafusion::catalog::{TableFunction, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::datasource::MemTable;
-use tarn_catalog::pg_catalog::live;
+use tarn_catalog::pg_catalog::{keywords, live, settings::settings};
 
 use crate::facts::SessionFacts;
 
@@ -19,7 +19,8 @@ pub(super) fn functions() -> Vec<Arc<TableFunction>> {
     };
     vec![
         function("pg_timezone_names", |_| Ok(timezone_names()?)),
-        function("pg_show_all_settings", |facts| Ok(live::settings(&facts.settings.all())?)),
+        function("pg_get_keywords", |_| Ok(keywords()?)),
+        function("pg_show_all_settings", |facts| Ok(settings(&facts.settings.all())?)),
     ]
 }
 

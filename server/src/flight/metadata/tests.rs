@@ -17,11 +17,13 @@ fn table(name: &str, kind: TableKind) -> Arc<TableEntry> {
         columns: vec![ColumnEntry {
             name: "c".to_owned(),
             data_type: DataType::Utf8View,
+            pg_type: tarn_catalog::pg_type::pg_type_of_data_type(&DataType::Utf8View),
             nullable: false,
         }],
         n_rows_estimate: None,
         view_definition: None,
         comment: None,
+        details: tarn_catalog::memory::TableDetails::default(),
     })
 }
 
@@ -41,6 +43,7 @@ fn catalog() -> CatalogSnapshot {
                 ],
             ),
         ],
+        derived: tarn_catalog::entry::Derived::default(),
         roles: vec![],
     }
 }

@@ -22,6 +22,9 @@ pub(super) fn parse(
     time_zone: &TimeZone,
 ) -> Result<ScalarValue, ParamError> {
     let malformed = || ParamError::new("22P02", format!("malformed array literal: \"{text}\""));
+    if shifted(text) {
+        return Err(shifted_bounds());
+    }
     let mut literal =
         Literal { rest: skip_bounds(text).ok_or_else(malformed)?, ..Literal::default() };
     literal.skip_spaces();
@@ -65,6 +68,23 @@ fn skip_bounds(text: &str) -> Option<&str> {
     let (bounds, rest) = text.split_once('=')?;
     let known = |c: char| c.is_ascii_digit() || matches!(c, '[' | ']' | ':' | '-' | '+' | ' ');
     bounds.chars().all(known).then_some(rest)
+}
+
+/// Whether an array literal has bounds that do not begin at one.
+fn shifted(text: &str) -> bool {
+    let Some((bounds, _)) = super::trim(text).split_once('=') else { return false };
+    if !bounds.starts_with('[') {
+        return false;
+    }
+    bounds.split('[').skip(1).any(|bound| {
+        let lower = bound.split_once(':').map(|(lower, _)| lower.trim());
+        lower.is_some_and(|lower| lower.parse::<i64>() != Ok(1))
+    })
+}
+
+/// Lists in Arrow have no bounds, and other subscripts would find other elements.
+pub(super) fn shifted_bounds() -> ParamError {
+    ParamError::new("0A000", "arrays whose subscripts do not begin at 1 are not supported")
 }
 
 /// What is left of an array literal and what was read of it.

@@ -2,11 +2,10 @@
 
 use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
-use serde::de::IgnoredAny;
-use tarn_catalog::pg_type;
+use tarn_catalog::pg_type::{self, Json};
 
 use super::number::Decimal;
-use super::{ParamError, array, interval, null_of, unsupported, utf8};
+use super::{ParamError, array, interval, null_of, parse_json, unsupported, utf8};
 use crate::pg::rows::datetime::{
     MICROS_PER_DAY, PG_EPOCH_DAYS, PG_EPOCH_MICROS, date_in_range, put_time_of_day,
     timestamp_in_range,
@@ -67,8 +66,11 @@ pub(super) fn decode(oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> 
         701 => ScalarValue::Float64(Some(f64::from_be_bytes(reader.take()?))),
         1700 => decimal(&mut reader)?.into_scalar()?,
         1082 => {
-            let days = date_in_range(i64::from(reader.int4()?) + PG_EPOCH_DAYS);
+            let counted = reader.int4()?;
+            let days = date_in_range(i64::from(counted) + PG_EPOCH_DAYS);
             let days = days.and_then(|days| i32::try_from(days).ok());
+            // The infinities are the same everywhere.
+            let days = if matches!(counted, i32::MAX | i32::MIN) { Some(counted) } else { days };
             ScalarValue::Date32(Some(days.ok_or_else(|| out_of_range("date"))?))
         }
         1083 => ScalarValue::Time64Microsecond(Some(time(&mut reader)?)),
@@ -83,9 +85,9 @@ pub(super) fn decode(oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> 
         }
         1266 => time_with_zone(&mut reader)?,
         2950 => ScalarValue::FixedSizeBinary(16, Some(reader.take::<16>()?.to_vec())),
-        114 => return json(bytes),
+        114 => return parse_json(utf8(bytes)?, Json::Text),
         3802 => match bytes.split_first() {
-            Some((1, text)) => return json(text),
+            Some((1, text)) => return parse_json(utf8(text)?, Json::Binary),
             Some(_) | None => return Err(ParamError::binary()),
         },
         _ => return decode_other(oid, bytes),
@@ -100,7 +102,11 @@ fn decode_other(oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> {
         return text(bytes);
     };
     match pg_type::arrow_type_of(oid) {
-        Some(DataType::List(_)) => decode_array(info.element, bytes),
+        Some(DataType::List(_)) => {
+            // int2vector and oidvector begin at 0.
+            let lower = if matches!(info.oid, 22 | 30) { 0 } else { 1 };
+            decode_array(info.element, lower, bytes)
+        }
         Some(DataType::UInt32) => {
             let mut reader = Reader { rest: bytes };
             let value = reader.int4()?.cast_unsigned();
@@ -121,13 +127,6 @@ fn text(bytes: &[u8]) -> Result<ScalarValue, ParamError> {
     Ok(ScalarValue::Utf8(Some(utf8(bytes)?.to_owned())))
 }
 
-fn json(bytes: &[u8]) -> Result<ScalarValue, ParamError> {
-    let text = utf8(bytes)?;
-    let checked = serde_json::from_str::<IgnoredAny>(text);
-    checked.map_err(|_| ParamError::new("22P02", "invalid input syntax for type json"))?;
-    Ok(ScalarValue::Utf8(Some(text.to_owned())))
-}
-
 fn out_of_range(type_name: &str) -> ParamError {
     ParamError::new("22008", format!("{type_name} out of range"))
 }
@@ -139,7 +138,11 @@ fn time(reader: &mut Reader<'_>) -> Result<i64, ParamError> {
 }
 
 fn timestamp(reader: &mut Reader<'_>) -> Result<i64, ParamError> {
-    let micros = reader.int8()?.checked_add(PG_EPOCH_MICROS);
+    let counted = reader.int8()?;
+    if matches!(counted, i64::MAX | i64::MIN) {
+        return Ok(counted);
+    }
+    let micros = counted.checked_add(PG_EPOCH_MICROS);
     micros.and_then(timestamp_in_range).ok_or_else(|| out_of_range("timestamp"))
 }
 
@@ -214,8 +217,8 @@ fn decimal(reader: &mut Reader<'_>) -> Result<Decimal, ParamError> {
     Decimal::from_digits(sign != 0, digits, scale)
 }
 
-/// Reads an array of any number of dimensions; lower bounds are passed over.
-fn decode_array(element_oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> {
+/// Reads an array of any number of dimensions, whose subscripts begin at `lower`.
+fn decode_array(element_oid: u32, lower: i32, bytes: &[u8]) -> Result<ScalarValue, ParamError> {
     let mut reader = Reader { rest: bytes };
     let n_dimensions = reader.int4()?;
     let _has_null = reader.int4()?;
@@ -232,7 +235,9 @@ fn decode_array(element_oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamErro
     let mut sizes = Vec::new();
     for _ in 0..n_dimensions {
         sizes.push(usize::try_from(reader.int4()?).map_err(|_| ParamError::binary())?);
-        let _lower_bound = reader.int4()?;
+        if reader.int4()? != lower {
+            return Err(array::shifted_bounds());
+        }
     }
     let product = sizes.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
     let n_elements = if sizes.is_empty() { Some(0) } else { product };

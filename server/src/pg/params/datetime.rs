@@ -35,6 +35,9 @@ impl Fault {
 
 /// Reads a date as days since 1970; a time behind it is passed over.
 pub(super) fn parse_date(text: &str) -> Result<i32, ParamError> {
+    if let Some(later) = infinity(text) {
+        return Ok(if later { i32::MAX } else { i32::MIN });
+    }
     let parse = || {
         let parts = Parts::read(trim(text))?;
         let days = date_in_range(parts.civil.to_days()).ok_or(Fault::Range)?;
@@ -58,12 +61,18 @@ pub(super) fn parse_time(text: &str) -> Result<i64, ParamError> {
 
 /// Reads a timestamp as microseconds since 1970; as in PostgreSQL a zone is passed over.
 pub(super) fn parse_timestamp(text: &str) -> Result<i64, ParamError> {
+    if let Some(later) = infinity(text) {
+        return Ok(if later { i64::MAX } else { i64::MIN });
+    }
     let parse = || Parts::read(trim(text))?.micros_since_1970();
     parse().map_err(|fault| fault.into_error("timestamp", text))
 }
 
 /// Reads an instant as microseconds since 1970; without a zone it is in the session's.
 pub(super) fn parse_timestamptz(text: &str, time_zone: &TimeZone) -> Result<i64, ParamError> {
+    if let Some(later) = infinity(text) {
+        return Ok(if later { i64::MAX } else { i64::MIN });
+    }
     let parse = || {
         let parts = Parts::read(trim(text))?;
         let local = parts.micros_since_1970()?;
@@ -73,6 +82,17 @@ pub(super) fn parse_timestamptz(text: &str, time_zone: &TimeZone) -> Result<i64,
         instant.and_then(timestamp_in_range).ok_or(Fault::Range)
     };
     parse().map_err(|fault| fault.into_error("timestamp with time zone", text))
+}
+
+/// Whether a text is the end of all time, or its beginning; `None` for all else.
+///
+/// They are the greatest and the least value of their types.
+fn infinity(text: &str) -> Option<bool> {
+    let text = trim(text);
+    if text.eq_ignore_ascii_case("infinity") || text.eq_ignore_ascii_case("+infinity") {
+        return Some(true);
+    }
+    text.eq_ignore_ascii_case("-infinity").then_some(false)
 }
 
 /// A date with or without time and zone.
@@ -87,10 +107,6 @@ impl Parts {
         if text.eq_ignore_ascii_case("epoch") {
             let civil = Civil { year: 1970, month: 1, day: 1 };
             return Ok(Self { civil, micros: 0, zone: Some(TimeZone::UTC) });
-        }
-        // Arrow has no infinite dates.
-        if ["infinity", "+infinity", "-infinity"].iter().any(|w| text.eq_ignore_ascii_case(w)) {
-            return Err(Fault::Range);
         }
         let (text, before_christ) = strip_era(text);
         let date_length =

@@ -82,7 +82,6 @@ fn other_errors() {
     assert_eq!(text(1700, "NaN"), "22003");
     assert_eq!(text(1700, &"9".repeat(77)), "22003");
     assert_eq!(text(1700, "1e999999999999"), "22003");
-    assert_eq!(text(1082, "infinity"), "22008");
     assert_eq!(text(1114, "294276-12-31 23:59:59.999999"), "22008");
     assert_eq!(text(2249, "(1)"), "0A000");
     assert_eq!(text(1007, "{{{{{{{1}}}}}}}"), "22P02");
@@ -103,7 +102,7 @@ fn other_errors() {
     assert_eq!(code(1007, Format::Binary, &from_hex(elements)), "22P03");
     assert_eq!(code(1007, Format::Binary, &from_hex("7fffffff0000000000000017")), "22P03");
     assert_eq!(code(1007, Format::Binary, &from_hex("000000000000000000000019")), "42804");
-    assert_eq!(code(1114, Format::Binary, &[0x80, 0, 0, 0, 0, 0, 0, 0]), "22008");
+    assert_eq!(code(1114, Format::Binary, &[0x80, 0, 0, 0, 0, 0, 0, 1]), "22008");
     assert_eq!(code(600, Format::Binary, &[0; 16]), "0A000");
 }
 
@@ -123,7 +122,7 @@ fn special_values() {
     assert_eq!(encode(1700, &value, Format::Text), expected.into_bytes());
     assert_eq!(decode(2205, "1259"), Ok(ScalarValue::UInt32(Some(1259))));
     assert_eq!(decode(2206, "integer"), Ok(ScalarValue::UInt32(Some(23))));
-    let array = decode(1231, "[0:1]={1.5,-20}").unwrap();
+    let array = decode(1231, "[1:2]={1.5,-20}").unwrap();
     assert_eq!(encode(1231, &array, Format::Text), b"{1.5,-20.0}");
     let zone = TimeZone::parse("America/New_York").unwrap();
     let local = b"2024-01-05 10:00:00";

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, FixedSizeBinaryArray,
-    GenericByteArray, GenericByteViewArray, PrimitiveArray,
+    GenericByteArray, GenericByteViewArray, PrimitiveArray, make_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::*;
 use bytes::{BufMut, BytesMut};
+use tarn_catalog::pg_type::NumericDigits;
 use tarn_catalog::{pg_catalog, pg_type};
 
 use super::number::{Digits, put_float4, put_float8, put_integer};
 use super::string::{bytes, strings};
 use super::temporal::temporal;
-use super::{EncodeError, EncodeSettings, Format, json, nested, set_length};
+use super::{EncodeError, EncodeSettings, Format, digits, json, nested, set_length};
 use crate::pg::params;
 
 /// Writes the value of one row; never called for NULL.
@@ -49,7 +50,7 @@ impl Column {
     ///
     /// # Errors
     /// `Unsupported` where there is no such form of the Arrow type.
-    pub(super) fn new(
+    pub(crate) fn new(
         array: &ArrayRef,
         oid: u32,
         format: Format,
@@ -65,6 +66,22 @@ impl Column {
             encoder(&array, oid, format, settings)?
         };
         Ok(Self { nulls: array.logical_nulls(), encoder })
+    }
+
+    /// The same for a decimal of which not all digits are shown.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn with_digits(
+        array: &ArrayRef,
+        column: (u32, Format, NumericDigits),
+        settings: &EncodeSettings,
+    ) -> Result<Self, EncodeError> {
+        let (oid, format, shown) = column;
+        match digits::encoder(array, shown, format)? {
+            Some(encoder) => Ok(Self { nulls: array.logical_nulls(), encoder }),
+            None => Self::new(array, oid, format, settings),
+        }
     }
 
     /// Builds a column from its parts.
@@ -111,10 +128,13 @@ pub(super) const UUID: u32 = 2950;
 const RECORD: u32 = 2249;
 const REGPROC: u32 = 24;
 const REGTYPE: u32 = 2206;
+const OID: u32 = 26;
+const XID: u32 = 28;
+const CID: u32 = 29;
 
 /// Object identifiers and their kin: four bytes without sign.
 fn oid_like(oid: u32) -> bool {
-    matches!(oid, 26 | 28 | 29)
+    matches!(oid, OID | XID | CID)
         || pg_type::type_info(oid)
             .is_some_and(|info| info.category == 'N' && info.name.starts_with("reg"))
 }
@@ -151,8 +171,11 @@ fn natural(data_type: &DataType, oid: u32) -> bool {
     }
 }
 
-/// Undoes dictionaries and runs.
+/// Undoes dictionaries and runs, and takes the text of `json` out of its struct.
 pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, EncodeError> {
+    if pg_type::json_kind(array.data_type()).is_some() {
+        return json_text(array);
+    }
     let value_type = match array.data_type() {
         DataType::Dictionary(_, value_type) => value_type.as_ref(),
         DataType::RunEndEncoded(_, value) => value.data_type(),
@@ -160,6 +183,15 @@ pub(super) fn plain(array: &ArrayRef) -> Result<ArrayRef, EncodeError> {
     };
     let unpacked = cast(array, value_type).map_err(|_| EncodeError::SchemaMismatch)?;
     plain(&unpacked)
+}
+
+/// The texts of `json` and `jsonb`.
+fn json_text(array: &ArrayRef) -> Result<ArrayRef, EncodeError> {
+    let values = array.as_struct_opt().ok_or(EncodeError::SchemaMismatch)?;
+    let texts = values.columns().first().ok_or(EncodeError::SchemaMismatch)?;
+    let nulls = NullBuffer::union(texts.logical_nulls().as_ref(), values.nulls());
+    let texts = texts.to_data().into_builder().nulls(nulls).build();
+    Ok(make_array(texts.map_err(|_| EncodeError::SchemaMismatch)?))
 }
 
 pub(super) fn unsupported(data_type: &DataType, oid: u32) -> EncodeError {
@@ -212,14 +244,14 @@ pub(super) fn encoder(
         DataType::Boolean => {
             boolean(array.as_boolean_opt().ok_or(EncodeError::SchemaMismatch)?, format)
         }
-        DataType::Int8 => integer::<Int8Type>(array, oid, format)?,
-        DataType::Int16 => integer::<Int16Type>(array, oid, format)?,
-        DataType::Int32 => integer::<Int32Type>(array, oid, format)?,
-        DataType::Int64 => integer::<Int64Type>(array, oid, format)?,
-        DataType::UInt8 => integer::<UInt8Type>(array, oid, format)?,
-        DataType::UInt16 => integer::<UInt16Type>(array, oid, format)?,
-        DataType::UInt32 => integer::<UInt32Type>(array, oid, format)?,
-        DataType::UInt64 => integer::<UInt64Type>(array, oid, format)?,
+        DataType::Int8 => integer::<Int8Type>(array, oid, format, settings)?,
+        DataType::Int16 => integer::<Int16Type>(array, oid, format, settings)?,
+        DataType::Int32 => integer::<Int32Type>(array, oid, format, settings)?,
+        DataType::Int64 => integer::<Int64Type>(array, oid, format, settings)?,
+        DataType::UInt8 => integer::<UInt8Type>(array, oid, format, settings)?,
+        DataType::UInt16 => integer::<UInt16Type>(array, oid, format, settings)?,
+        DataType::UInt32 => integer::<UInt32Type>(array, oid, format, settings)?,
+        DataType::UInt64 => integer::<UInt64Type>(array, oid, format, settings)?,
         DataType::Float16 => float4::<Float16Type>(array, oid, format, settings)?,
         DataType::Float32 => float4::<Float32Type>(array, oid, format, settings)?,
         DataType::Float64 => float8(array, oid, format, settings)?,
@@ -284,6 +316,7 @@ fn integer<T: ArrowPrimitiveType>(
     array: &ArrayRef,
     oid: u32,
     format: Format,
+    settings: &EncodeSettings,
 ) -> Result<Encoder, EncodeError>
 where
     T::Native: itoa::Integer + Into<i128>,
@@ -291,14 +324,16 @@ where
     let type_name = pg_type::type_info(oid).map_or("integer", |info| info.sql_name);
     let out_of_range = move |_| EncodeError::NumberOutOfRange { type_name };
     if format == Format::Text {
-        if !matches!(oid, REGPROC | REGTYPE) {
+        if oid == OID || !oid_like(oid) || matches!(oid, XID | CID) {
             return values::<T>(array, |value, out| {
                 put_integer(out, value);
                 Ok(())
             });
         }
+        let settings = settings.clone();
         return values::<T>(array, move |value, out| {
-            put_object_name(out, oid, u32::try_from(value.into()).map_err(out_of_range)?);
+            let object = u32::try_from(value.into()).map_err(out_of_range)?;
+            put_object_name(out, oid, object, &settings);
             Ok(())
         });
     }
@@ -326,8 +361,12 @@ where
 
 /// Appends the name of a function or type, as the output functions of `regproc` and `regtype` do.
 ///
-/// The other `reg` types name objects of the session's catalog, which is not known here.
-fn put_object_name(out: &mut BytesMut, oid: u32, object: u32) {
+/// The other `reg` types name objects of the session's catalog, which the settings may know.
+fn put_object_name(out: &mut BytesMut, oid: u32, object: u32, settings: &EncodeSettings) {
+    let name = || {
+        let type_name = pg_type::type_info(oid)?.name;
+        settings.names.as_ref()?.name(type_name, object)
+    };
     if object == 0 {
         out.put_u8(b'-');
     } else if oid == REGTYPE && pg_type::type_info(object).is_some() {
@@ -338,6 +377,8 @@ fn put_object_name(out: &mut BytesMut, oid: u32, object: u32) {
             out.extend_from_slice(b"pg_catalog.");
         }
         out.extend_from_slice(function.name.as_bytes());
+    } else if let Some(name) = name() {
+        out.extend_from_slice(name.as_bytes());
     } else {
         put_integer(out, object);
     }
@@ -388,21 +429,6 @@ fn float8(
     })
 }
 
-fn put_decimal(
-    digits: &Digits,
-    scale: i8,
-    format: Format,
-    out: &mut BytesMut,
-) -> Result<(), EncodeError> {
-    match format {
-        Format::Text => {
-            digits.put_text(scale, out);
-            Ok(())
-        }
-        Format::Binary => digits.put_binary(scale, out),
-    }
-}
-
 fn decimal<T: ArrowPrimitiveType>(
     array: &ArrayRef,
     scale: i8,
@@ -411,12 +437,12 @@ fn decimal<T: ArrowPrimitiveType>(
 where
     T::Native: Into<i128>,
 {
-    values::<T>(array, move |value, out| put_decimal(&Digits::of(value.into()), scale, format, out))
+    values::<T>(array, move |value, out| Digits::of(value.into()).put(scale, format, out))
 }
 
 fn wide_decimal(array: &ArrayRef, scale: i8, format: Format) -> Result<Encoder, EncodeError> {
     values::<Decimal256Type>(array, move |value, out| {
         let out_of_range = EncodeError::NumberOutOfRange { type_name: "numeric" };
-        put_decimal(&Digits::of_wide(value).ok_or(out_of_range)?, scale, format, out)
+        Digits::of_wide(value).ok_or(out_of_range)?.put(scale, format, out)
     })
 }

@@ -3,7 +3,7 @@
 use arrow::datatypes::i256;
 use bytes::{BufMut, BytesMut};
 
-use super::EncodeError;
+use super::{EncodeError, Format};
 
 /// Room for the digits of any number here: 76 digits of the widest decimal and its sign.
 const DIGITS_MAX: usize = 80;
@@ -249,8 +249,24 @@ impl Digits {
         }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// Appends the text or the binary form.
+    pub(super) fn put(
+        &self,
+        scale: i8,
+        format: Format,
+        out: &mut BytesMut,
+    ) -> Result<(), EncodeError> {
+        match format {
+            Format::Text => {
+                self.put_text(scale, out);
+                Ok(())
+            }
+            Format::Binary => self.put_binary(scale, out),
+        }
     }
 
     fn is_zero(&self) -> bool {

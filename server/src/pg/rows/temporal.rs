@@ -58,9 +58,17 @@ fn date<T: ArrowPrimitiveType>(
     settings: &EncodeSettings,
     to_days: impl Fn(T::Native) -> i64 + 'static,
 ) -> Result<Encoder, EncodeError> {
-    let settings = *settings;
+    let settings = settings.clone();
     values::<T>(array, move |value, out| {
         let days = to_days(value);
+        // The ends of the type stand for the ends of time.
+        if days == i64::from(i32::MAX) || days == i64::from(i32::MIN) {
+            match format {
+                Format::Text => put_infinity(days > 0, out),
+                Format::Binary => out.put_i32(if days > 0 { i32::MAX } else { i32::MIN }),
+            }
+            return Ok(());
+        }
         if format == Format::Text {
             return put_date(out, days, &settings);
         }
@@ -92,6 +100,10 @@ where
     })
 }
 
+fn put_infinity(later: bool, out: &mut BytesMut) {
+    out.extend_from_slice(if later { b"infinity" } else { b"-infinity" });
+}
+
 /// Microseconds for a count of a unit; nanoseconds are rounded down.
 fn to_micros(value: i64, unit: TimeUnit) -> Option<i64> {
     match unit {
@@ -109,9 +121,17 @@ fn timestamp(
     format: Format,
     settings: &EncodeSettings,
 ) -> Result<Encoder, EncodeError> {
-    let settings = *settings;
+    let settings = settings.clone();
     let zone = (oid == TIMESTAMPTZ).then_some(settings.time_zone);
     let write = move |value: i64, out: &mut BytesMut| {
+        // The ends of the type stand for the ends of time.
+        if unit == TimeUnit::Microsecond && matches!(value, i64::MAX | i64::MIN) {
+            match format {
+                Format::Text => put_infinity(value > 0, out),
+                Format::Binary => out.put_i64(value),
+            }
+            return Ok(());
+        }
         let out_of_range = EncodeError::DatetimeOutOfRange { type_name: "timestamp" };
         let micros = to_micros(value, unit).and_then(timestamp_in_range).ok_or(out_of_range)?;
         match format {

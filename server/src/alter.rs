@@ -1,0 +1,436 @@
+//! ALTER TABLE of tables in memory, and DROP.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, new_null_array};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::scalar::ScalarValue;
+use sqlparser::ast::{
+    self, AlterColumnOperation, AlterTableOperation, ObjectType, RenameTableNameKind,
+    Statement as Ast,
+};
+use tarn_catalog::memory::{MemoryTable, TableDetails};
+use tarn_catalog::registry::{Object, Relation};
+use tarn_catalog::{CatalogError, TableName};
+use tarn_exec::QueryId;
+use tarn_planner::binder::bind;
+use tarn_planner::statement::fold;
+use tarn_planner::write::target_of;
+use tarn_planner::{PlannerError, Statement, plan};
+
+use crate::changes::OnCommit;
+use crate::define::{column_of, default_text};
+use crate::error::{Error, Result};
+use crate::lookup::{SessionLookup, TEMPORARY};
+use crate::modify::{internal, table_of};
+use crate::query::{CommandTag, unsupported};
+use crate::session::Session;
+
+/// A table that is taken apart and put together again.
+struct Altered {
+    name: TableName,
+    fields: Vec<Field>,
+    details: TableDetails,
+    batches: Vec<RecordBatch>,
+    bytes_max: usize,
+}
+
+/// ALTER TABLE.
+pub(crate) async fn alter_table(
+    session: &Arc<Session>,
+    statement: &Statement,
+    alter: &ast::AlterTable,
+    query_id: QueryId,
+) -> Result<CommandTag> {
+    let target = target_of(&alter.name)?;
+    if let Some((name, Relation::View { .. })) =
+        SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table)
+    {
+        return rename_view(session, &name, &alter.operations);
+    }
+    let (name, table) = match table_of(session, &target) {
+        Err(Error::Catalog(CatalogError::TableNotFound { name })) if alter.if_exists => {
+            let message = format!("relation \"{name}\" does not exist, skipping");
+            session.notice("NOTICE", "00000", message);
+            return Ok(CommandTag::new("ALTER TABLE"));
+        }
+        other => other?,
+    };
+    check_dependents(session, &name, &alter.operations)?;
+    let on_commit = on_commit_of(session, &name);
+    let mut altered = Altered {
+        name: name.clone(),
+        fields: table.schema().fields().iter().map(|field| field.as_ref().clone()).collect(),
+        details: table.details().clone(),
+        batches: table.rows().batches().to_vec(),
+        bytes_max: table.bytes_max(),
+    };
+    altered.details.defaults.resize(altered.fields.len(), None);
+    for operation in &alter.operations {
+        if let AlterTableOperation::AddColumn { column_def, if_not_exists, .. } = operation {
+            add_column(session, statement, &mut altered, (column_def, *if_not_exists), query_id)
+                .await?;
+        } else {
+            change_one(session, &mut altered, operation)?;
+        }
+    }
+    if altered.name != name {
+        session.put(&name, None, on_commit);
+    }
+    let new_name = altered.name.clone();
+    session.put(&new_name, Some(Object::table(altered.build()?)), on_commit);
+    session.check_temporary_size()?;
+    Ok(CommandTag::new("ALTER TABLE"))
+}
+
+/// `ALTER TABLE v RENAME TO w`, which PostgreSQL takes for views as well.
+fn rename_view(
+    session: &Arc<Session>,
+    name: &TableName,
+    operations: &[AlterTableOperation],
+) -> Result<CommandTag> {
+    check_dependents(session, name, operations)?;
+    let [
+        AlterTableOperation::RenameTable {
+            table_name: RenameTableNameKind::To(new) | RenameTableNameKind::As(new),
+        },
+    ] = operations
+    else {
+        let name = name.table().to_owned();
+        return Err(CatalogError::WrongObjectType { name, expected: "a table" }.into());
+    };
+    let new = TableName::new(name.schema(), target_of(new)?.table);
+    if session.relation(&new).is_some() {
+        return Err(CatalogError::TableExists { name: new.table().to_owned() }.into());
+    }
+    let Some(object) = session.object(name) else {
+        return Err(CatalogError::TableNotFound { name: name.table().to_owned() }.into());
+    };
+    session.put(name, None, OnCommit::Preserve);
+    session.put(&new, Some(object), OnCommit::Preserve);
+    Ok(CommandTag::new("ALTER TABLE"))
+}
+
+/// Views are kept as text: what they name has to stay.
+fn check_dependents(
+    session: &Arc<Session>,
+    name: &TableName,
+    operations: &[AlterTableOperation],
+) -> Result<()> {
+    let harmless = |operation: &AlterTableOperation| {
+        matches!(operation, AlterTableOperation::AddColumn { .. })
+    };
+    let dependents = session.dependents(name);
+    match dependents.first() {
+        Some(view) if !operations.iter().all(harmless) => Err(CatalogError::DependentObjects {
+            name: format!("or alter table {name}"),
+            dependent: format!("view {view}"),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn on_commit_of(session: &Arc<Session>, name: &TableName) -> OnCommit {
+    let inner = session.inner.lock();
+    match inner.temporary.get(name.table()) {
+        Some(temporary) if name.schema() == TEMPORARY => temporary.on_commit,
+        _ => OnCommit::Preserve,
+    }
+}
+
+impl Altered {
+    fn position(&self, ident: &ast::Ident) -> Result<usize> {
+        let name = fold(ident);
+        self.fields.iter().position(|field| *field.name() == name).ok_or_else(|| {
+            let table = self.name.table();
+            let message = format!("column \"{name}\" of relation \"{table}\" does not exist");
+            Error::Value { code: "42703", message }
+        })
+    }
+
+    fn check_new(&self, name: &str) -> Result<()> {
+        if self.fields.iter().all(|field| field.name() != name) {
+            return Ok(());
+        }
+        let table = self.name.table();
+        let message = format!("column \"{name}\" of relation \"{table}\" already exists");
+        Err(Error::Value { code: "42701", message })
+    }
+
+    /// Puts changed columns into every batch.
+    fn with_columns(&mut self, change: impl Fn(&mut Vec<ArrayRef>, usize)) -> Result<()> {
+        // Nullable here: what NOT NULL says is checked when the table is built.
+        let fields = self.fields.iter().map(|field| field.clone().with_nullable(true));
+        let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        for batch in &mut self.batches {
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            let mut columns = batch.columns().to_vec();
+            change(&mut columns, batch.num_rows());
+            *batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)
+                .map_err(internal)?;
+        }
+        Ok(())
+    }
+
+    fn build(self) -> Result<Arc<MemoryTable>> {
+        for (at, field) in self.fields.iter().enumerate().filter(|(_, f)| !f.is_nullable()) {
+            let is_null = |batch: &RecordBatch| {
+                batch.columns().get(at).is_some_and(|column| column.logical_null_count() > 0)
+            };
+            if self.batches.iter().any(is_null) {
+                let (column, table) = (field.name(), self.name.table());
+                let message =
+                    format!("column \"{column}\" of relation \"{table}\" contains null values");
+                return Err(Error::Value { code: "23502", message });
+            }
+        }
+        let schema = Arc::new(Schema::new(self.fields));
+        let table =
+            MemoryTable::with_details(self.name.table(), schema, self.details, self.bytes_max);
+        table.append(self.batches)?;
+        Ok(table)
+    }
+}
+
+async fn add_column(
+    session: &Arc<Session>,
+    statement: &Statement,
+    altered: &mut Altered,
+    (column, if_not_exists): (&ast::ColumnDef, bool),
+    query_id: QueryId,
+) -> Result<()> {
+    let (field, default) = column_of(column)?;
+    if let Err(error) = altered.check_new(field.name()) {
+        if if_not_exists {
+            session.notice("NOTICE", "42701", format!("{error}, skipping"));
+            return Ok(());
+        }
+        return Err(error);
+    }
+    let value = match &default {
+        Some(text) => default_value(session, statement, text, &field, query_id).await?,
+        None => ScalarValue::try_from(field.data_type())
+            .map_err(|error| PlannerError::Engine(Box::new(error)))?,
+    };
+    let data_type = field.data_type().clone();
+    altered.fields.push(field);
+    altered.details.defaults.push(default);
+    altered.with_columns(|columns, n_rows| {
+        let values = value.to_array_of_size(n_rows);
+        columns.push(values.unwrap_or_else(|_| new_null_array(&data_type, n_rows)));
+    })
+}
+
+/// The value of a default for the rows that are there already.
+async fn default_value(
+    session: &Arc<Session>,
+    statement: &Statement,
+    text: &str,
+    field: &Field,
+    query_id: QueryId,
+) -> Result<ScalarValue> {
+    let statements = session.parse(&format!("SELECT {text}"))?;
+    let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
+        return Err(Error::Internal { what: "a default is no expression".to_owned() });
+    };
+    let inner = statement.with_ast(Ast::Query(query.clone()));
+    let state = session.state();
+    let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
+    let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+    let batches = session.collect(&logical, &state, &inner, query_id).await?;
+    let column = batches.first().and_then(|batch| batch.columns().first());
+    let column = column.ok_or_else(|| Error::Internal { what: "no value".to_owned() })?;
+    let engine = |error| Error::from(PlannerError::Engine(Box::new(error)));
+    let value = ScalarValue::try_from_array(column, 0).map_err(engine)?;
+    value.cast_to(field.data_type()).map_err(engine)
+}
+
+fn change_one(
+    session: &Arc<Session>,
+    altered: &mut Altered,
+    operation: &AlterTableOperation,
+) -> Result<()> {
+    match operation {
+        AlterTableOperation::RenameTable {
+            table_name: RenameTableNameKind::To(new) | RenameTableNameKind::As(new),
+        } => {
+            let name = TableName::new(altered.name.schema(), target_of(new)?.table);
+            if session.relation(&name).is_some() {
+                return Err(CatalogError::TableExists { name: name.table().to_owned() }.into());
+            }
+            altered.name = name;
+            Ok(())
+        }
+        AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
+            let at = altered.position(old_column_name)?;
+            let name = fold(new_column_name);
+            altered.check_new(&name)?;
+            if let Some(field) = altered.fields.get_mut(at) {
+                *field = field.clone().with_name(name);
+            }
+            altered.with_columns(|_, _| {})
+        }
+        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
+            for name in column_names {
+                let at = match altered.position(name) {
+                    Err(error) if *if_exists => {
+                        session.notice("NOTICE", "00000", format!("{error}, skipping"));
+                        continue;
+                    }
+                    other => other?,
+                };
+                altered.fields.remove(at);
+                altered.details.defaults.remove(at);
+                let folded = fold(name);
+                altered.details.keys.retain(|key| !key.columns.contains(&folded));
+                altered.with_columns(|columns, _| {
+                    columns.remove(at);
+                })?;
+            }
+            Ok(())
+        }
+        AlterTableOperation::AlterColumn { column_name, op } => {
+            alter_column(altered, column_name, op)
+        }
+        AlterTableOperation::OwnerTo { .. } => Ok(()),
+        AlterTableOperation::AddConstraint { .. } => {
+            session.notice("NOTICE", "00000", "keys are noted and not enforced");
+            Ok(())
+        }
+        other => Err(unsupported(format!("ALTER TABLE … {other}"))),
+    }
+}
+
+fn alter_column(altered: &mut Altered, name: &ast::Ident, op: &AlterColumnOperation) -> Result<()> {
+    let at = altered.position(name)?;
+    match op {
+        AlterColumnOperation::SetNotNull | AlterColumnOperation::DropNotNull => {
+            if let Some(field) = altered.fields.get_mut(at) {
+                field.set_nullable(matches!(op, AlterColumnOperation::DropNotNull));
+            }
+        }
+        AlterColumnOperation::SetDefault { value } => {
+            if let Some(default) = altered.details.defaults.get_mut(at) {
+                *default = default_text(value)?;
+            }
+        }
+        AlterColumnOperation::DropDefault => {
+            if let Some(default) = altered.details.defaults.get_mut(at) {
+                *default = None;
+            }
+        }
+        other => return Err(unsupported(format!("ALTER COLUMN … {other}"))),
+    }
+    Ok(())
+}
+
+/// DROP of one object.
+pub(crate) fn drop_one(
+    session: &Arc<Session>,
+    object_type: &ObjectType,
+    name: &ast::ObjectName,
+    if_exists: bool,
+    cascade: bool,
+) -> Result<()> {
+    let target = target_of(name)?;
+    let kind = object_type.to_string().to_lowercase();
+    let found = match object_type {
+        // Indexes are never made, so none can be dropped; scripts drop what they created.
+        ObjectType::Index => return Ok(()),
+        ObjectType::Schema => {
+            let found = session.has_schema(&target.table);
+            if found {
+                return drop_schema(session, &target.table, cascade);
+            }
+            None
+        }
+        ObjectType::Table | ObjectType::View => {
+            SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table)
+        }
+        other => return Err(unsupported(format!("DROP {other}"))),
+    };
+    if let Some((name, relation)) = found {
+        let view = *object_type == ObjectType::View;
+        return drop_relation(session, &name, &relation, view, cascade);
+    }
+    if if_exists {
+        let message = format!("{kind} \"{}\" does not exist, skipping", target.table);
+        session.notice("NOTICE", "00000", message);
+        return Ok(());
+    }
+    let code = if *object_type == ObjectType::Schema { "3F000" } else { "42P01" };
+    let message = format!("{kind} \"{}\" does not exist", target.table);
+    Err(PlannerError::Semantics { code, message, position: None }.into())
+}
+
+fn drop_relation(
+    session: &Arc<Session>,
+    name: &TableName,
+    relation: &Relation,
+    view: bool,
+    cascade: bool,
+) -> Result<()> {
+    if view != matches!(relation, Relation::View { .. }) {
+        let expected = if view { "a view" } else { "a table" };
+        let name = name.table().to_owned();
+        return Err(CatalogError::WrongObjectType { name, expected }.into());
+    }
+    if matches!(relation, Relation::Lake(_)) {
+        return Err(CatalogError::NotWritable {
+            name: name.table().to_owned(),
+            reason: "tables found in storage are read only".to_owned(),
+        }
+        .into());
+    }
+    let mut doomed = vec![name.clone()];
+    let mut at = 0;
+    while let Some(current) = doomed.get(at).cloned() {
+        for dependent in session.dependents(&current) {
+            if !cascade {
+                let kind = if view { "view" } else { "table" };
+                return Err(CatalogError::DependentObjects {
+                    name: format!("{kind} {}", name.table()),
+                    dependent: format!("view {}", dependent.table()),
+                }
+                .into());
+            }
+            if !doomed.contains(&dependent) {
+                doomed.push(dependent);
+            }
+        }
+        at += 1;
+    }
+    if doomed.len() > 1 {
+        let message = match doomed.get(1) {
+            Some(view) if doomed.len() == 2 => format!("drop cascades to view {}", view.table()),
+            _ => format!("drop cascades to {} other objects", doomed.len() - 1),
+        };
+        session.notice("NOTICE", "00000", message);
+    }
+    for name in &doomed {
+        session.put(name, None, OnCommit::Preserve);
+    }
+    Ok(())
+}
+
+fn drop_schema(session: &Arc<Session>, name: &str, cascade: bool) -> Result<()> {
+    if session.shared.catalog.is_system_schema(name) {
+        let reason = "the schema belongs to the server".to_owned();
+        return Err(CatalogError::NotWritable { name: name.to_owned(), reason }.into());
+    }
+    let inside = session.relations_of(name);
+    if let (Some(dependent), false) = (inside.first(), cascade) {
+        return Err(CatalogError::DependentObjects {
+            name: format!("schema {name}"),
+            dependent: dependent.to_string(),
+        }
+        .into());
+    }
+    for relation in &inside {
+        session.put(relation, None, OnCommit::Preserve);
+    }
+    session.put_schema(name, false);
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! What a session sees and others do not: its temporary relations, and what its transaction has
+//! changed of the shared ones.
+//!
+//! ```text
+//!   lookup of a name ─► temporary ─► changed by the transaction ─► catalog
+//!   COMMIT           ─► all changes are put in place at once; the first one to do so wins
+//! ```
+//! A table is copied when the transaction writes it first: the copy shares the rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use tarn_catalog::memory::{MemoryTable, Rows};
+use tarn_catalog::registry::{Change, Object, Relation};
+use tarn_catalog::{CatalogSnapshot, TableName};
+
+use crate::error::{Error, Result};
+use crate::lookup::TEMPORARY;
+use crate::session::{Inner, Session};
+
+/// A temporary table or view of a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Temporary {
+    pub(crate) object: Object,
+    pub(crate) on_commit: OnCommit,
+}
+
+/// What becomes of a temporary table at the end of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnCommit {
+    Preserve,
+    Delete,
+    Drop,
+}
+
+/// What a transaction has changed of the relations that all sessions share.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Changes {
+    relations: BTreeMap<TableName, Changed>,
+    /// Schemas made (`true`) and dropped.
+    schemas: BTreeMap<String, bool>,
+}
+
+#[derive(Debug, Clone)]
+struct Changed {
+    /// What was there when the transaction came.
+    before: Option<Relation>,
+    /// The rows that the new content was made from.
+    base: Option<u64>,
+    after: Option<Object>,
+    /// `after` is a copy of `before` with other rows.
+    is_copy: bool,
+    /// Rows added to the copy, as long as nothing else was done to it.
+    appended: Option<Vec<RecordBatch>>,
+}
+
+/// The private relations of a session at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PrivateState {
+    temporary: BTreeMap<String, Temporary>,
+    changes: Changes,
+    rows: Vec<(Arc<MemoryTable>, Rows)>,
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.relations.is_empty() && self.schemas.is_empty()
+    }
+
+    /// As the catalog takes them.
+    pub(crate) fn to_catalog(&self) -> Vec<Change> {
+        let created = self.schemas.iter().filter(|(_, exists)| **exists);
+        let mut changes: Vec<Change> =
+            created.map(|(name, _)| Change::CreateSchema(name.clone())).collect();
+        for (name, changed) in &self.relations {
+            let name = name.clone();
+            let (before, after) = (changed.before.clone(), changed.after.clone());
+            let copy = match (&before, &after) {
+                (Some(Relation::Memory(table)), Some(object)) if changed.is_copy => {
+                    Some((Arc::clone(table), object))
+                }
+                _ => None,
+            };
+            match (copy, &changed.appended) {
+                (Some((table, _)), Some(batches)) => {
+                    changes.push(Change::Append { table, name, batches: batches.clone() });
+                }
+                (Some((table, object)), None) => {
+                    let Relation::Memory(private) = &object.relation else { continue };
+                    let (base, rows) = (changed.base.unwrap_or_default(), private.rows());
+                    changes.push(Change::Replace { table, name, base, rows });
+                }
+                (None, _) => {
+                    changes.push(Change::Put { name, before, base: changed.base, after });
+                }
+            }
+        }
+        let dropped = self.schemas.iter().filter(|(_, exists)| !**exists);
+        changes.extend(dropped.map(|(name, _)| Change::DropSchema(name.clone())));
+        changes
+    }
+}
+
+impl Inner {
+    /// The tables whose rows only this session can change.
+    fn private_tables(&self) -> Vec<Arc<MemoryTable>> {
+        let temporary = self.temporary.values().map(|temporary| &temporary.object);
+        let changed = self.changes.relations.values().filter_map(|changed| changed.after.as_ref());
+        let tables = temporary.chain(changed).filter_map(|object| match &object.relation {
+            Relation::Memory(table) => Some(Arc::clone(table)),
+            Relation::Lake(_) | Relation::View { .. } => None,
+        });
+        tables.collect()
+    }
+
+    pub(crate) fn private_state(&self) -> PrivateState {
+        let rows = self.private_tables().into_iter().map(|table| {
+            let rows = table.rows();
+            (table, rows)
+        });
+        let rows = rows.collect();
+        PrivateState { temporary: self.temporary.clone(), changes: self.changes.clone(), rows }
+    }
+
+    pub(crate) fn restore_private(&mut self, state: PrivateState) {
+        for (table, rows) in state.rows {
+            table.restore(rows);
+        }
+        self.temporary = state.temporary;
+        self.changes = state.changes;
+    }
+
+    /// Does what temporary tables do at the end of a transaction.
+    pub(crate) fn end_temporary(&mut self) {
+        self.temporary.retain(|_, temporary| temporary.on_commit != OnCommit::Drop);
+        for temporary in self.temporary.values() {
+            if let (OnCommit::Delete, Relation::Memory(table)) =
+                (temporary.on_commit, &temporary.object.relation)
+            {
+                let generation = table.rows().generation();
+                // Nothing is added, and nobody else writes it: this cannot fail.
+                drop(table.replace(vec![], generation));
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Whether the session sees relations that others do not.
+    pub(crate) fn has_private(inner: &Inner) -> bool {
+        !inner.temporary.is_empty() || !inner.changes.is_empty()
+    }
+
+    /// The schema that this session's temporary relations are listed in.
+    pub(crate) fn temporary_schema(&self) -> String {
+        format!("pg_temp_{}", self.pid())
+    }
+
+    /// Whether a name is that of the session's temporary schema.
+    pub(crate) fn is_temporary_schema(&self, name: &str) -> bool {
+        name == TEMPORARY || name.strip_prefix("pg_temp_") == Some(self.pid().to_string().as_str())
+    }
+
+    /// What a name stands for, as this session sees it.
+    pub(crate) fn relation(&self, name: &TableName) -> Option<Relation> {
+        {
+            let inner = self.inner.lock();
+            if name.schema() == TEMPORARY {
+                let temporary = inner.temporary.get(name.table())?;
+                return Some(temporary.object.relation.clone());
+            }
+            if let Some(changed) = inner.changes.relations.get(name) {
+                return changed.after.as_ref().map(|object| object.relation.clone());
+            }
+        }
+        self.shared.catalog.get(name)
+    }
+
+    /// A relation that SQL has made, with its columns.
+    pub(crate) fn object(&self, name: &TableName) -> Option<Object> {
+        {
+            let inner = self.inner.lock();
+            if name.schema() == TEMPORARY {
+                return inner.temporary.get(name.table()).map(|temporary| temporary.object.clone());
+            }
+            if let Some(changed) = inner.changes.relations.get(name) {
+                return changed.after.clone();
+            }
+        }
+        self.shared.catalog.object(name)
+    }
+
+    /// Whether the transaction has changed a relation.
+    pub(crate) fn is_changed(&self, name: &TableName) -> bool {
+        self.inner.lock().changes.relations.contains_key(name)
+    }
+
+    pub(crate) fn has_schema(&self, name: &str) -> bool {
+        let changed = self.inner.lock().changes.schemas.get(name).copied();
+        changed.unwrap_or_else(|| self.shared.catalog.has_schema(name))
+    }
+
+    /// The relations of a schema.
+    pub(crate) fn relations_of(&self, schema: &str) -> Vec<TableName> {
+        let mut names = self.shared.catalog.relations_of(schema);
+        let inner = self.inner.lock();
+        names.retain(|name| !inner.changes.relations.contains_key(name));
+        let changed = inner.changes.relations.iter();
+        let changed = changed.filter(|(name, c)| name.schema() == schema && c.after.is_some());
+        names.extend(changed.map(|(name, _)| name.clone()));
+        names
+    }
+
+    /// The views that read a relation.
+    pub(crate) fn dependents(&self, name: &TableName) -> Vec<TableName> {
+        let mut names = match name.schema() {
+            TEMPORARY => vec![],
+            _ => self.shared.catalog.dependents(name),
+        };
+        let inner = self.inner.lock();
+        names.retain(|name| !inner.changes.relations.contains_key(name));
+        let reads = |object: &Object| object.depends_on.contains(name);
+        for (view, changed) in &inner.changes.relations {
+            if changed.after.as_ref().is_some_and(reads) {
+                names.push(view.clone());
+            }
+        }
+        for (view, temporary) in &inner.temporary {
+            if reads(&temporary.object) {
+                names.push(TableName::new(TEMPORARY, view));
+            }
+        }
+        names
+    }
+
+    /// Makes or drops a schema.
+    pub(crate) fn put_schema(&self, name: &str, exists: bool) {
+        let there = self.shared.catalog.has_schema(name);
+        let mut inner = self.inner.lock();
+        if there == exists {
+            inner.changes.schemas.remove(name);
+        } else {
+            inner.changes.schemas.insert(name.to_owned(), exists);
+        }
+        drop(inner);
+        self.touch();
+    }
+
+    /// Makes, replaces or drops a relation.
+    pub(crate) fn put(&self, name: &TableName, object: Option<Object>, on_commit: OnCommit) {
+        let found = self.shared.catalog.get(name);
+        let mut inner = self.inner.lock();
+        if name.schema() == TEMPORARY {
+            match object {
+                Some(object) => {
+                    let temporary = Temporary { object, on_commit };
+                    inner.temporary.insert(name.table().to_owned(), temporary);
+                }
+                None => {
+                    inner.temporary.remove(name.table());
+                }
+            }
+        } else {
+            let base = |relation: &Relation| match relation {
+                Relation::Memory(table) => Some(table.rows().generation()),
+                Relation::Lake(_) | Relation::View { .. } => None,
+            };
+            let changed = inner.changes.relations.entry(name.clone()).or_insert_with(|| Changed {
+                base: found.as_ref().and_then(base),
+                before: found,
+                after: None,
+                is_copy: false,
+                appended: None,
+            });
+            if object.is_none() {
+                changed.base = None;
+            }
+            changed.is_copy = false;
+            changed.appended = None;
+            changed.after = object;
+            if changed.before.is_none() && changed.after.is_none() {
+                inner.changes.relations.remove(name);
+            }
+        }
+        drop(inner);
+        self.touch();
+    }
+
+    /// The table that a statement of the transaction writes: a copy of the shared one.
+    ///
+    /// # Errors
+    /// `WriteConflict` where the transaction has read other rows than there are now and must not
+    /// see others.
+    pub(crate) fn writable(
+        &self,
+        name: &TableName,
+        table: &Arc<MemoryTable>,
+    ) -> Result<Arc<MemoryTable>> {
+        if name.schema() == TEMPORARY || self.is_changed(name) {
+            return Ok(Arc::clone(table));
+        }
+        let isolation = self.setting("transaction_isolation").unwrap_or_default();
+        let repeatable = matches!(isolation.as_str(), "repeatable read" | "serializable");
+        let private = table.fork();
+        let base = private.rows().generation();
+        let mut inner = self.inner.lock();
+        let pin = inner.pins.remove(&(name.clone(), tarn_catalog::Travel::Latest));
+        let moved = pin.is_some_and(|pin| pin.version != tarn_catalog::TableVersion::Number(base));
+        if moved && repeatable {
+            return Err(Error::WriteConflict);
+        }
+        let changed = Changed {
+            before: Some(Relation::Memory(Arc::clone(table))),
+            base: Some(base),
+            after: Some(Object::table(Arc::clone(&private))),
+            is_copy: true,
+            appended: Some(vec![]),
+        };
+        inner.changes.relations.insert(name.clone(), changed);
+        drop(inner);
+        self.touch();
+        Ok(private)
+    }
+
+    /// Notes what was done to a table that [`Self::writable`] gave; `None` for more than adding.
+    pub(crate) fn note_written(&self, name: &TableName, added: Option<&[RecordBatch]>) {
+        let mut inner = self.inner.lock();
+        let Some(changed) = inner.changes.relations.get_mut(name) else { return };
+        match (&mut changed.appended, added) {
+            (Some(appended), Some(added)) => appended.extend_from_slice(added),
+            (appended, _) => *appended = None,
+        }
+    }
+
+    /// Sees that the session's temporary tables together keep to the limit of one table.
+    pub(crate) fn check_temporary_size(&self) -> Result<()> {
+        let bytes_max = self.shared.config.memory_table_bytes_max;
+        let inner = self.inner.lock();
+        let sizes = inner.temporary.values().filter_map(|t| match &t.object.relation {
+            Relation::Memory(table) => Some(table.rows().n_bytes()),
+            Relation::Lake(_) | Relation::View { .. } => None,
+        });
+        if sizes.sum::<usize>() > bytes_max {
+            return Err(Error::Value {
+                code: "53400",
+                message: format!(
+                    "the temporary tables of a session may take {bytes_max} bytes of memory"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// The catalog as this session sees it.
+    pub(crate) fn catalog_snapshot(&self) -> Arc<CatalogSnapshot> {
+        let shared = self.shared.catalog.snapshot();
+        let generation = self.generation.load(std::sync::atomic::Ordering::Relaxed);
+        let inner = self.inner.lock();
+        if !Self::has_private(&inner) {
+            return shared;
+        }
+        let mut known = self.overlaid.lock();
+        if let Some((version, at, snapshot)) = known.as_ref()
+            && (*version, *at) == (shared.version, generation)
+        {
+            return Arc::clone(snapshot);
+        }
+        let own = self.temporary_schema();
+        let mut schemas = inner.changes.schemas.clone();
+        if !inner.temporary.is_empty() {
+            schemas.insert(own.clone(), true);
+        }
+        let temporary = inner.temporary.iter().map(|(name, temporary)| {
+            (TableName::new(own.as_str(), name), Some(temporary.object.clone()))
+        });
+        let changed = inner.changes.relations.iter();
+        let changed = changed.map(|(name, changed)| (name.clone(), changed.after.clone()));
+        let relations: Vec<_> = changed.chain(temporary).collect();
+        let snapshot = Arc::new(shared.overlaid(&schemas, &relations));
+        *known = Some((shared.version, generation, Arc::clone(&snapshot)));
+        snapshot
+    }
+}

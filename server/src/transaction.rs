@@ -1,0 +1,459 @@
+//! Where a session is between BEGIN and COMMIT, and what ROLLBACK goes back to.
+//!
+//! ```text
+//!   Idle ──BEGIN──► Active ──error──► Failed
+//!     │               │ ▲               │
+//!     │ several       │ └─ROLLBACK TO───┤
+//!     │ statements    │                 │
+//!     ▼               ▼                 ▼
+//!   Implicit ──────► Idle: COMMIT publishes, ROLLBACK forgets
+//! ```
+//! The statements of one Query message, and those between two Syncs, are a transaction without
+//! BEGIN: `Implicit`.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use tarn_planner::statement::TransactionModes;
+use tarn_planner::variables::Variables;
+
+use crate::changes::{Changes, PrivateState};
+use crate::error::{Error, Result};
+use crate::session::{Inner, Session, Status};
+
+/// The transaction of a session.
+#[derive(Debug, Default)]
+pub(crate) enum Transaction {
+    /// Outside of one.
+    #[default]
+    Idle,
+    /// Statements that belong together without BEGIN.
+    Implicit(Block),
+    /// Inside of one that can go on.
+    Active(Block),
+    /// Inside of one that can only be rolled back.
+    Failed(Block),
+}
+
+/// What a transaction remembers.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// When it began; `now()` is this moment for all its statements.
+    pub(crate) started_at: DateTime<Utc>,
+    /// Tells it from the session's other transactions.
+    pub(crate) number: u64,
+    /// Whether it is one of several statements of a Query message, where it has no BEGIN.
+    several: bool,
+    /// Whether it ends with the statement that has begun it.
+    of_one_statement: bool,
+    savepoints: Vec<Savepoint>,
+    before: State,
+    /// Statements that have looked at data.
+    n_queries: u64,
+    /// What is told to listeners at the end.
+    notifications: Vec<(String, String)>,
+}
+
+/// A point to go back to.
+#[derive(Debug)]
+struct Savepoint {
+    name: String,
+    state: State,
+    n_notifications: usize,
+}
+
+/// What ROLLBACK restores.
+#[derive(Debug, Clone)]
+struct State {
+    variables: Variables,
+    locals: BTreeMap<String, Option<String>>,
+    private: PrivateState,
+}
+
+impl Transaction {
+    pub(crate) fn block(&self) -> Option<&Block> {
+        match self {
+            Self::Idle => None,
+            Self::Implicit(block) | Self::Active(block) | Self::Failed(block) => Some(block),
+        }
+    }
+
+    fn block_mut(&mut self) -> Option<&mut Block> {
+        match self {
+            Self::Idle => None,
+            Self::Implicit(block) | Self::Active(block) | Self::Failed(block) => Some(block),
+        }
+    }
+
+    fn take(&mut self) -> Option<Block> {
+        match std::mem::take(self) {
+            Self::Idle => None,
+            Self::Implicit(block) | Self::Active(block) | Self::Failed(block) => Some(block),
+        }
+    }
+}
+
+impl Inner {
+    fn state(&self) -> State {
+        State {
+            variables: self.variables.clone(),
+            locals: self.locals.clone(),
+            private: self.private_state(),
+        }
+    }
+
+    fn new_block(&mut self, several: bool) -> Block {
+        self.n_transactions += 1;
+        Block {
+            started_at: Utc::now(),
+            number: self.n_transactions,
+            several,
+            of_one_statement: false,
+            savepoints: vec![],
+            before: self.state(),
+            n_queries: 0,
+            notifications: vec![],
+        }
+    }
+
+    fn restore(&mut self, state: State) {
+        self.restore_private(state.private);
+        self.restore_variables(state.variables);
+        self.locals = state.locals;
+    }
+}
+
+impl Session {
+    /// Where the session is in a transaction, as clients see it.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.inner.lock().transaction {
+            Transaction::Idle | Transaction::Implicit(_) => Status::Idle,
+            Transaction::Active(_) => Status::Active,
+            Transaction::Failed(_) => Status::Failed,
+        }
+    }
+
+    /// Whether what a statement makes lasts to the end of a transaction.
+    pub(crate) fn in_block(&self) -> bool {
+        match &self.inner.lock().transaction {
+            Transaction::Idle => false,
+            Transaction::Implicit(block) => block.several,
+            Transaction::Active(_) | Transaction::Failed(_) => true,
+        }
+    }
+
+    /// The transaction's number, 0 outside of one, and how many savepoints it has.
+    pub(crate) fn transaction_place(&self) -> (u64, usize) {
+        let inner = self.inner.lock();
+        inner.transaction.block().map_or((0, 0), |block| (block.number, block.savepoints.len()))
+    }
+
+    /// Notes that a statement failed: an open transaction can only be rolled back now.
+    pub fn fail_transaction(&self) {
+        let mut inner = self.inner.lock();
+        let n_savepoints = match std::mem::take(&mut inner.transaction) {
+            Transaction::Active(block) => {
+                let n_savepoints = block.savepoints.len();
+                inner.transaction = Transaction::Failed(block);
+                Some(n_savepoints)
+            }
+            Transaction::Implicit(block) if !block.of_one_statement => {
+                inner.transaction = Transaction::Implicit(block);
+                None
+            }
+            other => {
+                inner.transaction = other;
+                return;
+            }
+        };
+        drop(inner);
+        match n_savepoints {
+            // What was made since the last savepoint is gone with it.
+            Some(n_savepoints) => match n_savepoints.checked_sub(1) {
+                Some(n_before) => self.rollback_portals(n_before),
+                None => self.end_portals(false),
+            },
+            None => self.roll_back(),
+        }
+    }
+
+    /// BEGIN.
+    pub(crate) fn begin(&self, modes: TransactionModes) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.transaction = match std::mem::take(&mut inner.transaction) {
+            Transaction::Idle => Transaction::Active(inner.new_block(true)),
+            Transaction::Implicit(block) => Transaction::Active(Block { several: true, ..block }),
+            other => {
+                inner.transaction = other;
+                drop(inner);
+                self.notice("WARNING", "25001", "there is already a transaction in progress");
+                return self.set_modes(modes);
+            }
+        };
+        drop(inner);
+        let default = |name: &str| self.setting(&format!("default_{name}"));
+        for name in ["transaction_isolation", "transaction_read_only", "transaction_deferrable"] {
+            if let Some(value) = default(name) {
+                self.set_local(name, Some(&value))?;
+            }
+        }
+        self.set_modes(modes)
+    }
+
+    /// Begins a transaction without BEGIN, where none is open.
+    pub(crate) fn begin_implicit(&self, several: bool) {
+        let mut inner = self.inner.lock();
+        if matches!(inner.transaction, Transaction::Idle) {
+            let block = inner.new_block(several);
+            inner.transaction = Transaction::Implicit(block);
+        }
+    }
+
+    /// Begins the transaction of a single statement; `false` where one is open, which then has it.
+    pub(crate) fn begin_statement_transaction(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let idle = matches!(inner.transaction, Transaction::Idle);
+        if idle {
+            let block = inner.new_block(false);
+            inner.transaction = Transaction::Implicit(Block { of_one_statement: true, ..block });
+        }
+        idle
+    }
+
+    /// Ends a transaction without BEGIN.
+    ///
+    /// # Errors
+    /// `WriteConflict`; nothing of it has happened then.
+    pub(crate) fn finish_implicit(&self) -> Result<()> {
+        if matches!(self.inner.lock().transaction, Transaction::Implicit(_)) {
+            self.end(true)?;
+        }
+        Ok(())
+    }
+
+    /// SET TRANSACTION.
+    pub(crate) fn set_modes(&self, modes: TransactionModes) -> Result<()> {
+        let queried = self.inner.lock().transaction.block().is_some_and(|b| b.n_queries > 0);
+        let too_late = |what: &str| Error::Value {
+            code: "25001",
+            message: format!(
+                "{what} must be {} before any query",
+                if what.starts_with("SET") { "called" } else { "set" }
+            ),
+        };
+        if let Some(isolation) = modes.isolation {
+            let now = self.setting("transaction_isolation");
+            if queried && now.as_deref() != Some(isolation) {
+                return Err(too_late("SET TRANSACTION ISOLATION LEVEL"));
+            }
+            self.set_local("transaction_isolation", Some(isolation))?;
+        }
+        if let Some(read_only) = modes.read_only {
+            let now = self.setting("transaction_read_only").as_deref() == Some("on");
+            if queried && now && !read_only {
+                return Err(too_late("transaction read-write mode"));
+            }
+            self.set_local("transaction_read_only", Some(if read_only { "on" } else { "off" }))?;
+        }
+        if let Some(deferrable) = modes.deferrable {
+            let value = if deferrable { "on" } else { "off" };
+            self.set_local("transaction_deferrable", Some(value))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a statement of the transaction has looked at data.
+    pub(crate) fn note_query(&self) {
+        if let Some(block) = self.inner.lock().transaction.block_mut() {
+            block.n_queries += 1;
+        }
+    }
+
+    /// The modes of the transaction, for the one that AND CHAIN begins.
+    pub(crate) fn modes(&self) -> TransactionModes {
+        let isolation = self.setting("transaction_isolation").unwrap_or_default();
+        let known = ["serializable", "repeatable read", "read committed", "read uncommitted"];
+        let on = |name: &str| Some(self.setting(name).as_deref() == Some("on"));
+        TransactionModes {
+            isolation: known.into_iter().find(|known| *known == isolation),
+            read_only: on("transaction_read_only"),
+            deferrable: on("transaction_deferrable"),
+        }
+    }
+
+    /// COMMIT or ROLLBACK; returns whether the transaction was committed.
+    ///
+    /// # Errors
+    /// `WriteConflict`: the transaction was rolled back.
+    pub(crate) fn end(&self, commit: bool) -> Result<bool> {
+        let failed = matches!(self.inner.lock().transaction, Transaction::Failed(_));
+        if !commit || failed {
+            self.roll_back();
+            return Ok(false);
+        }
+        let mut inner = self.inner.lock();
+        if inner.transaction.block().is_none() {
+            return Ok(true);
+        }
+        if !inner.changes.is_empty() {
+            let changes = inner.changes.to_catalog();
+            if let Err(error) = self.shared.catalog.apply(&changes) {
+                drop(inner);
+                self.roll_back();
+                return Err(error.into());
+            }
+            inner.changes = Changes::default();
+        }
+        let Some(block) = inner.transaction.take() else { return Ok(true) };
+        inner.end_temporary();
+        inner.pins.clear();
+        for (name, before) in std::mem::take(&mut inner.locals) {
+            let restored = match before {
+                Some(value) => inner.variables.set(&name, &value),
+                None => inner.variables.reset(Some(&name)),
+            };
+            if let Err(error) = restored {
+                tracing::debug!(%error, %name, "could not restore a local setting");
+            }
+            inner.note_change(&name);
+        }
+        drop(inner);
+        self.touch();
+        self.end_portals(true);
+        self.deliver(block.notifications);
+        Ok(true)
+    }
+
+    /// Forgets what the transaction has done.
+    pub(crate) fn roll_back(&self) {
+        let mut inner = self.inner.lock();
+        let Some(block) = inner.transaction.take() else { return };
+        inner.pins.clear();
+        inner.restore(block.before);
+        drop(inner);
+        self.touch();
+        self.end_portals(false);
+    }
+
+    /// SAVEPOINT.
+    pub(crate) fn savepoint(&self, name: &str) -> Result<()> {
+        let mut inner = self.inner.lock();
+        let state = inner.state();
+        match &mut inner.transaction {
+            Transaction::Active(block) | Transaction::Failed(block) => {
+                let n_notifications = block.notifications.len();
+                block.savepoints.push(Savepoint { name: name.to_owned(), state, n_notifications });
+                Ok(())
+            }
+            Transaction::Idle | Transaction::Implicit(_) => {
+                Err(Error::NoTransaction { what: "SAVEPOINT" })
+            }
+        }
+    }
+
+    /// RELEASE SAVEPOINT.
+    pub(crate) fn release(&self, name: &str) -> Result<()> {
+        let mut inner = self.inner.lock();
+        let block = match &mut inner.transaction {
+            Transaction::Active(block) | Transaction::Failed(block) => block,
+            Transaction::Idle | Transaction::Implicit(_) => {
+                return Err(Error::NoTransaction { what: "RELEASE SAVEPOINT" });
+            }
+        };
+        let at = block.position(name)?;
+        block.savepoints.truncate(at);
+        drop(inner);
+        self.release_portals(at);
+        Ok(())
+    }
+
+    /// ROLLBACK TO SAVEPOINT: also a failed transaction can go on from there.
+    pub(crate) fn rollback_to(&self, name: &str) -> Result<()> {
+        let mut inner = self.inner.lock();
+        let mut block = match std::mem::take(&mut inner.transaction) {
+            Transaction::Active(block) | Transaction::Failed(block) => block,
+            other => {
+                inner.transaction = other;
+                return Err(Error::NoTransaction { what: "ROLLBACK TO SAVEPOINT" });
+            }
+        };
+        let at = match block.position(name) {
+            Ok(at) => at,
+            Err(error) => {
+                inner.transaction = Transaction::Failed(block);
+                return Err(error);
+            }
+        };
+        block.savepoints.truncate(at + 1);
+        if let Some(savepoint) = block.savepoints.last() {
+            block.notifications.truncate(savepoint.n_notifications);
+            let state = savepoint.state.clone();
+            inner.restore(state);
+        }
+        inner.transaction = Transaction::Active(block);
+        drop(inner);
+        self.touch();
+        self.rollback_portals(at);
+        Ok(())
+    }
+
+    /// NOTIFY: listeners are told at the end of the transaction, once of each text.
+    pub(crate) fn notify(&self, channel: String, payload: String) {
+        let mut inner = self.inner.lock();
+        let notification = (channel, payload);
+        match inner.transaction.block_mut() {
+            Some(block) if !block.notifications.contains(&notification) => {
+                block.notifications.push(notification);
+            }
+            Some(_) => {}
+            None => {
+                drop(inner);
+                self.deliver(vec![notification]);
+            }
+        }
+    }
+}
+
+impl Block {
+    fn position(&self, name: &str) -> Result<usize> {
+        let found = self.savepoints.iter().rposition(|savepoint| savepoint.name == name);
+        found.ok_or_else(|| Error::UndefinedSavepoint { name: name.to_owned() })
+    }
+}
+
+/// The transaction of one statement: what it has changed is undone unless it is committed.
+pub(crate) struct StatementTransaction<'a> {
+    session: &'a Session,
+    is_own: bool,
+}
+
+impl<'a> StatementTransaction<'a> {
+    pub(crate) fn begin(session: &'a Session) -> Self {
+        Self { session, is_own: session.begin_statement_transaction() }
+    }
+
+    /// Publishes the changes, unless they belong to a larger transaction.
+    ///
+    /// # Errors
+    /// `Conflict`; nothing has changed then.
+    pub(crate) fn commit(mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_own) {
+            return self.session.finish_implicit();
+        }
+        Ok(())
+    }
+
+    /// Whether a conflict can be answered by trying again.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
+    }
+}
+
+impl Drop for StatementTransaction<'_> {
+    fn drop(&mut self) {
+        if self.is_own {
+            self.session.roll_back();
+        }
+    }
+}

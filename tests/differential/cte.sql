@@ -1,0 +1,19 @@
+--! both
+WITH t AS (SELECT 1 AS a) SELECT a + 1 FROM t;
+WITH t(x, y) AS (VALUES (1, 'a'), (2, 'b')) SELECT y, x FROM t ORDER BY x DESC;
+WITH a AS (SELECT 1 AS n), b AS (SELECT n + 1 AS n FROM a) SELECT a.n, b.n FROM a, b;
+WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT n FROM t ORDER BY n;
+WITH RECURSIVE t(n) AS (VALUES (1) UNION SELECT (n + 1) % 4 FROM t) SELECT n FROM t ORDER BY n;
+WITH RECURSIVE f(a, b) AS (SELECT 0, 1 UNION ALL SELECT b, a + b FROM f WHERE b < 50) SELECT a FROM f ORDER BY a, b;
+WITH RECURSIVE tree(id, parent, path) AS (SELECT id, parent, ARRAY[id] FROM (VALUES (1, NULL::int), (2, 1), (3, 2)) AS n(id, parent) WHERE parent IS NULL UNION ALL SELECT n.id, n.parent, t.path || n.id FROM tree AS t JOIN (VALUES (1, NULL::int), (2, 1), (3, 2)) AS n(id, parent) ON n.parent = t.id) SELECT * FROM tree ORDER BY id;
+WITH t AS MATERIALIZED (SELECT 1 AS a) SELECT * FROM t AS x JOIN t AS y USING (a);
+WITH t AS NOT MATERIALIZED (SELECT 2 AS a) SELECT * FROM t;
+WITH t AS (SELECT 1 AS a) SELECT (SELECT a FROM t), EXISTS (SELECT 1 FROM t WHERE a = 2);
+WITH t AS (SELECT 1 AS a), t AS (SELECT 2 AS a) SELECT * FROM t;
+WITH t(a, b) AS (SELECT 1) SELECT * FROM t;
+WITH t AS (WITH u AS (SELECT 3 AS z) SELECT z FROM u) SELECT z FROM t;
+SELECT * FROM (WITH t AS (SELECT 5 AS v) SELECT v FROM t) AS s;
+WITH x AS (SELECT 1 AS a UNION ALL SELECT 2) SELECT a, (WITH y AS (SELECT x.a * 10 AS b) SELECT b FROM y) FROM x ORDER BY a;
+WITH t AS (SELECT generate_series(1, 3) AS g) SELECT sum(g), count(*) FROM t;
+WITH RECURSIVE t(n, s) AS (SELECT 1, 'a'::text UNION ALL SELECT n + 1, s || 'b' FROM t WHERE n < 3) SELECT * FROM t ORDER BY n;
+WITH t AS (SELECT 1 AS a) SELECT * FROM nothing_here, t;

@@ -1,0 +1,24 @@
+--! both
+SELECT INTERVAL '1' DAY, INTERVAL '2' HOUR, INTERVAL '1-2' YEAR TO MONTH, INTERVAL '3 4' DAY TO HOUR;
+SELECT INTERVAL '1 year 2 months 3 days 4 hours 5 minutes 6.789 seconds';
+SELECT INTERVAL '-1 day', INTERVAL '1 day ago', INTERVAL '1 week', INTERVAL '1.5 days', INTERVAL '0.5 month';
+SELECT INTERVAL '1 decade', INTERVAL '1 century', INTERVAL '25 hours', INTERVAL '13 months', INTERVAL '00:00:00.000001';
+SELECT INTERVAL '1 day' + INTERVAL '2 hours', INTERVAL '1 month' - INTERVAL '1 day', -INTERVAL '1 day 2 hours';
+SELECT INTERVAL '1 day' * 2, INTERVAL '1 day' * 1.5, 3 * INTERVAL '1 hour', INTERVAL '1 month' / 2, INTERVAL '1 hour' / 4;
+SELECT INTERVAL '1 day' / 0;
+SELECT INTERVAL '30 days' = INTERVAL '1 month', INTERVAL '24 hours' = INTERVAL '1 day', INTERVAL '1 day' < INTERVAL '25 hours';
+SELECT justify_days(INTERVAL '35 days'), justify_hours(INTERVAL '27 hours'), justify_interval(INTERVAL '1 mon -1 hour');
+SELECT extract(day FROM INTERVAL '40 days 3 hours'), extract(hour FROM INTERVAL '40 days 27 hours'), extract(month FROM INTERVAL '15 months'), extract(year FROM INTERVAL '15 months');
+SELECT make_interval(years => 1, days => 10), make_interval(0, 0, 0, 0, 1, 2, 3.5);
+SELECT INTERVAL '1 day 02:03:04'::text, (INTERVAL '1 month')::text, INTERVAL '0'::text;
+SELECT to_char(INTERVAL '15 h 2 m 12 s', 'HH24:MI:SS'), to_char(INTERVAL '3 days 04:05:06', 'DD HH24');
+SELECT INTERVAL 'nonsense';
+SELECT INTERVAL '1 day 2 day';
+SELECT INTERVAL '10:20', INTERVAL '10:20:30.5', INTERVAL '1 10:20', INTERVAL '1y 2mon 3d 4h 5m 6s';
+SELECT INTERVAL '1.234567' SECOND(2), INTERVAL(3) '1.23456 s', INTERVAL '70' MINUTE;
+SELECT sum(i), avg(i), max(i), min(i) FROM (VALUES (INTERVAL '1 day'), (INTERVAL '3 hours')) AS t(i);
+SELECT i FROM (VALUES (INTERVAL '1 day'), (INTERVAL '1 month'), (INTERVAL '2 hours'), (NULL)) AS t(i) ORDER BY i;
+SELECT INTERVAL '1 day'::time, TIME '10:00'::interval;
+SELECT date_part('epoch', INTERVAL '1 month 1 day'), extract(epoch FROM INTERVAL '1 year');
+SELECT INTERVAL '5 minutes' * floor(17 / 5), INTERVAL '1 second' * 90.5;
+SELECT TIMESTAMP '2024-05-06 12:34:56' - (INTERVAL '1 minute' * extract(minute FROM TIMESTAMP '2024-05-06 12:34:56')::int);

@@ -1,0 +1,32 @@
+--! both
+SELECT 1, 2147483647, 2147483648, -2147483648, 9223372036854775807;
+SELECT 9223372036854775808, -9223372036854775808;
+SELECT 1.5, .5, 5., 1e3, 1.25e-2;
+SELECT 'plain', 'it''s', E'tab\tline\nquote\'', '';
+SELECT $$dollar 'quoted'$$, $tag$with $$ inside$tag$;
+SELECT 'one'
+  'two';
+SELECT TRUE, FALSE, NULL;
+SELECT NULL, NULL, 'x';
+SELECT B'101' IS NULL, X'1F' IS NOT NULL;
+SELECT U&'\0041\00e9', U&'d!0061t' UESCAPE '!';
+SELECT DATE '2024-02-29', TIME '13:14:15.5', TIMESTAMP '2024-02-29 13:14:15';
+SELECT TIMESTAMPTZ '2024-02-29 13:14:15+02', INTERVAL '1 day 02:03:04';
+SELECT 1 AS "Quoted Name", 2 AS plain, 3 AS Folded;
+SELECT 1 one, 2 "two";
+SELECT 0.1 + 0.2, 0.1::float8 + 0.2::float8;
+SELECT 'é', length('é'), octet_length('é');
+SELECT int '7', bigint '8', smallint '9', numeric '1.50', text 'a', bool 'yes';
+SELECT real '1.5', double precision '2.5', float '3.5', float(24) '4.5';
+SELECT varchar 'abc', char 'x', varchar(3) 'abcdef', char(5) 'ab';
+SELECT 0, -0, +5, - 5, -(-5);
+SELECT NULL::int, NULL::text, NULL::date, NULL::numeric;
+SELECT 00012, 1.10, 1.100;
+SELECT E'\x41\101\u0042', E'back\\slash';
+SELECT '\x00ff10'::bytea, bytea '\x';
+SELECT name 'a_name', oid '12', 'x'::"char";
+SELECT current_date - current_date, 1 WHERE TRUE;
+SELECT 1 WHERE FALSE;
+SELECT;
+VALUES (1, 'a'), (2, 'b'), (3, NULL);
+VALUES (1), (2.5), (NULL);

@@ -1,0 +1,27 @@
+--! both
+SELECT generate_series(1, 3);
+SELECT * FROM generate_series(1, 10, 4);
+SELECT * FROM generate_series(3, 1, -1) AS g ORDER BY g DESC;
+SELECT g, g * 2 AS d FROM generate_series(1, 3) AS g ORDER BY g;
+SELECT t.g FROM generate_series(1, 2) AS t(g) ORDER BY 1;
+SELECT * FROM generate_series(1.0, 2.0, 0.5);
+SELECT * FROM generate_series(1::int8, 3::int8);
+SELECT * FROM generate_series(1, 3) WITH ORDINALITY;
+SELECT * FROM generate_series(5, 1);
+SELECT * FROM generate_series(1, 5, 0);
+SELECT generate_series(1, 2), generate_series(1, 3);
+SELECT generate_series(1, 2) + 10 AS n, 'x';
+SELECT generate_series(1, n) FROM (VALUES (1), (2)) AS t(n) ORDER BY 1;
+SELECT unnest(ARRAY['a', 'b']) AS u, 1 AS one;
+SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY['a', 'b', 'c'])) AS t(n, s);
+SELECT count(*) FROM generate_series(1, 1000);
+SELECT x FROM generate_series(1, 3) AS x WHERE x IN (SELECT generate_series(2, 5)) ORDER BY x;
+SELECT * FROM generate_series(1, NULL);
+SELECT n, s FROM (VALUES (1, 'b'), (2, 'a')) AS t(n, s), generate_series(1, 1) ORDER BY s;
+SELECT (ARRAY[10, 20, 30])[i] FROM generate_series(1, 3) AS i ORDER BY i;
+SELECT a.n, b.n FROM generate_series(1, 2) AS a(n), generate_series(a.n, 2) AS b(n) ORDER BY 1, 2;
+SELECT * FROM unnest(ARRAY[1, 2]) AS u(v) JOIN generate_series(2, 3) AS g(v) USING (v);
+SELECT generate_series(1, 3) AS g ORDER BY g DESC LIMIT 2;
+SELECT i, chr(64 + i) FROM generate_series(1, 3) AS s(i) ORDER BY i OFFSET 1;
+SELECT * FROM current_schema(), lower('AB') AS l;
+SELECT * FROM json_object_keys('{"x": 1}');

@@ -1,0 +1,91 @@
+BEGIN;
+SELECT 1 AS inside;
+COMMIT;
+BEGIN;
+SELECT 1 / 0;
+SELECT 2;
+COMMIT;
+START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+SHOW transaction_isolation;
+SHOW transaction_read_only;
+END;
+BEGIN READ ONLY;
+CREATE TABLE refused (a int);
+ROLLBACK;
+BEGIN;
+SAVEPOINT a;
+SELECT nope;
+ROLLBACK TO SAVEPOINT a;
+SELECT 'alive';
+RELEASE SAVEPOINT a;
+ROLLBACK TO a;
+ROLLBACK;
+BEGIN;
+SAVEPOINT a;
+SAVEPOINT b;
+RELEASE a;
+RELEASE b;
+ABORT;
+COMMIT;
+ROLLBACK;
+SAVEPOINT outside;
+RELEASE SAVEPOINT outside;
+ROLLBACK TO SAVEPOINT outside;
+BEGIN;
+BEGIN;
+COMMIT AND CHAIN;
+SHOW transaction_isolation;
+ROLLBACK AND NO CHAIN;
+COMMIT AND CHAIN;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+SHOW transaction_isolation;
+COMMIT;
+SET TRANSACTION READ ONLY;
+SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;
+SHOW default_transaction_read_only;
+SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE;
+BEGIN;
+SET LOCAL application_name = 'local';
+SHOW application_name;
+COMMIT;
+SHOW application_name;
+BEGIN;
+SET application_name = 'undone';
+ROLLBACK;
+SHOW application_name;
+BEGIN;
+SELECT 'x'::int;
+SHOW application_name;
+SET application_name = 'b';
+ROLLBACK;
+--! message
+SELECT 1 AS a; SELECT 2 AS b
+
+--! message
+SELECT 1 AS a; SELECT 1 / 0; SELECT 3
+
+--! message
+BEGIN; SELECT 1; COMMIT; SELECT 2
+
+--! message
+SET application_name = 'kept'; SHOW application_name; SELECT nope
+
+SHOW application_name;
+--! message
+;;
+
+--! message
+-- only a comment
+
+BEGIN WORK;
+COMMIT WORK;
+BEGIN TRANSACTION;
+END TRANSACTION;
+LOCK TABLE pg_class;
+BEGIN;
+SELECT nope FROM nothing;
+BEGIN;
+SAVEPOINT s;
+ROLLBACK TO s;
+ROLLBACK;
