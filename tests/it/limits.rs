@@ -66,6 +66,15 @@ async fn idle_clients_that_do_not_read_end() -> Result<()> {
     Ok(())
 }
 
+/// Waits until the server has ended another session for being idle for so long.
+async fn idle_session_ends(server: &Server, timeout_ms: u32) -> Result<()> {
+    let mut idle = Wire::connect(server.pg_addr()?).await?;
+    idle.exchange(&query(&format!("SET idle_session_timeout = {timeout_ms}"))).await?;
+    let lines = idle.exchange(b"").await?;
+    ensure!(lines == ["FATAL 57P05", "closed"], "{lines:?}");
+    Ok(())
+}
+
 /// A message that takes its time on the way does not make its client an idle one.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_senders_are_not_idle() -> Result<()> {
@@ -76,7 +85,7 @@ async fn slow_senders_are_not_idle() -> Result<()> {
     let started = Instant::now();
     for part in bytes.chunks(bytes.len() / 7) {
         wire.send(part).await?;
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        idle_session_ends(&server, 150).await?;
     }
     ensure!(started.elapsed() > Duration::from_millis(900));
     let lines: Vec<_> = wire.until_ready().await?.iter().map(|m| m.line()).collect();
@@ -141,7 +150,7 @@ async fn suspended_portals_do_not_time_out() -> Result<()> {
         &["parsed", "bound", "row 1", "suspended", "ready T"],
     )
     .await?;
-    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    idle_session_ends(&server, 1_300).await?;
     let lines = wire.exchange(&[execute("p", 0), sync()].concat()).await?;
     ensure!(lines.ends_with(&["done SELECT 4999".to_owned(), "ready T".to_owned()]), "{lines:?}");
     server.stop().await;
