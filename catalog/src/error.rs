@@ -92,6 +92,46 @@ pub enum CatalogError {
         /// The feature as the format names it.
         feature: String,
     },
+    /// A column's type cannot be stored in the table's format.
+    #[error("column \"{column}\" has type {data_type}, which {format} tables cannot hold")]
+    UnsupportedColumnType {
+        /// The column.
+        column: String,
+        /// PostgreSQL's name of the type.
+        data_type: String,
+        /// The format.
+        format: &'static str,
+    },
+    /// A definition that contradicts itself or the format.
+    #[error("{message}")]
+    InvalidDefinition {
+        /// The primary message.
+        message: String,
+        /// What to do instead.
+        hint: Option<String>,
+    },
+    /// A table property that is not known, or a value that it does not take.
+    #[error("invalid table property \"{name}\": {reason}")]
+    InvalidProperty {
+        /// The property.
+        name: String,
+        /// Why, in words for the user.
+        reason: String,
+    },
+    /// A column can be renamed or dropped only where files do not know it by its name.
+    #[error("{what} needs column mapping, which is off for this table")]
+    ColumnMappingNeeded {
+        /// RENAME COLUMN, DROP COLUMN.
+        what: &'static str,
+    },
+    /// A column's type can be changed only where the table allows files of several types.
+    #[error(
+        "changing the type of column \"{column}\" needs type widening, which is off for this table"
+    )]
+    TypeWideningNeeded {
+        /// The column.
+        column: String,
+    },
     /// The metadata or a data file cannot be understood.
     #[error("table \"{table}\" is damaged: {what}")]
     Corrupt {

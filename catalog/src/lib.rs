@@ -7,6 +7,7 @@
 //! Not here: sessions, SQL text, plans, sockets. This crate never sees a client.
 
 pub mod delta;
+pub mod details;
 pub mod discovery;
 pub mod entry;
 mod error;
@@ -21,6 +22,7 @@ pub mod pg_type;
 pub mod registry;
 pub mod table;
 
+pub use details::TableDetails;
 pub use entry::{CatalogSnapshot, ColumnEntry, RoleEntry, SchemaEntry, TableEntry, TableKind};
 pub use error::{CatalogError, Result};
 pub use name::TableName;

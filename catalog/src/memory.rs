@@ -24,6 +24,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::{CatalogError, LakeTable, Pinned, Result, TableVersion, Travel};
 
+pub use crate::details::{ForeignKey, TableCheck, TableDetails, TableKey};
+
 #[cfg(test)]
 mod tests;
 
@@ -36,34 +38,6 @@ const PARTITION_ROWS_MIN: usize = 64 * 1024;
 /// Numbers the states of all tables, so that no two of them are taken for each other: a
 /// transaction's own copy of a table and the table itself go on from the same state.
 static LAST_GENERATION: AtomicU64 = AtomicU64::new(0);
-
-/// What a table's definition says beyond its columns.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TableDetails {
-    /// The SQL text of each column's default; shorter than the columns where the rest have none.
-    pub defaults: Vec<Option<String>>,
-    /// Declared keys, which are not enforced.
-    pub keys: Vec<TableKey>,
-}
-
-impl TableDetails {
-    /// The SQL text of a column's default.
-    #[must_use]
-    pub fn default_of(&self, column: usize) -> Option<&str> {
-        self.defaults.get(column)?.as_deref()
-    }
-}
-
-/// A declared key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableKey {
-    /// The constraint's name.
-    pub name: String,
-    /// PRIMARY KEY instead of UNIQUE.
-    pub primary: bool,
-    /// The columns by name.
-    pub columns: Vec<String>,
-}
 
 /// A table whose rows are in memory.
 #[derive(Debug)]

@@ -54,6 +54,8 @@ struct Known {
     url: Option<String>,
     /// Relations that a view reads.
     depends_on: Vec<TableName>,
+    /// Remarks, and what a table in an open format has said of itself when it was pinned last.
+    details: Arc<TableDetails>,
 }
 
 #[derive(Debug, Default)]
@@ -198,6 +200,7 @@ impl Catalog {
     async fn open(&self, found: &FoundTable) -> Result<Known> {
         let table = open_table(&self.stores, found).await?;
         let pinned = Arc::clone(&table).pin(Travel::Latest).await?;
+        let details = table.details().unwrap_or_default();
         Ok(Known {
             relation: Relation::Lake(table),
             oid: 0,
@@ -205,6 +208,7 @@ impl Catalog {
             n_rows: row_estimate(&pinned),
             url: Some(found.url.clone()),
             depends_on: vec![],
+            details,
         })
     }
 
@@ -249,9 +253,12 @@ impl Catalog {
         let n_rows = row_estimate(pinned);
         let changed = self.state.read().relations.get(name).is_some_and(|known| {
             known.n_rows != n_rows
+                || own_details(known).is_some_and(|details| details != known.details)
                 || known.columns.len() != schema.fields().len()
                 || known.columns.iter().zip(schema.fields()).any(|(column, field)| {
-                    column.name != *field.name() || column.data_type != *field.data_type()
+                    column.name != *field.name()
+                        || column.data_type != *field.data_type()
+                        || column.nullable != field.is_nullable()
                 })
         });
         if !changed {
@@ -261,6 +268,9 @@ impl Catalog {
         if let Some(known) = state.relations.get_mut(name) {
             known.columns = columns_of(&schema);
             known.n_rows = n_rows;
+            if let Some(details) = own_details(known) {
+                known.details = details;
+            }
         }
         state.described_anew();
     }
@@ -315,7 +325,9 @@ impl Catalog {
         if state.relations.contains_key(name) {
             return Err(CatalogError::TableExists { name: name.table().to_owned() });
         }
-        let known = Known { relation, oid: 0, columns, n_rows: None, url: None, depends_on };
+        let details = Arc::default();
+        let known =
+            Known { relation, oid: 0, columns, n_rows: None, url: None, depends_on, details };
         state.relations.insert(name.clone(), known);
         state.changed();
         Ok(())
@@ -473,13 +485,14 @@ impl State {
 }
 
 fn entry_of(name: &TableName, known: &Known) -> TableEntry {
-    let (kind, view_definition, comment) = match &known.relation {
+    let (kind, view_definition, place) = match &known.relation {
         Relation::Lake(table) => {
             (TableKind::Table, None, Some(format!("{} at {}", table.format(), table.location())))
         }
         Relation::Memory(_) => (TableKind::Table, None, None),
         Relation::View { definition } => (TableKind::View, Some(definition.clone()), None),
     };
+    let comment = known.details.comment.clone().or(place);
     let n_rows_estimate = match &known.relation {
         Relation::Memory(table) => u64::try_from(table.n_rows()).ok(),
         _ => known.n_rows,
@@ -493,9 +506,21 @@ fn entry_of(name: &TableName, known: &Known) -> TableEntry {
         view_definition,
         comment,
         details: match &known.relation {
-            Relation::Memory(table) => table.details().clone(),
-            Relation::Lake(_) | Relation::View { .. } => TableDetails::default(),
+            Relation::Memory(table) => TableDetails {
+                comment: known.details.comment.clone(),
+                column_comments: known.details.column_comments.clone(),
+                ..table.details().clone()
+            },
+            Relation::Lake(_) | Relation::View { .. } => known.details.as_ref().clone(),
         },
+    }
+}
+
+/// What a table in an open format says of itself.
+fn own_details(known: &Known) -> Option<Arc<TableDetails>> {
+    match &known.relation {
+        Relation::Lake(table) => table.details(),
+        Relation::Memory(_) | Relation::View { .. } => None,
     }
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use futures::future::BoxFuture;
 
-use crate::Result;
+use crate::{Result, TableDetails};
 
 /// A table in some open format.
 pub trait LakeTable: fmt::Debug + Send + Sync {
@@ -16,6 +16,13 @@ pub trait LakeTable: fmt::Debug + Send + Sync {
 
     /// The URL of the folder or file.
     fn location(&self) -> &str;
+
+    /// Defaults, keys, checks and remarks that the table itself keeps, as of the last pin.
+    ///
+    /// `None` for formats that have no place for them.
+    fn details(&self) -> Option<Arc<TableDetails>> {
+        None
+    }
 
     /// Looks at storage and returns a provider bound to one version.
     ///

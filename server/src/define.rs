@@ -323,7 +323,7 @@ fn key_of(
         true => format!("{}_pkey", table.table()),
         false => format!("{}_{}_key", table.table(), columns.join("_")),
     });
-    TableKey { name, primary, columns }
+    TableKey { name, primary, columns, rely: false }
 }
 
 /// One column's field, and its default as text.
@@ -419,7 +419,8 @@ async fn create_view(
     }
     let definition = definition_of(&create.query, &names, &schema);
     let columns = entry::columns_of(&schema);
-    let object = Object { relation: Relation::View { definition }, columns, depends_on };
+    let details = Arc::default();
+    let object = Object { relation: Relation::View { definition }, columns, depends_on, details };
     session.put(&name, Some(object), OnCommit::Preserve);
     Ok(CommandTag::new("CREATE VIEW"))
 }

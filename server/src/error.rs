@@ -466,6 +466,11 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::NotWritable { .. } => "25006",
         CatalogError::VersionNotFound { .. } => "22023",
         CatalogError::TravelUnsupported { .. } | CatalogError::UnsupportedFeature { .. } => "0A000",
+        CatalogError::UnsupportedColumnType { .. }
+        | CatalogError::ColumnMappingNeeded { .. }
+        | CatalogError::TypeWideningNeeded { .. } => "0A000",
+        CatalogError::InvalidDefinition { .. } => "42P16",
+        CatalogError::InvalidProperty { .. } => "22023",
         CatalogError::Corrupt { .. } => "XX001",
         CatalogError::PathNotFound { .. } => "58P01",
         CatalogError::InvalidLocation { .. } => "22023",
@@ -497,6 +502,11 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         | CatalogError::SchemaExists { .. }
         | CatalogError::WrongObjectType { .. }
         | CatalogError::UnsupportedFeature { .. }
+        | CatalogError::UnsupportedColumnType { .. }
+        | CatalogError::ColumnMappingNeeded { .. }
+        | CatalogError::TypeWideningNeeded { .. }
+        | CatalogError::InvalidDefinition { .. }
+        | CatalogError::InvalidProperty { .. }
         | CatalogError::Corrupt { source: None, .. }
         | CatalogError::PathNotFound { .. }
         | CatalogError::InvalidLocation { .. }
@@ -521,7 +531,22 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         CatalogError::Corrupt { .. } => {
             Some("Other tables are not affected; restore the damaged file.".to_owned())
         }
+        CatalogError::InvalidDefinition { hint, .. } => hint.clone(),
+        CatalogError::UnsupportedColumnType { .. } => {
+            Some("Declare the column as text and cast it where it is used.".to_owned())
+        }
+        CatalogError::ColumnMappingNeeded { .. } => Some(
+            "Switch it on with ALTER TABLE … SET TBLPROPERTIES ('delta.columnMapping.mode' = \
+             'name'); other programs have to know the feature then."
+                .to_owned(),
+        ),
+        CatalogError::TypeWideningNeeded { .. } => Some(
+            "Switch it on with ALTER TABLE … SET TBLPROPERTIES ('delta.enableTypeWidening' = \
+             'true'); other programs have to know the feature then."
+                .to_owned(),
+        ),
         CatalogError::TableNotFound { .. }
+        | CatalogError::InvalidProperty { .. }
         | CatalogError::SchemaNotFound { .. }
         | CatalogError::TableExists { .. }
         | CatalogError::SchemaExists { .. }

@@ -111,7 +111,7 @@ pub(super) fn column_id(field: &Field) -> Option<&str> {
     field.metadata().get(COLUMN_ID).map(String::as_str)
 }
 
-/// The field without metadata. Top-level text and bytes become views: that is what the Parquet
+/// The field without metadata other than PostgreSQL's type. Top-level text and bytes become views: that is what the Parquet
 /// reader decodes fastest, and the type announced must be the type produced.
 fn plain_field(field: &Field, is_top_level: bool) -> Field {
     let data_type = match field.data_type() {
@@ -119,7 +119,8 @@ fn plain_field(field: &Field, is_top_level: bool) -> Field {
         DataType::Binary if is_top_level => DataType::BinaryView,
         nested => plain_type(nested),
     };
-    Field::new(field.name(), data_type, field.is_nullable())
+    let metadata = super::metadata::type_metadata(field.metadata());
+    Field::new(field.name(), data_type, field.is_nullable()).with_metadata(metadata)
 }
 
 pub(super) fn plain_type(data_type: &DataType) -> DataType {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`table`](self) | `DeltaTable`: finds the version to read, refreshes cheaply, travels in time |
 //! | `replay` | the only calls into the kernel; they block, so they run on threads of their own |
+//! | [`metadata`] | `TableMetadata`: what the `metaData` and `protocol` actions say |
 //! | `layout` | the table's columns: logical order, file columns, partition columns, physical names |
 //! | `index` | `FileIndex`: the live files of one version as arrays, with their statistics |
 //! | `snapshot` | `DeltaSnapshot`: DataFusion's `TableProvider` over one version |
@@ -25,6 +26,7 @@ mod adapter;
 mod deletion_vector;
 mod index;
 mod layout;
+pub mod metadata;
 mod replay;
 mod scan;
 mod snapshot;
@@ -35,5 +37,6 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
+pub use metadata::TableMetadata;
 pub use snapshot::DeltaSnapshot;
 pub use table::{DeltaTable, is_delta};

@@ -21,6 +21,7 @@ use object_store::ObjectStore;
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
+use super::metadata::TableMetadata;
 use crate::{CatalogError, Result};
 
 /// Columns of the kernel's scan rows that the file index is built from. The raw statistics text and
@@ -198,6 +199,17 @@ pub(super) fn arrow_schema(table: &str, snapshot: &Snapshot) -> Result<Schema> {
         format: "delta",
         feature: error.to_string(),
     })
+}
+
+/// The version's `metaData` and `protocol` actions.
+pub(super) fn table_metadata(table: &str, snapshot: &Snapshot) -> Result<TableMetadata> {
+    let configuration = snapshot.table_configuration();
+    let value = |json: serde_json::Result<serde_json::Value>| {
+        json.map_err(|error| CatalogError::Internal { what: error.to_string() })
+    };
+    let meta = value(serde_json::to_value(configuration.metadata()))?;
+    let protocol = value(serde_json::to_value(configuration.protocol()))?;
+    TableMetadata::from_actions(table, Some(&meta), Some(&protocol), None)
 }
 
 fn is_out_of_range(error: &KernelError) -> bool {

@@ -17,8 +17,10 @@ use url::Url;
 
 use super::index::FileIndex;
 use super::layout::TableLayout;
+use super::metadata::TableMetadata;
 use super::scan;
 use super::statistics;
+use crate::TableDetails;
 
 /// An immutable version of a Delta table: its columns and its live files.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct DeltaSnapshot {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) object_store_url: ObjectStoreUrl,
     pub(super) layout: TableLayout,
+    pub(super) metadata: Arc<TableMetadata>,
+    pub(super) details: Arc<TableDetails>,
     pub(super) index: FileIndex,
     /// Statistics of each file in the scan's column order, made when first needed.
     pub(super) file_statistics: Vec<OnceLock<Arc<Statistics>>>,
@@ -42,6 +46,16 @@ impl DeltaSnapshot {
     /// The commit number.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// What the version's `metaData` and `protocol` actions say.
+    pub fn metadata(&self) -> &Arc<TableMetadata> {
+        &self.metadata
+    }
+
+    /// Defaults, generated columns, keys, checks, remarks and properties.
+    pub fn details(&self) -> &Arc<TableDetails> {
+        &self.details
     }
 
     /// Rows a full scan yields; `None` if a file's log entry does not say.

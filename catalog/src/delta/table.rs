@@ -16,9 +16,9 @@ use url::Url;
 
 use super::index::FileIndex;
 use super::layout::TableLayout;
-use super::replay::LogReader;
+use super::replay::{self, LogReader};
 use super::snapshot::DeltaSnapshot;
-use crate::{CatalogError, LakeTable, Pinned, Result, TableVersion, Travel};
+use crate::{CatalogError, LakeTable, Pinned, Result, TableDetails, TableVersion, Travel};
 
 /// Older versions kept for statements that travel in time.
 const TRAVELLED_SNAPSHOTS_MAX: u64 = 8;
@@ -246,7 +246,10 @@ impl DeltaTable {
         let batch = self.log.live_files(Arc::clone(kernel)).await?;
         let index = FileIndex::try_new(&self.name, &self.url, &layout, &batch)?;
         let n_files = index.n_files();
+        let metadata = replay::table_metadata(&self.name, kernel)?;
         Ok(Arc::new(DeltaSnapshot {
+            details: Arc::new(metadata.details()),
+            metadata: Arc::new(metadata),
             table: self.name.clone(),
             url: self.url.clone(),
             version: kernel.version(),
@@ -268,6 +271,10 @@ impl LakeTable for DeltaTable {
 
     fn location(&self) -> &str {
         self.url.as_str()
+    }
+
+    fn details(&self) -> Option<Arc<TableDetails>> {
+        self.kept().map(|latest| Arc::clone(latest.snapshot.details()))
     }
 
     fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>> {

@@ -8,8 +8,9 @@ use parking_lot::MutexGuard;
 use super::{Catalog, Known, PUBLIC, Relation, State, entry_of, free_oid};
 use crate::entry::{CatalogSnapshot, SchemaEntry, columns_of};
 use crate::memory::{MemoryTable, Rows};
-use crate::{CatalogError, ColumnEntry, Result, TableName};
+use crate::{CatalogError, ColumnEntry, LakeTable, Result, TableDetails, TableName};
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 
 /// A relation that SQL has made.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Object {
     pub columns: Vec<ColumnEntry>,
     /// The relations that a view reads.
     pub depends_on: Vec<TableName>,
+    /// Remarks, keys and the like, where the relation does not keep them itself.
+    pub details: Arc<TableDetails>,
 }
 
 impl Object {
@@ -27,7 +30,16 @@ impl Object {
     #[must_use]
     pub fn table(table: Arc<MemoryTable>) -> Self {
         let columns = columns_of(table.schema());
-        Self { relation: Relation::Memory(table), columns, depends_on: vec![] }
+        let details = Arc::new(table.details().clone());
+        Self { relation: Relation::Memory(table), columns, depends_on: vec![], details }
+    }
+
+    /// A table in an open format with the columns of its newest version.
+    #[must_use]
+    pub fn lake(table: Arc<dyn LakeTable>, schema: &SchemaRef, details: TableDetails) -> Self {
+        let columns = columns_of(schema);
+        let details = Arc::new(details);
+        Self { relation: Relation::Lake(table), columns, depends_on: vec![], details }
     }
 }
 
@@ -48,6 +60,13 @@ pub enum Change {
         base: Option<u64>,
         /// What is to be there.
         after: Option<Object>,
+    },
+    /// Remarks on a relation, and what else it does not keep itself.
+    Describe {
+        /// Its name.
+        name: TableName,
+        /// What there is to say now.
+        details: Arc<TableDetails>,
     },
     /// Rows are added: whatever others have done with the table meanwhile.
     Append {
@@ -107,6 +126,7 @@ impl Catalog {
             relation: known.relation.clone(),
             columns: known.columns.clone(),
             depends_on: known.depends_on.clone(),
+            details: Arc::clone(&known.details),
         })
     }
 
@@ -158,6 +178,10 @@ fn check<'a>(state: &State, change: &'a Change) -> Result<Option<(MutexGuard<'a,
             };
             if same { Ok(None) } else { Err(conflict(name)) }
         }
+        Change::Describe { name, .. } => match state.relations.contains_key(name) {
+            true => Ok(None),
+            false => Err(conflict(name)),
+        },
         Change::Append { table, name, batches } => {
             check_table(state, name, table)?;
             let place = table.lock_rows();
@@ -231,6 +255,11 @@ impl State {
                 let oid = self.relations.get(name).map_or(0, |known| known.oid);
                 self.relations.insert(name.clone(), known_of(object, oid));
             }
+            Change::Describe { name, details } => {
+                if let Some(known) = self.relations.get_mut(name) {
+                    known.details = Arc::clone(details);
+                }
+            }
             Change::Append { .. } | Change::Replace { .. } => return false,
         }
         true
@@ -245,6 +274,7 @@ fn known_of(object: &Object, oid: u32) -> Known {
         n_rows: None,
         url: None,
         depends_on: object.depends_on.clone(),
+        details: Arc::clone(&object.details),
     }
 }
 
