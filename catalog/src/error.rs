@@ -74,6 +74,24 @@ pub enum CatalogError {
         /// The versions that can be read, in words.
         available: String,
     },
+    /// The table did not record its changes when a version was made.
+    #[error("changes of table \"{table}\" were not recorded in version {version}")]
+    ChangesNotRecorded {
+        /// The table.
+        table: String,
+        /// The first version without a record.
+        version: u64,
+    },
+    /// Files that a version needs are gone.
+    #[error("{n_missing} data files of table \"{table}\" are missing")]
+    FilesMissing {
+        /// The table.
+        table: String,
+        /// Some of the files.
+        files: Vec<String>,
+        /// How many are missing.
+        n_missing: usize,
+    },
     /// The format has no history.
     #[error("table \"{table}\" has no history to travel in")]
     TravelUnsupported {

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use futures::future::BoxFuture;
 
+use crate::delta::DeltaTable;
 use crate::{Result, TableDetails};
 
 /// A table in some open format.
@@ -33,6 +34,11 @@ pub trait LakeTable: fmt::Debug + Send + Sync {
     /// `VersionNotFound` and `TravelUnsupported` for the time asked for; `Storage`, `Corrupt` and
     /// `UnsupportedFeature` for what was found.
     fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>>;
+
+    /// The table with its log, where it is a Delta table: history, changes, maintenance.
+    fn delta(self: Arc<Self>) -> Option<Arc<DeltaTable>> {
+        None
+    }
 }
 
 /// The state of a table to read.

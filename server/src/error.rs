@@ -465,6 +465,8 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::WrongObjectType { .. } => "42809",
         CatalogError::NotWritable { .. } => "25006",
         CatalogError::VersionNotFound { .. } => "22023",
+        CatalogError::ChangesNotRecorded { .. } => "55000",
+        CatalogError::FilesMissing { .. } => "58P01",
         CatalogError::TravelUnsupported { .. } | CatalogError::UnsupportedFeature { .. } => "0A000",
         CatalogError::UnsupportedColumnType { .. }
         | CatalogError::ColumnMappingNeeded { .. }
@@ -488,6 +490,10 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         CatalogError::NotWritable { reason, .. } => Some(sentence(reason)),
         CatalogError::VersionNotFound { available, .. } => Some(sentence(available)),
         CatalogError::TravelUnsupported { format, .. } => Some(format!("Its format is {format}.")),
+        CatalogError::FilesMissing { files, n_missing, .. } => {
+            let more = if *n_missing > files.len() { ", …" } else { "" };
+            Some(format!("Missing: {}{more}.", files.join(", ")))
+        }
         CatalogError::Corrupt { source: Some(source), .. } => {
             Some(sentence(&chain(source.as_ref())))
         }
@@ -507,6 +513,7 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         | CatalogError::TypeWideningNeeded { .. }
         | CatalogError::InvalidDefinition { .. }
         | CatalogError::InvalidProperty { .. }
+        | CatalogError::ChangesNotRecorded { .. }
         | CatalogError::Corrupt { source: None, .. }
         | CatalogError::PathNotFound { .. }
         | CatalogError::InvalidLocation { .. }
@@ -524,6 +531,14 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         }
         CatalogError::TravelUnsupported { .. } => {
             Some("Only Delta tables keep their history.".to_owned())
+        }
+        CatalogError::ChangesNotRecorded { .. } => Some(
+            "Changes are recorded from the moment when the table property \
+             delta.enableChangeDataFeed is true; table_diff compares versions without a record."
+                .to_owned(),
+        ),
+        CatalogError::FilesMissing { .. } => {
+            Some("They were vacuumed or deleted by hand; choose a newer version.".to_owned())
         }
         CatalogError::Storage { .. } => {
             Some("Check that the storage can be reached and its credentials are valid.".to_owned())

@@ -47,11 +47,26 @@ impl DeletionVector {
         store: &dyn ObjectStore,
         n_rows: u64,
     ) -> Result<RowSelection> {
-        let damaged = |what: String| CatalogError::Corrupt {
+        let bitmap = self.deleted_rows(table, table_url, store).await?;
+        remaining_rows(&bitmap, n_rows).map_err(|what| self.damaged(table, &what))
+    }
+
+    fn damaged(&self, table: &str, what: &str) -> CatalogError {
+        CatalogError::Corrupt {
             table: table.to_owned(),
             what: format!("deletion vector {}: {what}", self.path_or_inline),
             source: None,
-        };
+        }
+    }
+
+    /// Reads the vector: the numbers of the rows that are deleted.
+    pub(super) async fn deleted_rows(
+        &self,
+        table: &str,
+        table_url: &Url,
+        store: &dyn ObjectStore,
+    ) -> Result<RoaringTreemap> {
+        let damaged = |what: String| self.damaged(table, &what);
         if !(4..=BYTES_MAX).contains(&self.size_bytes) {
             return Err(damaged(format!("size of {} bytes", self.size_bytes)));
         }
@@ -59,12 +74,10 @@ impl DeletionVector {
             "i" => decode_z85(self.path_or_inline.as_bytes())
                 .map(Bytes::from)
                 .ok_or_else(|| damaged("not base85".to_owned()))?,
-            "u" => {
-                let relative =
-                    relative_path(&self.path_or_inline).ok_or_else(|| damaged("no UUID".into()))?;
-                self.read(table, table_url, store, &relative).await?
+            "u" | "p" => {
+                let file = self.file().ok_or_else(|| damaged("no UUID".into()))?;
+                self.read(table, table_url, store, &file).await?
             }
-            "p" => self.read(table, table_url, store, &self.path_or_inline).await?,
             other => return Err(damaged(format!("storage type \"{other}\""))),
         };
         let bitmap = parse_bitmap(&bytes).map_err(damaged)?;
@@ -75,7 +88,16 @@ impl DeletionVector {
                 self.cardinality
             )));
         }
-        remaining_rows(&bitmap, n_rows).map_err(damaged)
+        Ok(bitmap)
+    }
+
+    /// The file that holds the vector, as the log writes paths; `None` if it is in the log itself.
+    pub(super) fn file(&self) -> Option<String> {
+        match self.storage_type.as_str() {
+            "u" => relative_path(&self.path_or_inline),
+            "p" => Some(self.path_or_inline.clone()),
+            _ => None,
+        }
     }
 
     /// The magic number and the bitmap, checked against size and checksum.
@@ -132,8 +154,19 @@ fn parse_bitmap(bytes: &[u8]) -> Result<RoaringTreemap, String> {
     }
 }
 
+/// The rows of a file of `n_rows` rows that are in the set, and no others.
+pub(super) fn only_rows(rows: &RoaringTreemap, n_rows: u64) -> Result<RowSelection, String> {
+    let mut others = RoaringTreemap::new();
+    others.insert_range(0..n_rows);
+    if rows.max().is_some_and(|last| last >= n_rows) {
+        return Err(format!("names rows beyond the file's {n_rows}"));
+    }
+    others -= rows;
+    remaining_rows(&others, n_rows)
+}
+
 /// Turns deleted rows into runs of rows to skip and to read that cover the file exactly.
-fn remaining_rows(deleted: &RoaringTreemap, n_rows: u64) -> Result<RowSelection, String> {
+pub(super) fn remaining_rows(deleted: &RoaringTreemap, n_rows: u64) -> Result<RowSelection, String> {
     if deleted.max().is_some_and(|last| last >= n_rows) {
         return Err(format!("deletes rows beyond the file's {n_rows}"));
     }

@@ -11,6 +11,7 @@
 //! | `scan` | from filters to files to a `DataSourceExec` |
 //! | `adapter` | expressions on logical columns to expressions on a file's columns |
 //! | `deletion_vector` | which rows of a file are deleted |
+//! | [`history`] | versions, change data feed, differences of versions |
 //! | `statistics` | from the log's statistics to DataFusion's |
 //! | [`write`] | creates and appends, for demo data and tests |
 //!
@@ -20,10 +21,11 @@
 //!              DataSourceExec(ParquetSource, row selections from deletion vectors) ◀─┘
 //! ```
 //!
-//! Not here: commits other than plain appends, checkpoints, maintenance, change data feed.
+//! Not here: commits other than plain appends, checkpoints, maintenance.
 
 mod adapter;
 mod deletion_vector;
+pub mod history;
 mod index;
 mod layout;
 pub mod metadata;

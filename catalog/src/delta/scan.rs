@@ -13,24 +13,26 @@ use arrow::datatypes::Schema;
 use chrono::DateTime;
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{
     CachedParquetFileReaderFactory, ParquetRowSelection,
 };
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::ObjectMeta;
+use object_store::{ObjectMeta, ObjectStore};
 
 use super::adapter::DeltaAdapterFactory;
 use super::index::IndexStatistics;
-use super::layout::TableLayout;
+use super::layout::{ColumnMapping, TableLayout};
 use super::snapshot::DeltaSnapshot;
 use super::statistics;
 use crate::CatalogError;
@@ -199,6 +201,38 @@ pub(super) fn plan(
         }
         None => layout.scan_position.clone(),
     };
+    let parts = ScanParts {
+        store: Arc::clone(&snapshot.store),
+        object_store_url: snapshot.object_store_url.clone(),
+        schema: layout.scan_schema.clone(),
+        mapping: Arc::clone(&layout.mapping),
+        groups: group_files(snapshot, files, state.config().target_partitions())?,
+        columns,
+        statistics: Some(snapshot.statistics_of(files)),
+        limit,
+    };
+    data_source(state, parts)
+}
+
+/// What a scan of files is made of.
+pub(super) struct ScanParts {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) object_store_url: ObjectStoreUrl,
+    /// Columns of the files, then those whose values come with each file.
+    pub(super) schema: TableSchema,
+    pub(super) mapping: Arc<ColumnMapping>,
+    pub(super) groups: Vec<FileGroup>,
+    /// Positions in `schema` of the columns to return.
+    pub(super) columns: Vec<usize>,
+    pub(super) statistics: Option<Statistics>,
+    pub(super) limit: Option<usize>,
+}
+
+/// The scan of groups of files.
+pub(super) fn data_source(
+    state: &dyn Session,
+    parts: ScanParts,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let mut options = TableParquetOptions {
         global: state.config_options().execution.parquet.clone(),
         ..TableParquetOptions::default()
@@ -207,23 +241,23 @@ pub(super) fn plan(
     options.global.coerce_int96.get_or_insert_with(|| "us".to_owned());
     let metadata_bytes = options.global.metadata_size_hint;
     let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-    let readers = CachedParquetFileReaderFactory::new(Arc::clone(&snapshot.store), footers);
-    let mut source = ParquetSource::new(layout.scan_schema.clone())
+    let readers = CachedParquetFileReaderFactory::new(parts.store, footers);
+    let mut source = ParquetSource::new(parts.schema)
         .with_table_parquet_options(options)
         .with_parquet_file_reader_factory(Arc::new(readers));
     if let Some(bytes) = metadata_bytes {
         source = source.with_metadata_size_hint(bytes);
     }
-    let adapter = DeltaAdapterFactory { mapping: Arc::clone(&layout.mapping) };
-    let groups = group_files(snapshot, files, state.config().target_partitions())?;
-    let config = FileScanConfigBuilder::new(snapshot.object_store_url.clone(), Arc::new(source))
-        .with_file_groups(groups)
-        .with_statistics(snapshot.statistics_of(files))
-        .with_projection_indices(Some(columns))?
-        .with_limit(limit)
-        .with_expr_adapter(Some(Arc::new(adapter)))
-        .build();
-    Ok(DataSourceExec::from_data_source(config))
+    let adapter = DeltaAdapterFactory { mapping: parts.mapping };
+    let mut config = FileScanConfigBuilder::new(parts.object_store_url, Arc::new(source))
+        .with_file_groups(parts.groups)
+        .with_projection_indices(Some(parts.columns))?
+        .with_limit(parts.limit)
+        .with_expr_adapter(Some(Arc::new(adapter)));
+    if let Some(statistics) = parts.statistics {
+        config = config.with_statistics(statistics);
+    }
+    Ok(DataSourceExec::from_data_source(config.build()))
 }
 
 /// Deals files out to at most `n_groups` groups of similar size, the largest first.

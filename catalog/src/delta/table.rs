@@ -30,12 +30,12 @@ const DETECT_ENTRIES_MAX: usize = 1000;
 /// The newest version is kept; a statement pays two HEAD requests, made at the same time, to learn
 /// that it is still the newest.
 pub struct DeltaTable {
-    name: String,
-    url: Url,
-    root: Path,
-    store: Arc<dyn ObjectStore>,
-    object_store_url: ObjectStoreUrl,
-    log: LogReader,
+    pub(super) name: String,
+    pub(super) url: Url,
+    pub(super) root: Path,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) object_store_url: ObjectStoreUrl,
+    pub(super) log: LogReader,
     latest: RwLock<Option<Arc<Latest>>>,
     /// Held while the log is read, so that statements arriving together read it once.
     refresh: tokio::sync::Mutex<()>,
@@ -131,6 +131,12 @@ impl DeltaTable {
     pub async fn history_range(&self) -> Result<RangeInclusive<u64>> {
         let latest = self.latest().await?;
         Ok(self.log.earliest().await?..=latest.snapshot.version())
+    }
+
+    /// The newest version committed at or before an instant; `None` when there is none.
+    pub(super) async fn version_as_of(&self, instant_ms: i64) -> Result<Option<u64>> {
+        let latest = self.latest().await?;
+        self.log.version_as_of(Arc::clone(&latest.kernel), instant_ms).await
     }
 
     async fn at_version(&self, latest: &Latest, version: u64) -> Result<Arc<DeltaSnapshot>> {
@@ -275,6 +281,10 @@ impl LakeTable for DeltaTable {
 
     fn details(&self) -> Option<Arc<TableDetails>> {
         self.kept().map(|latest| Arc::clone(latest.snapshot.details()))
+    }
+
+    fn delta(self: Arc<Self>) -> Option<Arc<DeltaTable>> {
+        Some(self)
     }
 
     fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>> {
