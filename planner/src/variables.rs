@@ -210,6 +210,12 @@ pub static SETTINGS: &[Setting] = &[
     )),
     reported(fixed(setting("session_authorization", ANY, "", "Shows the session user."))),
     fixed(setting("ssl", Kind::Bool, "off", "Shows whether the server takes TLS connections.")),
+    setting(
+        "snapshot",
+        ANY,
+        "",
+        "Pins every table that the session reads: a time, or versions such as 't=3, s.u=5'.",
+    ),
     reported(setting(
         "standard_conforming_strings",
         Kind::Choice(&["on"]),

@@ -225,6 +225,11 @@ fn set(
     value: Option<&str>,
     local: bool,
 ) -> Result<&'static str> {
+    let snapshot = match value {
+        Some(value) if name == "snapshot" => Some(crate::snapshot::checked(value)?),
+        _ => None,
+    };
+    let value = snapshot.as_deref().or(value);
     match (value, local && session.in_block()) {
         (value, true) => session.set_local(name, value)?,
         (_, false) if local => {

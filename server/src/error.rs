@@ -59,6 +59,12 @@ pub enum Error {
         /// The statement.
         what: String,
     },
+    /// A write in a session that reads a snapshot.
+    #[error("cannot execute {what} while the session reads a snapshot")]
+    ReadsSnapshot {
+        /// The statement.
+        what: String,
+    },
     /// An unknown prepared statement.
     #[error("prepared statement \"{name}\" does not exist")]
     UndefinedStatement {
@@ -222,7 +228,7 @@ impl Error {
             Self::FailedTransaction => "25P02",
             Self::NoTransaction { .. } => "25P01",
             Self::UndefinedSavepoint { .. } => "3B001",
-            Self::ReadOnlyTransaction { .. } => "25006",
+            Self::ReadOnlyTransaction { .. } | Self::ReadsSnapshot { .. } => "25006",
             Self::UndefinedStatement { .. } => "26000",
             Self::DuplicateStatement { .. } => "42P05",
             Self::UndefinedPortal { .. } => "34000",
@@ -301,6 +307,7 @@ impl Error {
             Self::Catalog(error) | Self::Planner(PlannerError::Catalog(error)) => {
                 catalog_hint(error)
             }
+            Self::ReadsSnapshot { .. } => Some("RESET snapshot ends it.".to_owned()),
             Self::CopyFromView { .. } => Some("Try the COPY (SELECT ...) TO variant.".to_owned()),
             Self::ForwardOnly => {
                 Some("Declare it with SCROLL option to enable backward scan.".to_owned())

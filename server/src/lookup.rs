@@ -66,7 +66,9 @@ impl<'a> SessionLookup<'a> {
             });
         }
         let travel = travel_of(relation)?;
-        if let Some(found) = self.find_system(relation)? {
+        if relation.call.is_none()
+            && let Some(found) = self.find_system(relation)?
+        {
             return Ok(Some(found));
         }
         let mut known = self.resolve(relation.schema.as_deref(), &relation.table);
@@ -74,6 +76,9 @@ impl<'a> SessionLookup<'a> {
             // A table may have been added to storage since the last search.
             catalog.rescan_since(Instant::now()).await?;
             known = self.resolve(relation.schema.as_deref(), &relation.table);
+        }
+        if let (Some(call), Some((name, known))) = (&relation.call, &known) {
+            return crate::history::find(self, name, known, call).await.map(Some);
         }
         match known {
             Some((name, Known::View { definition })) => {
@@ -115,18 +120,28 @@ impl<'a> SessionLookup<'a> {
     }
 
     /// Pins a table; inside a transaction every statement gets the version that the first one got.
-    async fn pin(&self, name: &TableName, travel: Travel) -> Result<Pinned, CatalogError> {
+    pub(crate) async fn pin(
+        &self,
+        name: &TableName,
+        travel: Travel,
+    ) -> Result<Pinned, CatalogError> {
         if name.schema() == TEMPORARY || self.session.is_changed(name) {
             let Some(Known::Memory(table)) = self.session.relation(name) else {
                 return Err(CatalogError::TableNotFound { name: name.to_string() });
             };
             return (table as Arc<dyn tarn_catalog::LakeTable>).pin(travel).await;
         }
+        if travel == Travel::Latest
+            && let Some(pinned) = crate::snapshot::pin(self.session, name).await?
+        {
+            return Ok(pinned);
+        }
         let in_transaction = self.session.status() != Status::Idle;
         let key = (name.clone(), travel.clone());
         if in_transaction && let Some(pinned) = self.session.inner.lock().pins.get(&key) {
             return Ok(pinned.clone());
         }
+        let travel = crate::snapshot::travel(self.session, name, travel);
         let pinned = self.session.shared.catalog.pin(name, travel).await?;
         if in_transaction {
             self.session.inner.lock().pins.insert(key, pinned.clone());
@@ -177,7 +192,7 @@ fn travel_of(relation: &Relation) -> Result<Travel, CatalogError> {
 }
 
 /// Reads a time with or without a zone (then UTC) or a date (then its first moment).
-fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     let with_zone =
         ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f %#z"];

@@ -130,11 +130,13 @@ pub(crate) fn check_writable(
     what: &str,
     name: Option<&TableName>,
 ) -> Result<()> {
-    let read_only = session.setting("transaction_read_only").as_deref() == Some("on");
-    if read_only && name.is_none_or(|name| name.schema() != TEMPORARY) {
+    if name.is_some_and(|name| name.schema() == TEMPORARY) {
+        return Ok(());
+    }
+    if session.setting("transaction_read_only").as_deref() == Some("on") {
         return Err(Error::ReadOnlyTransaction { what: what.to_owned() });
     }
-    Ok(())
+    session.check_no_snapshot(what)
 }
 
 /// One writing statement on its way.

@@ -25,6 +25,7 @@ use crate::notifications::Inbox;
 use crate::plan_cache::Scope;
 use crate::portals::Portals;
 use crate::prepared::Statements;
+use crate::snapshot::SnapshotPins;
 use crate::system_tables::SCHEMAS;
 use crate::transaction::Transaction;
 
@@ -96,6 +97,8 @@ pub(crate) struct Inner {
     pub(crate) n_transactions: u64,
     /// Versions that the transaction has read.
     pub(crate) pins: HashMap<(TableName, Travel), Pinned>,
+    /// Versions that the setting `snapshot` has pinned.
+    pub(crate) snapshot: SnapshotPins,
     pub(crate) temporary: BTreeMap<String, Temporary>,
     /// What the transaction has changed.
     pub(crate) changes: Changes,

@@ -4,6 +4,7 @@
 
 mod provider;
 mod tarn;
+mod versions;
 
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ pub(crate) fn provider(
             let snapshot = session.catalog_snapshot();
             information_schema::build(table, &snapshot).transpose()?
         }
+        "tarn" if table == versions::NAME => return Ok(Some(versions::provider(session))),
         "tarn" => tarn::build(session, table)?,
         _ => None,
     };

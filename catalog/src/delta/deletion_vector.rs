@@ -166,7 +166,10 @@ pub(super) fn only_rows(rows: &RoaringTreemap, n_rows: u64) -> Result<RowSelecti
 }
 
 /// Turns deleted rows into runs of rows to skip and to read that cover the file exactly.
-pub(super) fn remaining_rows(deleted: &RoaringTreemap, n_rows: u64) -> Result<RowSelection, String> {
+pub(super) fn remaining_rows(
+    deleted: &RoaringTreemap,
+    n_rows: u64,
+) -> Result<RowSelection, String> {
     if deleted.max().is_some_and(|last| last >= n_rows) {
         return Err(format!("deletes rows beyond the file's {n_rows}"));
     }

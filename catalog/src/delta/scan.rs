@@ -229,10 +229,7 @@ pub(super) struct ScanParts {
 }
 
 /// The scan of groups of files.
-pub(super) fn data_source(
-    state: &dyn Session,
-    parts: ScanParts,
-) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn data_source(state: &dyn Session, parts: ScanParts) -> Result<Arc<dyn ExecutionPlan>> {
     let mut options = TableParquetOptions {
         global: state.config_options().execution.parquet.clone(),
         ..TableParquetOptions::default()

@@ -50,6 +50,17 @@ struct Latest {
     commit: Option<ObjectMeta>,
 }
 
+impl Latest {
+    /// Whether it was committed at an instant or before, as far as its file's time tells.
+    fn is_from_before(&self, instant: DateTime<Utc>) -> bool {
+        let properties = self.kernel.table_configuration().table_properties();
+        let times_in_commits = properties.enable_in_commit_timestamps == Some(true);
+        let instant_ms = instant.timestamp_millis();
+        let commit = self.commit.as_ref().filter(|_| !times_in_commits);
+        commit.is_some_and(|commit| commit.last_modified.timestamp_millis() <= instant_ms)
+    }
+}
+
 /// What storage says about the version that was kept.
 enum Freshness {
     Current,
@@ -109,6 +120,9 @@ impl DeltaTable {
         match travel {
             Travel::Latest => Ok(Arc::clone(&latest.snapshot)),
             Travel::Version(version) => self.at_version(&latest, version).await,
+            Travel::Timestamp(instant) if latest.is_from_before(instant) => {
+                Ok(Arc::clone(&latest.snapshot))
+            }
             Travel::Timestamp(instant) => {
                 let instant_ms = instant.timestamp_millis();
                 let kernel = Arc::clone(&latest.kernel);

@@ -3,6 +3,7 @@
 //! | module | before | after |
 //! |---|---|---|
 //! | `relations` | `t VERSION AS OF 2` | `"t@version 2" AS t`, with a list of what to look up |
+//! | `calls` | `FROM table_changes('t', 2)` | `FROM "table_changes('t', 2)" AS table_changes` |
 //! | `names` | `SELECT count(*), a, a` | `SELECT count(*) AS count, a, a AS "a\u{1}1"` |
 //! | `casts` | `x::regclass`, `pg_catalog.f(y)`, `a OPERATOR(pg_catalog.=) b` | `regclass_out(x)`, `f(y)`, `a = b` |
 //! | `subqueries` | `ARRAY(SELECT x …)` | `(SELECT array_agg(x) …)` |
@@ -13,6 +14,7 @@
 //!
 //! Nothing here matches the text of one client's query: each rule is about a construct.
 
+pub(crate) mod calls;
 mod casts;
 mod checks;
 mod clauses;
@@ -34,6 +36,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Expr, ObjectName, Query, Select, Statement as Ast, TableFactor};
 
+pub use calls::{PointSpec, TableCall, name_parts};
 pub use names::strip_suffix;
 pub use relations::{Relation, RelationKey, TravelSpec};
 
@@ -123,8 +126,14 @@ impl Editor for Rewriter<'_> {
     }
 
     fn enter_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        sets::rewrite(factor);
-        let result = self.relations.visit(factor);
+        let result = match calls::read(factor) {
+            Ok(Some(call)) => self.relations.visit_call(factor, call),
+            Ok(None) => {
+                sets::rewrite(factor);
+                self.relations.visit(factor)
+            }
+            Err(error) => Err(error),
+        };
         self.flow(result)
     }
 

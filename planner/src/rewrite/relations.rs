@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sqlparser::ast::{Expr, Ident, ObjectName, TableAlias, TableFactor, TableVersion, Value, With};
 use sqlparser::tokenizer::Location;
 
+use super::calls::{Named, TableCall};
 use crate::error::{PlannerError, Result};
 use crate::statement::fold;
 
@@ -21,6 +22,8 @@ pub struct Relation {
     pub table: String,
     /// The version asked for.
     pub travel: TravelSpec,
+    /// What is read of its past instead of its rows.
+    pub call: Option<TableCall>,
     /// Where the name stands in the text.
     pub location: Location,
     /// Whether a WITH clause somewhere in the statement defines this name, so that the relation
@@ -77,21 +80,7 @@ impl Collector {
             return Err(PlannerError::unsupported("WITH ORDINALITY on a table"));
         }
         let parts: Vec<Ident> = name.0.iter().filter_map(|p| p.as_ident().cloned()).collect();
-        let folded: Vec<String> = parts.iter().map(fold).collect();
-        let (database, schema, table) = match folded.as_slice() {
-            [table] => (None, None, table.clone()),
-            [schema, table] => (None, Some(schema.clone()), table.clone()),
-            [database, schema, table] => {
-                (Some(database.clone()), Some(schema.clone()), table.clone())
-            }
-            _ => {
-                return Err(PlannerError::Semantics {
-                    code: "42601",
-                    message: format!("improper qualified name (too many dotted names): {name}"),
-                    position: None,
-                });
-            }
-        };
+        let (database, schema, table) = parts_of(&parts)?;
         let location = parts.first().map_or_else(|| Location::new(0, 0), |ident| ident.span.start);
         let travel = version.take().map_or(Ok(TravelSpec::Latest), travel_spec)?;
         let mut key = (schema.clone(), table.clone());
@@ -107,12 +96,67 @@ impl Collector {
                 *alias = Some(alias_of(&table));
             }
         }
-        let relation =
-            Relation { key, schema, database, table, travel, location, maybe_cte: false };
+        let relation = Relation {
+            key,
+            schema,
+            database,
+            table,
+            travel,
+            call: None,
+            location,
+            maybe_cte: false,
+        };
+        self.add(relation);
+        Ok(())
+    }
+
+    fn add(&mut self, relation: Relation) {
         if !self.relations.iter().any(|known| known.key == relation.key) {
             self.relations.push(relation);
         }
+    }
+
+    /// Notes the table of a call in FROM and puts a name in the call's place.
+    pub(super) fn visit_call(&mut self, factor: &mut TableFactor, named: Named) -> Result<()> {
+        let (database, schema, table) = parts_of(&named.table)?;
+        let key = (None, named.key);
+        if let TableFactor::Table { name, args, alias, .. } = factor {
+            *args = None;
+            rename(name, &key);
+            alias.get_or_insert_with(|| alias_of(&named.function));
+        }
+        self.add(Relation {
+            key,
+            schema,
+            database,
+            table,
+            travel: TravelSpec::Latest,
+            call: Some(named.call),
+            location: named.location,
+            maybe_cte: false,
+        });
         Ok(())
+    }
+}
+
+/// Database, schema and table of a name.
+fn parts_of(parts: &[Ident]) -> Result<(Option<String>, Option<String>, String)> {
+    let folded: Vec<String> = parts.iter().map(fold).collect();
+    match folded.as_slice() {
+        [table] => Ok((None, None, table.clone())),
+        [schema, table] => Ok((None, Some(schema.clone()), table.clone())),
+        [database, schema, table] => {
+            Ok((Some(database.clone()), Some(schema.clone()), table.clone()))
+        }
+        _ => {
+            let written: Vec<String> = parts.iter().map(ToString::to_string).collect();
+            let name = written.join(".");
+            Err(PlannerError::Semantics {
+                code: "42601",
+                message: format!("improper qualified name (too many dotted names): {name}"),
+                position: None,
+            })
+        }
     }
 }
 
@@ -158,7 +202,7 @@ fn travel_spec(version: TableVersion) -> Result<TravelSpec> {
 }
 
 /// Takes the text out of `'…'`, `TIMESTAMP '…'` and `'…'::timestamptz`.
-fn timestamp_text(expr: &Expr) -> Result<String> {
+pub(super) fn timestamp_text(expr: &Expr) -> Result<String> {
     match expr {
         Expr::Value(value) => match &value.value {
             Value::SingleQuotedString(text) => Ok(text.clone()),

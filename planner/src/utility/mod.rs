@@ -7,6 +7,7 @@
 //! | `cursor` | DECLARE, FETCH, MOVE, CLOSE |
 //! | `prepare` | PREPARE, EXECUTE, DEALLOCATE |
 //! | `copy`, `copy_options` | COPY |
+//! | `history` | DESCRIBE HISTORY |
 //! | `maintenance` | LOCK, VACUUM, ANALYZE, LISTEN, DISCARD, COMMENT, GRANT and what has no effect |
 //!
 //! A statement that holds a query is that query's tree with a [`Command`] beside it, so that
@@ -22,6 +23,7 @@ use crate::statement::{Command, fold};
 pub(crate) mod copy;
 pub(crate) mod copy_options;
 pub(crate) mod cursor;
+mod history;
 mod maintenance;
 mod prepare;
 pub(crate) mod transaction;
@@ -69,6 +71,7 @@ pub(crate) fn parse(parser: &mut Parser<'_>) -> Option<Result<Parsed>> {
         ("declare" | "fetch" | "move" | "close", _) => cursor::parse,
         ("prepare" | "execute" | "deallocate", _) => prepare::parse,
         ("copy", _) => copy::parse,
+        ("describe" | "desc", "history") => history::parse,
         (word, _) if maintenance::STATEMENTS.contains(&word) => maintenance::parse,
         _ => return None,
     };

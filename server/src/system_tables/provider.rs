@@ -34,24 +34,33 @@ impl SystemTable {
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut batch = self.batch.clone();
-        let schema = DFSchema::try_from(batch.schema())?;
-        for filter in filters.iter().filter(|filter| is_simple(filter)) {
-            let physical = state.create_physical_expr(filter.clone(), &schema)?;
-            // A value that cannot be compared is for the filter above to complain of.
-            let Ok(keep) = physical.evaluate(&batch) else { continue };
-            let keep = keep.into_array(batch.num_rows())?;
-            if let Some(keep) = keep.as_any().downcast_ref::<BooleanArray>() {
-                batch = filter_record_batch(&batch, keep)?;
-            }
-        }
+        let batch = filtered(self.batch.clone(), state, filters)?;
         let schema = batch.schema();
         Ok(MemorySourceConfig::try_new_exec(&[vec![batch]], schema, projection.cloned())?)
     }
 }
 
+/// The rows that the simple ones among the filters leave.
+pub(super) fn filtered(
+    mut batch: RecordBatch,
+    state: &dyn Session,
+    filters: &[Expr],
+) -> Result<RecordBatch> {
+    let schema = DFSchema::try_from(batch.schema())?;
+    for filter in filters.iter().filter(|filter| is_simple(filter)) {
+        let Ok(physical) = state.create_physical_expr(filter.clone(), &schema) else { continue };
+        // A value that cannot be compared is for the filter above to complain of.
+        let Ok(keep) = physical.evaluate(&batch) else { continue };
+        let keep = keep.into_array(batch.num_rows())?;
+        if let Some(keep) = keep.as_any().downcast_ref::<BooleanArray>() {
+            batch = filter_record_batch(&batch, keep)?;
+        }
+    }
+    Ok(batch)
+}
+
 /// A comparison of a column with constants: cheap, and without effects.
-fn is_simple(filter: &Expr) -> bool {
+pub(super) fn is_simple(filter: &Expr) -> bool {
     let is_column = |expr: &Expr| match expr {
         Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Column(_)),
         other => matches!(other, Expr::Column(_)),

@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use chrono::Utc;
 use tarn_catalog::{CatalogError, TableEntry, TableKind, entry};
 
+use super::versions;
 use crate::config::SETTINGS;
 use crate::session::{Running, Session};
 
@@ -63,6 +64,7 @@ static TABLES: &[(&str, u32, &LazyLock<SchemaRef>)] = &[
     ("queries", 13_901, &QUERIES),
     ("sessions", 13_902, &SESSIONS),
     ("settings", 13_903, &SETTINGS_SCHEMA),
+    (versions::NAME, 13_904, &versions::SCHEMA),
 ];
 
 /// The relations for the catalog.

@@ -83,9 +83,8 @@ impl DeltaTable {
     /// Refuses commits that were made while changes were not recorded.
     async fn check_recorded(&self, commits: &[Commit]) -> Result<()> {
         let Some(first) = commits.first().map(|commit| commit.version) else { return Ok(()) };
-        let refuse = |version| {
-            Err(CatalogError::ChangesNotRecorded { table: self.name.clone(), version })
-        };
+        let refuse =
+            |version| Err(CatalogError::ChangesNotRecorded { table: self.name.clone(), version });
         // The first commit may be the one that switches it on.
         let own = commits.first().and_then(|commit| commit.metadata.as_ref());
         let known = match own {
@@ -136,18 +135,13 @@ impl DeltaTable {
     }
 
     pub(super) fn place(&self) -> Place {
-        Place {
-            store: Arc::clone(&self.store),
-            object_store_url: self.object_store_url.clone(),
-        }
+        Place { store: Arc::clone(&self.store), object_store_url: self.object_store_url.clone() }
     }
 
     /// The rows that a deletion vector lists; none where there is no vector.
     pub(super) async fn rows_of(&self, vector: Option<&DeletionVector>) -> Result<RoaringTreemap> {
         match vector {
-            Some(vector) => {
-                vector.deleted_rows(&self.name, &self.url, self.store.as_ref()).await
-            }
+            Some(vector) => vector.deleted_rows(&self.name, &self.url, self.store.as_ref()).await,
             None => Ok(RoaringTreemap::new()),
         }
     }
@@ -299,8 +293,8 @@ impl CommitFiles<'_> {
         texts: &HashMap<String, Option<String>>,
     ) -> Result<Vec<ScalarValue>> {
         let layout = &self.last.layout;
-        let typed = layout.partition_names.iter().zip(layout.partition_fields()).map(
-            |(name, field)| {
+        let typed =
+            layout.partition_names.iter().zip(layout.partition_fields()).map(|(name, field)| {
                 // The protocol writes NULL as an empty text too.
                 let text = texts.get(name).and_then(Option::as_deref).filter(|t| !t.is_empty());
                 let value = match text {
@@ -312,8 +306,7 @@ impl CommitFiles<'_> {
                     let name = field.name();
                     self.table.damaged(format!("partition value \"{text}\" of column \"{name}\""))
                 })
-            },
-        );
+            });
         typed.collect()
     }
 

@@ -206,11 +206,12 @@ impl DeltaTable {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let line: Line = serde_json::from_slice(line).map_err(|error| CatalogError::Corrupt {
-                table: self.name.clone(),
-                what: format!("commit {version} cannot be parsed"),
-                source: Some(Box::new(error)),
-            })?;
+            let line: Line =
+                serde_json::from_slice(line).map_err(|error| CatalogError::Corrupt {
+                    table: self.name.clone(),
+                    what: format!("commit {version} cannot be parsed"),
+                    source: Some(Box::new(error)),
+                })?;
             if let Some(info) = line.commit_info {
                 // Only tables that keep the time in their commits have this entry.
                 if let Some(ms) = info.get("inCommitTimestamp").and_then(Value::as_i64) {

@@ -106,12 +106,7 @@ impl Side<'_> {
     }
 
     /// The rows that another version of the same file has and this one has not, and the reverse.
-    async fn vectors(
-        &self,
-        from: &DeltaSnapshot,
-        j: usize,
-        pieces: &mut Vec<Piece>,
-    ) -> Result<()> {
+    async fn vectors(&self, from: &DeltaSnapshot, j: usize, pieces: &mut Vec<Piece>) -> Result<()> {
         let now = self.snapshot.index.deletion_vectors.get(self.i).and_then(Option::as_ref);
         let before = from.index.deletion_vectors.get(j).and_then(Option::as_ref);
         if now == before {
@@ -135,7 +130,9 @@ impl Side<'_> {
         let index = &self.snapshot.index;
         let (Some(path), Some(size)) = (index.paths.get(self.i), index.size_bytes.get(self.i))
         else {
-            return Err(CatalogError::Internal { what: format!("no file {} in the index", self.i) });
+            return Err(CatalogError::Internal {
+                what: format!("no file {} in the index", self.i),
+            });
         };
         let mut values = self.partition_values()?;
         values.push(ScalarValue::from(change));
@@ -172,9 +169,8 @@ impl Side<'_> {
 
     fn stored_rows(&self) -> Result<u64> {
         self.snapshot.index.stored_rows.get(self.i).copied().flatten().ok_or_else(|| {
-            self.table.damaged(
-                "a file with deleted rows, but the log does not say how many rows it has",
-            )
+            self.table
+                .damaged("a file with deleted rows, but the log does not say how many rows it has")
         })
     }
 }

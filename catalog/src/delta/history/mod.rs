@@ -16,7 +16,6 @@ mod diff;
 mod pieces;
 mod versions;
 
-
 pub use versions::{versions_batch, versions_schema};
 
 use std::sync::Arc;

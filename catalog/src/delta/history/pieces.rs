@@ -129,8 +129,7 @@ fn file_of(piece: &Piece) -> PartitionedFile {
         e_tag: None,
         version: None,
     };
-    let file =
-        PartitionedFile::new_from_meta(meta).with_partition_values(piece.values.clone());
+    let file = PartitionedFile::new_from_meta(meta).with_partition_values(piece.values.clone());
     match &piece.selection {
         Some(selection) => file.with_extension(ParquetRowSelection::new(selection.clone())),
         None => file,

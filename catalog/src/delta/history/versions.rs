@@ -7,6 +7,11 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::TableType;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
@@ -98,4 +103,57 @@ fn batch_of(commits: &[Commit]) -> Result<RecordBatch> {
     ];
     RecordBatch::try_new(versions_schema(), columns)
         .map_err(|error| CatalogError::Internal { what: error.to_string() })
+}
+
+impl DeltaTable {
+    /// The versions up to one as a relation, newest first; the log is read when it is scanned.
+    #[must_use]
+    pub fn versions(self: &Arc<Self>, newest: u64) -> Arc<dyn TableProvider> {
+        Arc::new(VersionsTable { table: Arc::clone(self), newest })
+    }
+}
+
+/// The versions of one table.
+#[derive(Debug)]
+struct VersionsTable {
+    table: Arc<DeltaTable>,
+    newest: u64,
+}
+
+// Written by hand: see `DeltaSnapshot`.
+impl TableProvider for VersionsTable {
+    fn schema(&self) -> SchemaRef {
+        versions_schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        _state: &'life1 dyn Session,
+        projection: Option<&'life2 Vec<usize>>,
+        _filters: &'life3 [Expr],
+        limit: Option<usize>,
+    ) -> BoxFuture<'async_trait, datafusion::common::Result<Arc<dyn ExecutionPlan>>>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+        Self: 'async_trait,
+    {
+        let batch = versions_batch(&self.table, self.newest, limit);
+        Box::pin(async move {
+            let batch = batch.await?;
+            let plan = MemorySourceConfig::try_new_exec(
+                &[vec![batch]],
+                versions_schema(),
+                projection.cloned(),
+            )?;
+            let plan: Arc<dyn ExecutionPlan> = plan;
+            Ok(plan)
+        })
+    }
 }
