@@ -6,6 +6,8 @@
 //! when DataFusion has cut the file into byte ranges, so files with deleted rows are read in parallel
 //! like any other.
 
+mod narrow;
+
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -184,7 +186,7 @@ pub(super) fn plan(
     snapshot: &DeltaSnapshot,
     state: &dyn Session,
     projection: Option<&Vec<usize>>,
-    files: &[usize],
+    (files, filters): (&[usize], &[Expr]),
     limit: Option<usize>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let layout = &snapshot.layout;
@@ -236,6 +238,8 @@ pub(super) fn data_source(state: &dyn Session, parts: ScanParts) -> Result<Arc<d
     };
     // Old writers store timestamps as INT96; nanoseconds, the default, cannot hold all of them.
     options.global.coerce_int96.get_or_insert_with(|| "us".to_owned());
+    // A lookup by key reads the key's page first and then only the rows that it has found.
+    options.global.pushdown_filters |= filters.iter().any(|f| narrow::is_narrow(snapshot, f));
     let metadata_bytes = options.global.metadata_size_hint;
     let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
     let readers = CachedParquetFileReaderFactory::new(parts.store, footers);

@@ -78,7 +78,7 @@ impl DeltaSnapshot {
         self.layout.partition_fields().iter().map(|field| field.name().as_str()).collect()
     }
 
-    fn full_statistics(&self) -> &Statistics {
+    pub(super) fn full_statistics(&self) -> &Statistics {
         self.statistics.get_or_init(|| {
             let all: Vec<usize> = (0..self.index.n_files()).collect();
             statistics::of_files(&self.index, &self.layout, &all)
@@ -136,7 +136,7 @@ impl TableProvider for DeltaSnapshot {
         Box::pin(async move {
             let files = files?;
             scan::load_selections(self, &files).await?;
-            scan::plan(self, state, projection, &files, limit)
+            scan::plan(self, state, projection, (&files, filters), limit)
         })
     }
 

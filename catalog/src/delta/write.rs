@@ -4,6 +4,7 @@
 //! again when another writer was faster. Not here: updates, checkpoints, constraints, column mapping;
 //! tables that need more than plain appends are refused.
 
+mod encoding;
 mod stats;
 
 use std::ops::Range;
@@ -21,8 +22,6 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutPayload};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -33,8 +32,6 @@ use super::replay::{LogReader, log_runtime};
 use super::table::as_folder;
 use crate::{CatalogError, Result};
 
-/// Rows of a Parquet row group: what one task decodes at a time and what min/max can skip.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Commits lost to other writers before an append gives up.
 const COMMIT_ATTEMPTS_MAX: usize = 16;
 /// Characters that Hive-style folder names escape.
@@ -303,10 +300,7 @@ fn sort_order(keys: &[ArrayRef]) -> Result<UInt32Array, arrow::error::ArrowError
 }
 
 fn encode_parquet(rows: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .build();
+    let properties = encoding::writer_properties(rows);
     let mut bytes = Vec::new();
     let schema: SchemaRef = rows.schema();
     let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties))?;

@@ -1,0 +1,65 @@
+//! How the columns of a data file are stored.
+
+use std::collections::HashSet;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+
+/// Rows of a Parquet row group: what one task decodes at a time and what min/max can skip.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Rows of a page, so that a lookup by key decompresses little beside the row that it is for.
+const PAGE_ROWS: usize = 4096;
+/// Rows written before the size of a page is looked at again.
+const WRITE_BATCH_ROWS: usize = 1024;
+/// Rows looked at to see whether a dictionary pays.
+const SAMPLE_ROWS: usize = 1024;
+/// A dictionary is left out where more than this share of the sample, in percent, is distinct.
+const DISTINCT_PERCENT_MAX: usize = 70;
+
+/// Properties for a file of rows like these.
+///
+/// Keys and free text have no dictionary: it would fill up, be given up, and every reader of any page
+/// would still have to decompress it.
+pub(super) fn writer_properties(rows: &RecordBatch) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(WRITE_BATCH_ROWS);
+    for (field, values) in rows.schema().fields().iter().zip(rows.columns()) {
+        if is_mostly_distinct(values) {
+            let column = ColumnPath::new(vec![field.name().clone()]);
+            properties = properties.set_column_dictionary_enabled(column, false);
+        }
+    }
+    properties.build()
+}
+
+/// Whether the values of a sample, taken at even distances, hardly repeat.
+fn is_mostly_distinct(values: &ArrayRef) -> bool {
+    let n_rows = values.len();
+    if n_rows < SAMPLE_ROWS {
+        return false;
+    }
+    let rows = (0..SAMPLE_ROWS).map(|i| i * n_rows / SAMPLE_ROWS).filter(|row| values.is_valid(*row));
+    let (n_valid, n_distinct) = match values.data_type() {
+        DataType::Utf8 => count(rows.map(|row| values.as_string::<i32>().value(row))),
+        DataType::LargeUtf8 => count(rows.map(|row| values.as_string::<i64>().value(row))),
+        DataType::Utf8View => count(rows.map(|row| values.as_string_view().value(row))),
+        DataType::Int64 => count(rows.map(|row| values.as_primitive::<Int64Type>().value(row))),
+        DataType::Decimal128(..) => {
+            count(rows.map(|row| values.as_primitive::<Decimal128Type>().value(row)))
+        }
+        _ => return false,
+    };
+    n_distinct * 100 > n_valid * DISTINCT_PERCENT_MAX
+}
+
+fn count<T: std::hash::Hash + Eq>(values: impl Iterator<Item = T>) -> (usize, usize) {
+    let mut n_valid = 0;
+    let distinct: HashSet<T> = values.inspect(|_| n_valid += 1).collect();
+    (n_valid, distinct.len())
+}
