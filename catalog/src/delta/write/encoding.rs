@@ -44,7 +44,8 @@ fn is_mostly_distinct(values: &ArrayRef) -> bool {
     if n_rows < SAMPLE_ROWS {
         return false;
     }
-    let rows = (0..SAMPLE_ROWS).map(|i| i * n_rows / SAMPLE_ROWS).filter(|row| values.is_valid(*row));
+    let rows =
+        (0..SAMPLE_ROWS).map(|i| i * n_rows / SAMPLE_ROWS).filter(|row| values.is_valid(*row));
     let (n_valid, n_distinct) = match values.data_type() {
         DataType::Utf8 => count(rows.map(|row| values.as_string::<i32>().value(row))),
         DataType::LargeUtf8 => count(rows.map(|row| values.as_string::<i64>().value(row))),
