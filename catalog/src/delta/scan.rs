@@ -212,6 +212,7 @@ pub(super) fn plan(
         columns,
         statistics: Some(snapshot.statistics_of(files)),
         limit,
+        is_narrow: filters.iter().any(|filter| narrow::is_narrow(snapshot, filter)),
     };
     data_source(state, parts)
 }
@@ -228,6 +229,8 @@ pub(super) struct ScanParts {
     pub(super) columns: Vec<usize>,
     pub(super) statistics: Option<Statistics>,
     pub(super) limit: Option<usize>,
+    /// Whether filters leave so few rows that the source should apply them.
+    pub(super) is_narrow: bool,
 }
 
 /// The scan of groups of files.
@@ -239,7 +242,7 @@ pub(super) fn data_source(state: &dyn Session, parts: ScanParts) -> Result<Arc<d
     // Old writers store timestamps as INT96; nanoseconds, the default, cannot hold all of them.
     options.global.coerce_int96.get_or_insert_with(|| "us".to_owned());
     // A lookup by key reads the key's page first and then only the rows that it has found.
-    options.global.pushdown_filters |= filters.iter().any(|f| narrow::is_narrow(snapshot, f));
+    options.global.pushdown_filters |= parts.is_narrow;
     let metadata_bytes = options.global.metadata_size_hint;
     let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
     let readers = CachedParquetFileReaderFactory::new(parts.store, footers);

@@ -95,6 +95,7 @@ impl Pieces {
             columns,
             statistics: Some(statistics),
             limit,
+            is_narrow: false,
         };
         data_source(state, parts)
     }
