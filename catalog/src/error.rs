@@ -2,6 +2,8 @@
 
 use datafusion::error::DataFusionError;
 
+use crate::object_store::StoreFault;
+
 /// The result of a catalog operation.
 pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
 
@@ -175,8 +177,9 @@ pub enum CatalogError {
         /// Why, in words for the user.
         reason: String,
     },
-    /// Storage did not answer or refused.
-    #[error("could not read from storage: {what}")]
+    /// Storage did not answer or refused; the words come from [`StoreFault`], the detail from the
+    /// source.
+    #[error("{}: {what}", StoreFault::of(.source.as_ref()).words())]
     Storage {
         /// What was being read.
         what: String,

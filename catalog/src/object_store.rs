@@ -1,41 +1,58 @@
 //! Where bytes come from: paths and URLs to object stores.
 //!
-//! One store per scheme, account and host is built on first use and kept; building does no I/O.
-//! Credentials and endpoints come from the environment as the clouds' own tools read it (`AWS_*`,
-//! `GOOGLE_*`, `AZURE_*`; `AWS_ENDPOINT_URL` and `AWS_ALLOW_HTTP` for S3-compatible servers).
+//! One store per scheme, account, host and credentials is built on first use and kept; building
+//! does no I/O. A URL below the prefix of a [`Storage`] uses its credentials; all others those of
+//! the environment as the clouds' own tools read it (`AWS_*`, `GOOGLE_*`, `AZURE_*`), and where
+//! that says nothing the identity of the machine.
+//!
+//! | module | what |
+//! |---|---|
+//! | `storage` | named credentials and the URLs they are for |
+//! | `build` | stores from URLs, options and limits |
+//! | `guard` | create-if-absent that holds: tested, and settled where its outcome is in doubt |
+//! | `local` | the local file system, synced |
+//! | `fault` | what a store's error means to the user |
+//!
+//! DataFusion knows a store by scheme and host. Two credentials for one bucket are two stores, so a
+//! store with a storage has a made-up name: `tarn-1://bucket`.
 //!
 //! Not here: which folders are tables ([`crate::discovery`]) and caching of data.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ::object_store::aws::AmazonS3Builder;
-use ::object_store::azure::MicrosoftAzureBuilder;
-use ::object_store::gcp::GoogleCloudStorageBuilder;
-use ::object_store::http::HttpBuilder;
-use ::object_store::limit::LimitStore;
-use ::object_store::local::LocalFileSystem;
-use ::object_store::memory::InMemory;
+use ::object_store::ObjectStore;
 use ::object_store::path::Path;
-use ::object_store::{ClientOptions, ObjectStore, RetryConfig};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::RuntimeEnv;
+use futures::StreamExt;
 use parking_lot::RwLock;
 use url::{Position, Url};
 
 use crate::listing::FooterCache;
 use crate::{CatalogError, Result};
 
+mod build;
+mod fault;
+mod guard;
+mod local;
+mod storage;
 #[cfg(test)]
 mod tests;
 
+pub use fault::StoreFault;
+pub use guard::{ConditionalPutIgnored, OutcomeUnknown};
+pub use storage::Storage;
+
+use guard::GuardedStore;
+use storage::Provider;
+
 /// What a remote store may cost before a request fails.
 ///
-/// Time limits of a single request are the client's own (30 s, 5 s to connect) unless the
-/// environment says otherwise (`AWS_TIMEOUT`, `AWS_CONNECT_TIMEOUT` and their like).
+/// The options of a [`Storage`] override both time limits of single requests (`timeout`,
+/// `connect_timeout`).
 #[derive(Debug, Clone, Copy)]
 pub struct StoreLimits {
     /// Requests that one store answers at a time; more wait.
@@ -44,6 +61,12 @@ pub struct StoreLimits {
     pub retries_max: usize,
     /// After this time no further retry starts.
     pub retry_timeout_s: u64,
+    /// How long one request may take, its answer's body included.
+    pub timeout_s: u64,
+    /// How long a connection may take to open.
+    pub connect_timeout_s: u64,
+    /// Whether files on local disk are synced before a put is acknowledged.
+    pub fsync: bool,
     /// Memory for Parquet footers, in bytes.
     pub footer_cache_bytes_max: u64,
 }
@@ -54,6 +77,9 @@ impl Default for StoreLimits {
             requests_in_flight_max: 128,
             retries_max: 5,
             retry_timeout_s: 60,
+            timeout_s: 30,
+            connect_timeout_s: 5,
+            fsync: true,
             footer_cache_bytes_max: 64 * 1024 * 1024,
         }
     }
@@ -110,8 +136,29 @@ pub struct ObjectStores {
 #[derive(Debug)]
 struct Inner {
     limits: StoreLimits,
-    stores: RwLock<HashMap<String, Arc<dyn ObjectStore>>>,
+    /// By the name that DataFusion knows a store under.
+    stores: RwLock<HashMap<String, Known>>,
+    storages: RwLock<Vec<Storage>>,
     footers: FooterCache,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    store: Arc<dyn ObjectStore>,
+    /// The same store where it is one of ours.
+    guard: Option<Arc<GuardedStore>>,
+    /// The root that the store was built for and its storage, if it has one.
+    root: String,
+    storage: Option<Storage>,
+}
+
+/// What a look at a store has shown.
+#[derive(Debug, Clone)]
+pub struct StoreCheck {
+    /// The storage whose credentials were used.
+    pub storage: Option<String>,
+    /// Whether commits can be written; if not, why.
+    pub writable: Result<(), String>,
 }
 
 impl Default for ObjectStores {
@@ -125,7 +172,8 @@ impl ObjectStores {
     #[must_use]
     pub fn new(limits: StoreLimits) -> Self {
         let footers = FooterCache::new(limits.footer_cache_bytes_max);
-        Self { inner: Arc::new(Inner { limits, stores: RwLock::default(), footers }) }
+        let (stores, storages) = Default::default();
+        Self { inner: Arc::new(Inner { limits, stores, storages, footers }) }
     }
 
     /// The Parquet footers read from these stores.
@@ -152,7 +200,9 @@ impl ObjectStores {
             local_url(location).map_err(invalid)?
         };
         if url.password().is_some() {
-            return Err(invalid("credentials belong in the environment, not in a URL".into()));
+            return Err(invalid(
+                "credentials belong in CREATE STORAGE or the environment, not in a URL".into(),
+            ));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(invalid("a location cannot have a query or a fragment".into()));
@@ -165,9 +215,81 @@ impl ObjectStores {
             let trimmed = url.path().trim_end_matches('/').to_owned();
             url.set_path(&trimmed);
         }
-        let store = self.store(&url).map_err(invalid)?;
-        let store_url = ObjectStoreUrl::parse(key_of(&url)).map_err(|e| invalid(e.to_string()))?;
+        let storage = storage::longest(&self.inner.storages.read(), &url).cloned();
+        let (key, store) = match storage {
+            None => (key_of(&url), self.store(&url).map_err(invalid)?),
+            Some(storage) => self.store_with(&url, storage).map_err(invalid)?,
+        };
+        let store_url = ObjectStoreUrl::parse(key).map_err(|e| invalid(e.to_string()))?;
         Ok(Location { url, store, store_url, path })
+    }
+
+    /// Replaces all storages by these; tables that are open use changed credentials from now on,
+    /// and those of a storage that is gone can no longer be read.
+    ///
+    /// A table keeps the storage that it was opened with: after a new storage for its URL it has to
+    /// be opened again.
+    pub fn set_storages(&self, storages: Vec<Storage>) {
+        let known: Vec<Known> = self.inner.stores.read().values().cloned().collect();
+        for (guard, root, then) in known
+            .iter()
+            .filter_map(|known| Some((known.guard.as_ref()?, &known.root, known.storage.as_ref()?)))
+        {
+            let now = storages.iter().find(|storage| storage.name() == then.name());
+            if now == Some(then) && !guard.is_gone() {
+                continue;
+            }
+            let built = now.map(|storage| self.build(root, Some(storage)));
+            let store = built.and_then(|built| {
+                built.inspect_err(|error| tracing::warn!(%error, %root, "storage not usable")).ok()
+            });
+            guard.exchange(store, true);
+        }
+        for known in self.inner.stores.write().values_mut() {
+            if let Some(then) = &mut known.storage
+                && let Some(now) = storages.iter().find(|storage| storage.name() == then.name())
+            {
+                *then = now.clone();
+            }
+        }
+        *self.inner.storages.write() = storages;
+    }
+
+    /// The storages in use.
+    #[must_use]
+    pub fn storages(&self) -> Vec<Storage> {
+        self.inner.storages.read().clone()
+    }
+
+    /// Lists a place and tests whether commits can be written there.
+    ///
+    /// The test puts an object of a few bytes and deletes it; on local disk it only lists.
+    ///
+    /// # Errors
+    /// `InvalidLocation`, and `Storage` where the place cannot be listed.
+    pub async fn check(&self, location: &str) -> Result<StoreCheck> {
+        let found = self.resolve(location)?;
+        let failed = |source| CatalogError::Storage {
+            what: found.url.to_string(),
+            source: Box::new(source),
+        };
+        let storage = storage::longest(&self.inner.storages.read(), &found.url)
+            .map(|storage| storage.name().to_owned());
+        if Provider::of_scheme(found.url.scheme()) == Some(Provider::Http) {
+            let writable = Err("tables behind HTTP can only be read".to_owned());
+            return Ok(StoreCheck { storage, writable });
+        }
+        let prefix = (!found.path.as_ref().is_empty()).then_some(&found.path);
+        found.store.list(prefix).next().await.transpose().map_err(failed)?;
+        let guard = self.inner.stores.read().get(&key_of(found.store_url.as_ref())).cloned();
+        let writable = match guard.and_then(|known| known.guard) {
+            None => Ok(()),
+            Some(guard) => match guard.test(&found.path).await {
+                Ok(verdict) => verdict,
+                Err(error) => Err(error.to_string()),
+            },
+        };
+        Ok(StoreCheck { storage, writable })
     }
 
     /// Makes the stores built so far known to a runtime.
@@ -175,57 +297,54 @@ impl ObjectStores {
     /// Better: give a clone of this as the registry to `RuntimeEnvBuilder`, which then finds stores
     /// built later as well.
     pub fn register(&self, runtime: &RuntimeEnv) {
-        for (key, store) in self.inner.stores.read().iter() {
+        for (key, known) in self.inner.stores.read().iter() {
             if let Ok(url) = Url::parse(key) {
-                runtime.register_object_store(&url, Arc::clone(store));
+                runtime.register_object_store(&url, Arc::clone(&known.store));
             }
         }
     }
 
+    /// The store of a URL with the credentials of the environment.
     fn store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, String> {
         let key = key_of(url);
-        if let Some(store) = self.inner.stores.read().get(&key) {
-            return Ok(Arc::clone(store));
+        if let Some(known) = self.inner.stores.read().get(&key) {
+            return Ok(Arc::clone(&known.store));
         }
-        let store = self.build(url)?;
-        let mut stores = self.inner.stores.write();
-        Ok(Arc::clone(stores.entry(key).or_insert(store)))
+        let known = guarded(self.build(&key, None)?, key.clone(), None);
+        Ok(Arc::clone(&self.inner.stores.write().entry(key).or_insert(known).store))
     }
 
-    fn build(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, String> {
-        let limits = &self.inner.limits;
-        let retry = RetryConfig {
-            max_retries: limits.retries_max,
-            retry_timeout: Duration::from_secs(limits.retry_timeout_s),
-            ..RetryConfig::default()
-        };
-        let n_requests = limits.requests_in_flight_max.max(1);
+    /// The store of a URL with the credentials of a storage, and its made-up name.
+    fn store_with(
+        &self,
+        url: &Url,
+        storage: Storage,
+    ) -> Result<(String, Arc<dyn ObjectStore>), String> {
         let root = key_of(url);
-        let store: Arc<dyn ObjectStore> = match url.scheme() {
-            "file" => return Ok(Arc::new(LocalFileSystem::new())),
-            "memory" => return Ok(Arc::new(InMemory::new())),
-            "s3" | "s3a" => {
-                let builder = AmazonS3Builder::from_env().with_url(root).with_retry(retry);
-                Arc::new(LimitStore::new(builder.build().map_err(text)?, n_requests))
-            }
-            "gs" => {
-                let builder = GoogleCloudStorageBuilder::from_env().with_url(root);
-                let store = builder.with_retry(retry).build().map_err(text)?;
-                Arc::new(LimitStore::new(store, n_requests))
-            }
-            "az" | "azure" | "adl" | "abfs" | "abfss" => {
-                let builder = MicrosoftAzureBuilder::from_env().with_url(root).with_retry(retry);
-                Arc::new(LimitStore::new(builder.build().map_err(text)?, n_requests))
-            }
-            "http" | "https" => {
-                let options = ClientOptions::new().with_allow_http(url.scheme() == "http");
-                let builder = HttpBuilder::new().with_url(root).with_client_options(options);
-                let store = builder.with_retry(retry).build().map_err(text)?;
-                Arc::new(LimitStore::new(store, n_requests))
-            }
-            scheme => return Err(format!("the scheme \"{scheme}\" is not supported")),
+        let is_it = |known: &Known| {
+            known.root == root
+                && known.storage.as_ref().is_some_and(|known| known.name() == storage.name())
         };
-        Ok(store)
+        // Held until the store is in: two storages must not get one number.
+        let mut stores = self.inner.stores.write();
+        if let Some((key, known)) = stores.iter().find(|(_, known)| is_it(known)) {
+            // A storage of this name that was dropped and made again takes the store over.
+            return Ok((key.clone(), Arc::clone(&known.store)));
+        }
+        let number = stores.values().filter(|known| known.storage.is_some()).count() + 1;
+        let (_, host) = root.split_once("://").unwrap_or_default();
+        let key = format!("tarn-{number}://{host}");
+        let known = guarded(self.build(&root, Some(&storage))?, root, Some(storage));
+        let store = Arc::clone(&known.store);
+        stores.insert(key.clone(), known);
+        Ok((key, store))
+    }
+
+    fn build(&self, root: &str, storage: Option<&Storage>) -> Result<Arc<dyn ObjectStore>, String> {
+        let (scheme, _) = root.split_once("://").unwrap_or((root, ""));
+        let provider = Provider::of_scheme(scheme)
+            .ok_or_else(|| format!("the scheme \"{scheme}\" is not supported"))?;
+        build::build(root, provider, storage.map(Storage::options), &self.inner.limits)
     }
 }
 
@@ -235,18 +354,27 @@ impl ObjectStoreRegistry for ObjectStores {
         url: &Url,
         store: Arc<dyn ObjectStore>,
     ) -> Option<Arc<dyn ObjectStore>> {
-        self.inner.stores.write().insert(key_of(url), store)
+        let known = Known { store, guard: None, root: key_of(url), storage: None };
+        self.inner.stores.write().insert(key_of(url), known).map(|known| known.store)
     }
 
     fn deregister_store(&self, url: &Url) -> DataFusionResult<Arc<dyn ObjectStore>> {
         let removed = self.inner.stores.write().remove(&key_of(url));
-        removed.ok_or_else(|| DataFusionError::Execution(format!("no object store for {url}")))
+        removed
+            .map(|known| known.store)
+            .ok_or_else(|| DataFusionError::Execution(format!("no object store for {url}")))
     }
 
     fn get_store(&self, url: &Url) -> DataFusionResult<Arc<dyn ObjectStore>> {
         let invalid = |reason| CatalogError::InvalidLocation { url: key_of(url), reason };
         self.store(url).map_err(|reason| invalid(reason).into())
     }
+}
+
+fn guarded(store: Arc<dyn ObjectStore>, root: String, storage: Option<Storage>) -> Known {
+    let remote = !root.starts_with("file:") && !root.starts_with("memory:");
+    let guard = Arc::new(GuardedStore::new(store, remote));
+    Known { store: Arc::clone(&guard) as _, guard: Some(guard), root, storage }
 }
 
 /// The part of a URL that names a store: scheme, user, host and port.
@@ -282,9 +410,4 @@ fn redacted(location: &str) -> String {
         },
         _ => location.to_owned(),
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
-fn text(error: ::object_store::Error) -> String {
-    error.to_string()
 }

@@ -296,7 +296,7 @@ fn check(arguments: &ArgMatches) -> ExitCode {
         Err(error) => return fail(&error),
     };
     runtime.block_on(async {
-        let stores = tarn_catalog::object_store::ObjectStores::new(Default::default());
+        let stores = tarn_catalog::object_store::ObjectStores::new(config.store_limits);
         let catalog = tarn_catalog::Catalog::new(crate::server::DATABASE, stores, config.paths);
         let broken = match catalog.rescan().await {
             Ok(broken) => broken,

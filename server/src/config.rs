@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tarn_catalog::object_store::StoreLimits;
+
 /// What a setting's text has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -114,6 +116,42 @@ pub static SETTINGS: &[Setting] = &[
         "Queries that run at a time; further ones wait",
     ),
     setting("queue-max", Kind::Count, "1000", "Queries that may wait"),
+    setting(
+        "store-requests-max",
+        Kind::Count,
+        "128",
+        "Requests that one object store answers at a time; more wait",
+    ),
+    setting(
+        "store-retries-max",
+        Kind::Count,
+        "5",
+        "How often a request to an object store is tried again after a server error",
+    ),
+    setting(
+        "store-retry-timeout",
+        Kind::Count,
+        "60",
+        "Seconds after which a request to an object store is not tried again",
+    ),
+    setting(
+        "store-timeout",
+        Kind::Count,
+        "30",
+        "Seconds that one request to an object store may take",
+    ),
+    setting(
+        "store-connect-timeout",
+        Kind::Count,
+        "5",
+        "Seconds that connecting to an object store may take",
+    ),
+    setting(
+        "fsync",
+        Kind::Choice(&["on", "off"]),
+        "on",
+        "Whether files on local disk are forced to disk before a commit is acknowledged",
+    ),
     setting("scale", Kind::Scale, "0.1", "Size of the demo's TPC-H data (demo only)"),
 ];
 
@@ -176,6 +214,8 @@ pub struct ServerConfig {
     pub n_queries_max: usize,
     /// Waiting queries.
     pub n_waiting_max: usize,
+    /// Limits of object stores.
+    pub store_limits: StoreLimits,
     /// Scale of the demo's data.
     pub scale: f64,
 }
@@ -294,6 +334,30 @@ impl Values {
                 .filter(|n| *n > 0)
                 .ok_or_else(|| self.invalid(name, "a whole number from 1")),
         }
+    }
+
+    fn seconds(&self, name: &str, default: u64) -> Result<u64, ConfigError> {
+        let count = self.count(name, usize::try_from(default).unwrap_or(usize::MAX))?;
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    fn store_limits(&self) -> Result<StoreLimits, ConfigError> {
+        let default = StoreLimits::default();
+        let fsync = match self.get("fsync") {
+            None | Some("on" | "true") => true,
+            Some("off" | "false") => false,
+            Some(_) => return Err(self.invalid("fsync", "on or off")),
+        };
+        Ok(StoreLimits {
+            requests_in_flight_max: self
+                .count("store-requests-max", default.requests_in_flight_max)?,
+            retries_max: self.count("store-retries-max", default.retries_max)?,
+            retry_timeout_s: self.seconds("store-retry-timeout", default.retry_timeout_s)?,
+            timeout_s: self.seconds("store-timeout", default.timeout_s)?,
+            connect_timeout_s: self.seconds("store-connect-timeout", default.connect_timeout_s)?,
+            fsync,
+            footer_cache_bytes_max: default.footer_cache_bytes_max,
+        })
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -418,6 +482,7 @@ impl ServerConfig {
             ),
             n_queries_max: values.count("queries-max", n_threads.saturating_mul(4))?,
             n_waiting_max: values.count("queue-max", 1_000)?,
+            store_limits: values.store_limits()?,
             scale,
         };
         config.check_exposure()?;
@@ -472,6 +537,7 @@ impl ServerConfig {
             auth_timeout: Duration::from_secs(60),
             n_queries_max: 8,
             n_waiting_max: 1_000,
+            store_limits: StoreLimits { fsync: false, ..StoreLimits::default() },
             scale: 0.01,
         }
     }

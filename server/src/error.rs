@@ -2,8 +2,10 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod engine;
+mod storage;
 
 use tarn_catalog::CatalogError;
+use tarn_catalog::object_store::StoreFault;
 use tarn_exec::ExecError;
 use tarn_planner::PlannerError;
 
@@ -382,10 +384,11 @@ impl Error {
             "42P01" | "3F000" | "3D000" | "26000" | "34000" => Code::NotFound,
             "42P07" | "42P05" | "42P06" => Code::AlreadyExists,
             "0A000" => Code::Unimplemented,
-            "53300" | "53200" | "53400" | "54001" => Code::ResourceExhausted,
+            "53300" | "53100" | "53200" | "53400" | "54001" => Code::ResourceExhausted,
             "57P01" | "58030" | "08006" => Code::Unavailable,
             "25P02" | "25P01" | "25006" => Code::FailedPrecondition,
-            "40001" => Code::Aborted,
+            "42501" => Code::PermissionDenied,
+            "40001" | "40003" => Code::Aborted,
             state if state.starts_with("XX") => Code::Internal,
             _ => Code::InvalidArgument,
         };
@@ -483,7 +486,7 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::Corrupt { .. } => "XX001",
         CatalogError::PathNotFound { .. } => "58P01",
         CatalogError::InvalidLocation { .. } => "22023",
-        CatalogError::Storage { .. } => "58030",
+        CatalogError::Storage { source, .. } => storage::code(StoreFault::of(source.as_ref())),
         CatalogError::Engine { source, .. } => EngineFault::of(source).code,
         CatalogError::Internal { .. } => "XX000",
     }
@@ -547,8 +550,8 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         CatalogError::FilesMissing { .. } => {
             Some("They were vacuumed or deleted by hand; choose a newer version.".to_owned())
         }
-        CatalogError::Storage { .. } => {
-            Some("Check that the storage can be reached and its credentials are valid.".to_owned())
+        CatalogError::Storage { source, .. } => {
+            Some(storage::hint(StoreFault::of(source.as_ref())).to_owned())
         }
         CatalogError::Corrupt { .. } => {
             Some("Other tables are not affected; restore the damaged file.".to_owned())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tarn_catalog::object_store::{ObjectStores, StoreLimits};
+use tarn_catalog::object_store::ObjectStores;
 use tarn_catalog::{Catalog, CatalogError};
 use tarn_exec::{Engine, EngineOptions, ExecError};
 use tarn_planner::parser::ParseLimits;
@@ -193,7 +193,7 @@ async fn build_shared(
     users: UserStore,
     identity: Option<&Identity>,
 ) -> Result<(Arc<Shared>, Vec<(String, CatalogError)>), StartError> {
-    let stores = ObjectStores::new(StoreLimits::default());
+    let stores = ObjectStores::new(config.store_limits);
     let catalog = Catalog::new(DATABASE, stores.clone(), config.paths.clone());
     for schema in system_tables::schemas() {
         catalog.add_system_schema(schema);

@@ -5,6 +5,7 @@
 //! | `clients` | drivers, psql, and Delta tables of other writers |
 //! | `scripts` | messages and their answers on tarn and on PostgreSQL, from `scripts/`
 //! | `differential` | the statements of `tests/differential` on PostgreSQL and tarn |
+//! | `stores` | object stores, their conditional puts, trouble and a bad network |
 //! | `tidy` | dependencies between the crates, sizes, one of each big crate |
 //! | `tpch` | the 22 queries over both frontends against DuckDB |
 #![allow(
@@ -23,6 +24,7 @@ mod login;
 mod protocol;
 mod scripts;
 mod serve;
+mod stores;
 mod streaming;
 mod tidy;
 mod tpch;

@@ -3,6 +3,7 @@
 //! - [`harness`] starts servers, makes demo data once per machine and finds the
 //!   programs that client suites drive.
 //! - [`differential`] compares answers with those of PostgreSQL.
+//! - [`fakes`] are object stores, good and bad ones.
 //! - [`fuzz`] feeds decoders with what no client sends.
 //! - [`bench`] is everything the `bench` binary does.
 //!
@@ -14,5 +15,6 @@
 
 pub mod bench;
 pub mod differential;
+pub mod fakes;
 pub mod fuzz;
 pub mod harness;

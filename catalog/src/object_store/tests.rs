@@ -54,3 +54,65 @@ fn one_store_per_host() {
     let lazily = stores.get_store(&Url::parse("memory://one/").unwrap()).unwrap();
     assert!(Arc::ptr_eq(&one, &lazily));
 }
+
+fn storage(name: &str, prefix: &str) -> Storage {
+    Storage::try_new(name, prefix, []).unwrap()
+}
+
+#[test]
+fn the_longest_prefix_wins() {
+    let storages = [
+        storage("bucket", "s3://b"),
+        storage("folder", "s3://b/a/"),
+        storage("below", "s3://b/a/x"),
+        storage("other", "gs://b/a"),
+    ];
+    let check = |url: &str, expected: Option<&str>| {
+        let found = storage::longest(&storages, &Url::parse(url).unwrap());
+        assert_eq!(found.map(Storage::name), expected, "{url}");
+    };
+    check("s3://b", Some("bucket"));
+    check("s3://b/ab/c", Some("bucket"));
+    check("s3a://b/a", Some("folder"));
+    check("s3://b/a/y", Some("folder"));
+    check("s3://b/a/x/y", Some("below"));
+    check("gs://b/a/x", Some("other"));
+    check("s3://c/a", None);
+    check("gs://b/b", None);
+}
+
+#[test]
+fn storages_are_checked_and_hide_their_values() {
+    let option = |key: &str| [(key.to_owned(), "geheim".to_owned())];
+    let storage = Storage::try_new("s", "s3://b", option("ACCESS_KEY_ID")).unwrap();
+    assert_eq!(storage.options().keys().collect::<Vec<_>>(), ["access_key_id"]);
+    assert!(!format!("{storage:?}").contains("geheim"));
+    for (prefix, key) in
+        [("s3://b", "acess_key"), ("ftp://b", "timeout"), ("s3://u:p@b", "token"), ("/x", "x")]
+    {
+        let refused = Storage::try_new("s", prefix, option(key));
+        assert!(matches!(refused, Err(CatalogError::InvalidLocation { .. })), "{prefix} {key}");
+    }
+}
+
+#[test]
+fn faults_are_told_apart() {
+    use ::object_store::Error as StoreError;
+    let check = |error: StoreError, fault: StoreFault| {
+        assert_eq!(StoreFault::of(&error), fault, "{error}");
+    };
+    let generic = |text: &str| StoreError::Generic { store: "S3", source: text.into() };
+    let denied =
+        |text: &str| StoreError::PermissionDenied { path: "p".into(), source: text.into() };
+    check(generic("<Code>ExpiredToken</Code>"), StoreFault::BadCredentials);
+    check(denied("<Code>InvalidAccessKeyId</Code>"), StoreFault::BadCredentials);
+    check(denied("<Code>AccessDenied</Code>"), StoreFault::Denied);
+    check(denied("no"), StoreFault::Denied);
+    check(generic("GET http://169.254.169.254/latest/api/token"), StoreFault::BadCredentials);
+    let missing = |text: &str| StoreError::NotFound { path: "p".into(), source: text.into() };
+    check(missing("<Code>NoSuchBucket</Code>"), StoreFault::MissingBucket);
+    check(missing("<Code>NoSuchKey</Code>"), StoreFault::MissingObject);
+    let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    check(StoreError::Generic { store: "L", source: full.into() }, StoreFault::Full);
+    check(generic("500"), StoreFault::Other);
+}

@@ -4,6 +4,7 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
 use tarn_catalog::CatalogError;
+use tarn_catalog::object_store::StoreFault;
 use tarn_exec::ExecError;
 use tarn_planner::PlannerError;
 
@@ -28,7 +29,8 @@ impl EngineFault {
             DataFusionError::ParquetError(error) => Self::of_parquet(error),
             DataFusionError::ObjectStore(error) => Self::of_store(error),
             DataFusionError::IoError(error) => {
-                Self::new("58030", format!("could not read or write a file: {error}"))
+                let code = super::storage::code(StoreFault::of(error));
+                Self::new(code, format!("could not read or write a file: {error}"))
             }
             DataFusionError::SQL(..) => Self::new("42601", first_line(&root.message())),
             DataFusionError::NotImplemented(text) => {
@@ -175,12 +177,11 @@ impl EngineFault {
         if let object_store::Error::NotFound { path, .. } = error {
             return Self::missing_file(&format!("The object \"{path}\" is gone."));
         }
+        let fault = StoreFault::of(error);
         Self {
             detail: Some(error.to_string()),
-            hint: Some(
-                "Check that the storage can be reached and its credentials are valid.".to_owned(),
-            ),
-            ..Self::new("58030", "could not read from storage")
+            hint: Some(super::storage::hint(fault).to_owned()),
+            ..Self::new(super::storage::code(fault), fault.words())
         }
     }
 

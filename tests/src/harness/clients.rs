@@ -10,15 +10,23 @@ use anyhow::{Context, Result, ensure};
 pub fn python() -> Option<PathBuf> {
     let path = match std::env::var_os("TARN_PYTHON") {
         Some(path) => PathBuf::from(path),
-        None => {
-            let clients =
-                std::env::var_os("TARN_CLIENTS_DIR").map(PathBuf::from).or_else(|| {
-                    Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/tarn-clients"))
-                })?;
-            clients.join("bin/python")
-        }
+        None => clients_folder().join("bin/python"),
     };
     path.exists().then_some(path)
+}
+
+/// Returns the Python whose venv has other readers and writers of lake tables, and moto.
+pub fn lake_python() -> Option<PathBuf> {
+    let path = clients_folder().join("lake/bin/python");
+    path.exists().then_some(path)
+}
+
+/// Returns the folder that `.ci/install-clients` fills.
+pub fn clients_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("TARN_CLIENTS_DIR") {
+        return PathBuf::from(folder);
+    }
+    PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/tarn-clients")
 }
 
 /// Returns the path of a program on `PATH`.

@@ -17,7 +17,9 @@ mod server;
 pub use child::{
     Child, TarnProcess, clear_peak, free_addrs, rss_bytes, rss_peak_bytes, wait_for_port,
 };
-pub use clients::{program, python, repository_file, require_or_skip, run_program};
+pub use clients::{
+    clients_folder, lake_python, program, python, repository_file, require_or_skip, run_program,
+};
 pub use demo::{TPCH_TABLES, demo_data};
 pub use postgres::PostgresProcess;
 pub use server::{Server, connect_pg, connect_pg_url, wait_until};

@@ -1,0 +1,148 @@
+//! A proxy that makes the network and the store behind it as bad as they can be.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::http::{Listening, Response, forward, send, serve};
+
+/// How many of a thousand requests go wrong in each way; the rest pass.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// Answered 500, and not done.
+    pub refused: u64,
+    /// Done, and answered 500 all the same.
+    pub done_and_refused: u64,
+    /// Done, and the connection cut instead of an answer.
+    pub lost: u64,
+    /// Cut before anything was done.
+    pub cut: u64,
+    /// Done, and answered after [`Proxy::LATE`]: more than clients in tests wait.
+    pub late: u64,
+}
+
+impl Faults {
+    /// Every kind about equally often, one request in ten.
+    pub fn often() -> Self {
+        Self { refused: 30, done_and_refused: 20, lost: 20, cut: 20, late: 10 }
+    }
+}
+
+/// The proxy; it ends when dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    listening: Listening,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    upstream: SocketAddr,
+    faults: Faults,
+    on: AtomicBool,
+    dice: AtomicU64,
+    n_faults: AtomicU64,
+}
+
+impl Proxy {
+    /// How late a late answer is.
+    pub const LATE: Duration = Duration::from_secs(4);
+
+    /// Starts a proxy in front of a server; the seed decides which requests go wrong.
+    pub async fn start(upstream: SocketAddr, faults: Faults, seed: u64) -> Result<Self> {
+        let state = Arc::new(State {
+            upstream,
+            faults,
+            on: AtomicBool::new(true),
+            dice: AtomicU64::new(seed),
+            n_faults: AtomicU64::new(0),
+        });
+        let shared = Arc::clone(&state);
+        let listening = serve(move |request, stream| {
+            let state = Arc::clone(&shared);
+            async move {
+                let fault = state.roll();
+                if fault != Fault::None {
+                    state.n_faults.fetch_add(1, Ordering::Relaxed);
+                }
+                match fault {
+                    Fault::Cut => return Ok(()),
+                    Fault::Refused => return send(stream, &broken()).await,
+                    Fault::None | Fault::DoneAndRefused | Fault::Lost | Fault::Late => {}
+                }
+                let answer = forward(state.upstream, &request).await?;
+                match fault {
+                    Fault::Lost => Ok(()),
+                    Fault::DoneAndRefused => send(stream, &broken()).await,
+                    Fault::Late => {
+                        tokio::time::sleep(Self::LATE).await;
+                        send(stream, &answer).await
+                    }
+                    Fault::None | Fault::Cut | Fault::Refused => send(stream, &answer).await,
+                }
+            }
+        })
+        .await?;
+        Ok(Self { listening, state })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.listening.addr
+    }
+
+    /// Switches the faults on or off.
+    pub fn set_faults(&self, on: bool) {
+        self.state.on.store(on, Ordering::Relaxed);
+    }
+
+    /// How many requests went wrong so far.
+    pub fn n_faults(&self) -> u64 {
+        self.state.n_faults.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    Refused,
+    DoneAndRefused,
+    Lost,
+    Cut,
+    Late,
+}
+
+impl State {
+    fn roll(&self) -> Fault {
+        if !self.on.load(Ordering::Relaxed) {
+            return Fault::None;
+        }
+        // splitmix64: a counter whose values are scrambled.
+        let step = 0x9e37_79b9_7f4a_7c15;
+        let mut x = self.dice.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let mut rolled = (x ^ (x >> 31)) % 1000;
+        let f = &self.faults;
+        for (share, fault) in [
+            (f.refused, Fault::Refused),
+            (f.done_and_refused, Fault::DoneAndRefused),
+            (f.lost, Fault::Lost),
+            (f.cut, Fault::Cut),
+            (f.late, Fault::Late),
+        ] {
+            if rolled < share {
+                return fault;
+            }
+            rolled -= share;
+        }
+        Fault::None
+    }
+}
+
+fn broken() -> Vec<u8> {
+    Response::new(500, super::bucket::error("InternalError")).to_bytes()
+}
