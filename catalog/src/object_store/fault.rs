@@ -34,7 +34,7 @@ pub enum StoreFault {
 }
 
 /// Words of the stores' answers, and what they mean.
-const ANSWERS: [(&str, StoreFault); 20] = [
+const ANSWERS: [(&str, StoreFault); 23] = [
     ("NoSuchBucket", StoreFault::MissingBucket),
     ("ContainerNotFound", StoreFault::MissingBucket),
     ("specified bucket does not exist", StoreFault::MissingBucket),
@@ -45,6 +45,7 @@ const ANSWERS: [(&str, StoreFault); 20] = [
     ("SignatureDoesNotMatch", StoreFault::BadCredentials),
     ("AuthenticationFailed", StoreFault::BadCredentials),
     ("InvalidAuthenticationInfo", StoreFault::BadCredentials),
+    ("AuthenticationRequired", StoreFault::BadCredentials),
     ("RequestTimeTooSkewed", StoreFault::BadCredentials),
     ("invalid_grant", StoreFault::BadCredentials),
     ("latest/api/token", StoreFault::BadCredentials),
@@ -55,6 +56,8 @@ const ANSWERS: [(&str, StoreFault); 20] = [
     ("QuotaExceeded", StoreFault::Full),
     ("507 Insufficient Storage", StoreFault::Full),
     ("No space left on device", StoreFault::Full),
+    ("status code: 401", StoreFault::BadCredentials),
+    ("status code: 403", StoreFault::Denied),
 ];
 
 impl StoreFault {
