@@ -34,7 +34,7 @@ pub enum StoreFault {
 }
 
 /// Words of the stores' answers, and what they mean.
-const ANSWERS: [(&str, StoreFault); 23] = [
+const ANSWERS: [(&str, StoreFault); 24] = [
     ("NoSuchBucket", StoreFault::MissingBucket),
     ("ContainerNotFound", StoreFault::MissingBucket),
     ("specified bucket does not exist", StoreFault::MissingBucket),
@@ -45,6 +45,7 @@ const ANSWERS: [(&str, StoreFault); 23] = [
     ("SignatureDoesNotMatch", StoreFault::BadCredentials),
     ("AuthenticationFailed", StoreFault::BadCredentials),
     ("InvalidAuthenticationInfo", StoreFault::BadCredentials),
+    ("Server failed to authenticate", StoreFault::BadCredentials),
     ("AuthenticationRequired", StoreFault::BadCredentials),
     ("RequestTimeTooSkewed", StoreFault::BadCredentials),
     ("invalid_grant", StoreFault::BadCredentials),
