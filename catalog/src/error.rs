@@ -187,6 +187,15 @@ pub enum CatalogError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Storage did not take what was written.
+    #[error("could not write to storage: {what}")]
+    WriteStorage {
+        /// What was being written.
+        what: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// DataFusion failed while a table was opened.
     #[error("could not open table \"{table}\"")]
     Engine {

@@ -38,6 +38,7 @@ mod build;
 mod fault;
 mod guard;
 mod local;
+mod removal;
 mod storage;
 #[cfg(test)]
 mod tests;

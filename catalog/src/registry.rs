@@ -516,12 +516,18 @@ fn entry_of(name: &TableName, known: &Known) -> TableEntry {
     }
 }
 
-/// What a table in an open format says of itself.
+/// What a table in an open format says of itself, and what the server has noted beside it.
 fn own_details(known: &Known) -> Option<Arc<TableDetails>> {
-    match &known.relation {
-        Relation::Lake(table) => table.details(),
-        Relation::Memory(_) | Relation::View { .. } => None,
+    let Relation::Lake(table) = &known.relation else { return None };
+    let own = table.details()?;
+    let notes = known.details.properties.iter().filter(|(name, _)| name.starts_with("tarn."));
+    let notes: Vec<_> = notes.map(|(name, value)| (name.clone(), value.clone())).collect();
+    if notes.is_empty() {
+        return Some(own);
     }
+    let mut details = own.as_ref().clone();
+    details.properties.extend(notes);
+    Some(Arc::new(details))
 }
 
 fn row_estimate(pinned: &Pinned) -> Option<u64> {

@@ -11,6 +11,7 @@ use crate::write::Target;
 pub use crate::utility::copy::Copy;
 pub use crate::utility::copy_options::{Columns, CopyFormat, CopyOptions, Header};
 pub use crate::utility::cursor::{Declare, Direction, Fetch};
+pub use crate::utility::lake::{NewStorage, StorageChange, TableClauses};
 pub use crate::utility::transaction::TransactionModes;
 
 /// A syntax tree behind a trait object.
@@ -46,7 +47,12 @@ impl Statement {
 
     /// The same statement with the command that stands around its tree.
     pub(crate) fn with_utility(self, command: Command) -> Self {
-        Self { utility: Some(Arc::new(command)), ..self }
+        let redacted = match &command {
+            Command::Define(define) => define.redacted(),
+            _ => None,
+        };
+        let text = redacted.map_or_else(|| Arc::clone(&self.text), Arc::from);
+        Self { text, utility: Some(Arc::new(command)), ..self }
     }
 
     /// A statement made from another one's parts, for example the query inside EXPLAIN.
@@ -254,10 +260,10 @@ pub enum Write {
 }
 
 /// Statements that change the catalog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Define {
     /// CREATE TABLE with columns or AS.
-    CreateTable,
+    CreateTable(Box<TableClauses>),
     /// CREATE VIEW.
     CreateView,
     /// CREATE INDEX: accepted, has no effect.
@@ -266,10 +272,87 @@ pub enum Define {
     CreateSchema,
     /// SELECT … INTO.
     SelectInto,
-    /// ALTER TABLE of a table in memory.
+    /// ALTER TABLE.
     AlterTable,
     /// DROP of one of the above.
     Drop,
+    /// ALTER TABLE … SET TBLPROPERTIES, RESET TBLPROPERTIES.
+    SetProperties {
+        /// The table.
+        table: Target,
+        /// IF EXISTS.
+        if_exists: bool,
+        /// Names and values; `None` takes a property away.
+        properties: Vec<(String, Option<String>)>,
+    },
+    /// ALTER TABLE … SET SCHEMA.
+    SetSchema {
+        /// The table.
+        table: Target,
+        /// IF EXISTS.
+        if_exists: bool,
+        /// The schema that it goes to.
+        schema: String,
+    },
+    /// ALTER SCHEMA … RENAME TO.
+    RenameSchema {
+        /// The folded name.
+        old: String,
+        /// The new one.
+        new: String,
+    },
+    /// CREATE DATABASE.
+    CreateDatabase {
+        /// The folded name.
+        name: String,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+    },
+    /// DROP DATABASE.
+    DropDatabase {
+        /// The folded name.
+        name: String,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
+    /// ALTER DATABASE … RENAME TO.
+    RenameDatabase {
+        /// The folded name.
+        old: String,
+        /// The new one.
+        new: String,
+    },
+    /// CREATE STORAGE.
+    CreateStorage(Box<NewStorage>),
+    /// ALTER STORAGE.
+    AlterStorage(Box<StorageChange>),
+    /// DROP STORAGE.
+    DropStorage {
+        /// The folded names.
+        names: Vec<String>,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
+    /// OWNER TO: everything belongs to the first role.
+    Nothing {
+        /// The command tag.
+        tag: &'static str,
+    },
+}
+
+impl Define {
+    /// The text to show in place of a statement that holds secrets.
+    #[must_use]
+    pub fn redacted(&self) -> Option<String> {
+        match self {
+            Self::CreateStorage(new) => Some(format!(
+                "CREATE STORAGE {} TYPE {} SCOPE '{}' OPTIONS (…)",
+                new.name, new.kind, new.scope
+            )),
+            Self::AlterStorage(change) => Some(format!("ALTER STORAGE {} …", change.name)),
+            _ => None,
+        }
+    }
 }
 
 fn command(ast: &Ast) -> Result<Command> {
@@ -304,7 +387,7 @@ fn command(ast: &Ast) -> Result<Command> {
         Ast::Update(_) => Command::Write(Write::Update),
         Ast::Delete(_) => Command::Write(Write::Delete),
         Ast::Truncate(_) => Command::Write(Write::Truncate),
-        Ast::CreateTable(_) => Command::Define(Define::CreateTable),
+        Ast::CreateTable(_) => Command::Define(Define::CreateTable(Box::default())),
         Ast::CreateView(_) => Command::Define(Define::CreateView),
         Ast::CreateIndex(_) => Command::Define(Define::CreateIndex),
         Ast::CreateSchema { .. } => Command::Define(Define::CreateSchema),

@@ -108,6 +108,12 @@ pub static SETTINGS: &[Setting] = &[
         "ISO, MDY",
         "Sets the display format for date and time values.",
     )),
+    setting(
+        "default_table_access_method",
+        Kind::Choice(&["memory", "delta", "heap"]),
+        "memory",
+        "Sets how new tables without USING are stored: memory (also called heap) or delta.",
+    ),
     setting("default_transaction_deferrable", Kind::Bool, "off", "Has no effect."),
     setting(
         "default_transaction_isolation",

@@ -20,12 +20,14 @@ use tarn_planner::write::target_of;
 use tarn_planner::{PlannerError, Statement, plan};
 
 use crate::changes::OnCommit;
-use crate::define::{column_of, default_text};
+use crate::define::columns::{column_of, default_text};
 use crate::error::{Error, Result};
 use crate::lookup::{SessionLookup, TEMPORARY};
 use crate::modify::{internal, table_of};
 use crate::query::{CommandTag, unsupported};
 use crate::session::Session;
+
+pub(crate) mod lake;
 
 /// A table that is taken apart and put together again.
 struct Altered {
@@ -201,7 +203,11 @@ async fn add_column(
     (column, if_not_exists): (&ast::ColumnDef, bool),
     query_id: QueryId,
 ) -> Result<()> {
-    let (field, default) = column_of(column)?;
+    let column = column_of(column)?;
+    if column.generated.is_some() {
+        return Err(unsupported("ADD COLUMN of a generated column"));
+    }
+    let (field, default) = (column.field, column.default);
     if let Err(error) = altered.check_new(field.name()) {
         if if_not_exists {
             session.notice("NOTICE", "42701", format!("{error}, skipping"));
@@ -377,13 +383,7 @@ fn drop_relation(
         let name = name.table().to_owned();
         return Err(CatalogError::WrongObjectType { name, expected }.into());
     }
-    if matches!(relation, Relation::Lake(_)) {
-        return Err(CatalogError::NotWritable {
-            name: name.table().to_owned(),
-            reason: "tables found in storage are read only".to_owned(),
-        }
-        .into());
-    }
+    check_found(session, name)?;
     let mut doomed = vec![name.clone()];
     let mut at = 0;
     while let Some(current) = doomed.get(at).cloned() {
@@ -410,8 +410,74 @@ fn drop_relation(
         session.notice("NOTICE", "00000", message);
     }
     for name in &doomed {
-        session.put(name, None, OnCommit::Preserve);
+        remove(session, name);
     }
+    Ok(())
+}
+
+/// Takes a relation away, and its files if they are the server's own.
+fn remove(session: &Arc<Session>, name: &TableName) {
+    if let Some(relation) = session.relation(name) {
+        session.retire_files(name, &relation);
+    }
+    session.put(name, None, OnCommit::Preserve);
+}
+
+/// Refuses to drop what would be found in storage again.
+pub(crate) fn check_found(session: &Arc<Session>, name: &TableName) -> Result<()> {
+    if session.is_changed(name) || !session.shared.catalog.is_found(name) {
+        return Ok(());
+    }
+    Err(CatalogError::NotWritable {
+        name: name.table().to_owned(),
+        reason: "it was found below a path that is served, and stays as long as its files"
+            .to_owned(),
+    }
+    .into())
+}
+
+/// ALTER TABLE … SET SCHEMA.
+pub(crate) fn set_schema(
+    session: &Arc<Session>,
+    target: &tarn_planner::write::Target,
+    if_exists: bool,
+    schema: &str,
+) -> Result<CommandTag> {
+    let found = SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table);
+    let Some((name, _)) = found else {
+        if if_exists {
+            let message = format!("relation \"{}\" does not exist, skipping", target.table);
+            session.notice("NOTICE", "00000", message);
+            return Ok(CommandTag::new("ALTER TABLE"));
+        }
+        return Err(CatalogError::TableNotFound { name: target.table.clone() }.into());
+    };
+    if !session.has_schema(schema) {
+        return Err(CatalogError::SchemaNotFound { name: schema.to_owned() }.into());
+    }
+    move_to(session, &name, &TableName::new(schema, name.table()))?;
+    Ok(CommandTag::new("ALTER TABLE"))
+}
+
+/// Gives a relation another name; its files stay where they are.
+pub(crate) fn move_to(session: &Arc<Session>, old: &TableName, new: &TableName) -> Result<()> {
+    check_found(session, old)?;
+    if let Some(view) = session.dependents(old).first() {
+        return Err(CatalogError::DependentObjects {
+            name: format!("or alter table {old}"),
+            dependent: format!("view {view}"),
+        }
+        .into());
+    }
+    if session.relation(new).is_some() {
+        return Err(CatalogError::TableExists { name: new.table().to_owned() }.into());
+    }
+    let Some(object) = session.object(old) else {
+        return Err(CatalogError::TableNotFound { name: old.table().to_owned() }.into());
+    };
+    let on_commit = on_commit_of(session, old);
+    session.put(old, None, on_commit);
+    session.put(new, Some(object), on_commit);
     Ok(())
 }
 
@@ -429,7 +495,10 @@ fn drop_schema(session: &Arc<Session>, name: &str, cascade: bool) -> Result<()> 
         .into());
     }
     for relation in &inside {
-        session.put(relation, None, OnCommit::Preserve);
+        check_found(session, relation)?;
+    }
+    for relation in &inside {
+        remove(session, relation);
     }
     session.put_schema(name, false);
     Ok(())

@@ -13,7 +13,11 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use tarn_catalog::memory::{MemoryTable, Rows};
 use tarn_catalog::registry::{Change, Object, Relation};
-use tarn_catalog::{CatalogSnapshot, TableName};
+use tarn_catalog::{CatalogSnapshot, TableDetails, TableName};
+
+use crate::Shared;
+use crate::define::lake::MANAGED;
+use crate::garbage::MadeFolder;
 
 use crate::error::{Error, Result};
 use crate::lookup::TEMPORARY;
@@ -40,6 +44,12 @@ pub(crate) struct Changes {
     relations: BTreeMap<TableName, Changed>,
     /// Schemas made (`true`) and dropped.
     schemas: BTreeMap<String, bool>,
+    /// What is said of relations that stay as they are.
+    described: BTreeMap<TableName, Arc<TableDetails>>,
+    /// Folders that go again if this is rolled back.
+    made: Vec<Arc<MadeFolder>>,
+    /// Folders of dropped tables, which go when this is committed.
+    dropped: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,7 +75,17 @@ pub(crate) struct PrivateState {
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.relations.is_empty() && self.schemas.is_empty()
+        self.relations.is_empty() && self.schemas.is_empty() && self.described.is_empty()
+    }
+
+    /// Keeps the files that were made and removes those of dropped tables, once this is committed.
+    pub(crate) fn settle(&self, shared: &Shared) {
+        for made in &self.made {
+            made.keep();
+        }
+        for folder in &self.dropped {
+            shared.garbage.remove_folder(folder, shared.running.ids());
+        }
     }
 
     /// As the catalog takes them.
@@ -96,6 +116,10 @@ impl Changes {
                 }
             }
         }
+        changes.extend(self.described.iter().map(|(name, details)| Change::Describe {
+            name: name.clone(),
+            details: Arc::clone(details),
+        }));
         let dropped = self.schemas.iter().filter(|(_, exists)| !**exists);
         changes.extend(dropped.map(|(name, _)| Change::DropSchema(name.clone())));
         changes
@@ -184,11 +208,39 @@ impl Session {
             if name.schema() == TEMPORARY {
                 return inner.temporary.get(name.table()).map(|temporary| temporary.object.clone());
             }
+            let described = inner.changes.described.get(name).cloned();
+            let with = |object: Object| match described {
+                Some(details) => Object { details, ..object },
+                None => object,
+            };
             if let Some(changed) = inner.changes.relations.get(name) {
-                return changed.after.clone();
+                return changed.after.clone().map(with);
+            }
+            if let Some(object) = self.shared.catalog.object(name) {
+                return Some(with(object));
             }
         }
-        self.shared.catalog.object(name)
+        None
+    }
+
+    /// Notes what is said of a relation.
+    pub(crate) fn describe(&self, name: &TableName, details: Arc<TableDetails>) {
+        self.inner.lock().changes.described.insert(name.clone(), details);
+        self.touch();
+    }
+
+    /// Notes files that are to go unless the transaction is committed.
+    pub(crate) fn note_made(&self, made: Arc<MadeFolder>) {
+        self.inner.lock().changes.made.push(made);
+    }
+
+    /// Notes that a relation goes, and with it the files that are the server's own.
+    pub(crate) fn retire_files(&self, name: &TableName, relation: &Relation) {
+        let details = self.object(name).map(|object| object.details);
+        let managed = details.is_some_and(|details| details.properties.contains_key(MANAGED));
+        if let (Relation::Lake(table), true) = (relation, managed) {
+            self.inner.lock().changes.dropped.push(table.location().to_owned());
+        }
     }
 
     /// Whether the transaction has changed a relation.
@@ -276,6 +328,8 @@ impl Session {
             if object.is_none() {
                 changed.base = None;
             }
+            inner.changes.described.remove(name);
+            let Some(changed) = inner.changes.relations.get_mut(name) else { return };
             changed.is_copy = false;
             changed.appended = None;
             changed.after = object;
@@ -376,7 +430,19 @@ impl Session {
         });
         let changed = inner.changes.relations.iter();
         let changed = changed.map(|(name, changed)| (name.clone(), changed.after.clone()));
-        let relations: Vec<_> = changed.chain(temporary).collect();
+        let described = inner.changes.described.keys();
+        let described: Vec<TableName> = described.cloned().collect();
+        let mut relations: Vec<_> = changed.chain(temporary).collect();
+        for name in described {
+            let details = inner.changes.described.get(&name).cloned();
+            let known = relations.iter().position(|(changed, _)| *changed == name);
+            let object = match known {
+                Some(at) => relations.swap_remove(at).1,
+                None => self.shared.catalog.object(&name),
+            };
+            let object = object.zip(details).map(|(object, details)| Object { details, ..object });
+            relations.push((name, object));
+        }
         let snapshot = Arc::new(shared.overlaid(&schemas, &relations));
         *known = Some((shared.version, generation, Arc::clone(&snapshot)));
         snapshot

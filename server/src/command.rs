@@ -57,10 +57,6 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
         Command::Notify { channel, payload } => notify(session, channel, payload)?,
         Command::Lock { tables } => lock(session, tables)?,
         Command::Maintain(maintain) => run_maintenance(session, maintain)?,
-        Command::Comment { kind, parts, text } => {
-            comment(session, kind, parts, text.as_deref())?;
-            "COMMENT"
-        }
         Command::Privileges(verb) => {
             let hint =
                 Some("There are no privileges yet: the first role may do everything.".to_owned());
@@ -71,6 +67,7 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
         | Command::Show { .. }
         | Command::Write(_)
         | Command::Define(_)
+        | Command::Comment { .. }
         | Command::Declare(_)
         | Command::Fetch(_)
         | Command::Copy(_)
@@ -195,28 +192,6 @@ fn run_maintenance(session: &Arc<Session>, maintain: &Maintain) -> Result<&'stat
     let message = format!("{} is accepted and has no effect", maintain.verb);
     session.notice("NOTICE", "00000", message);
     Ok(maintain.verb)
-}
-
-/// COMMENT ON: the object has to exist; the text is not kept.
-fn comment(
-    session: &Arc<Session>,
-    kind: &str,
-    parts: &[String],
-    _text: Option<&str>,
-) -> Result<()> {
-    let table = match (kind, parts) {
-        ("column", [table, _]) => Some(Target { schema: None, table: table.clone() }),
-        ("column", [schema, table, _]) | ("table" | "view", [schema, table]) => {
-            Some(Target { schema: Some(schema.clone()), table: table.clone() })
-        }
-        ("table" | "view", [table]) => Some(Target { schema: None, table: table.clone() }),
-        _ => None,
-    };
-    if let Some(table) = table {
-        check_tables(session, &[table])?;
-    }
-    session.notice("NOTICE", "00000", "comments are accepted and not kept");
-    Ok(())
 }
 
 fn set(

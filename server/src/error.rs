@@ -486,7 +486,9 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::Corrupt { .. } => "XX001",
         CatalogError::PathNotFound { .. } => "58P01",
         CatalogError::InvalidLocation { .. } => "22023",
-        CatalogError::Storage { source, .. } => storage::code(StoreFault::of(source.as_ref())),
+        CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
+            storage::code(StoreFault::of(source.as_ref()))
+        }
         CatalogError::Engine { source, .. } => EngineFault::of(source).code,
         CatalogError::Internal { .. } => "XX000",
     }
@@ -507,7 +509,9 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         CatalogError::Corrupt { source: Some(source), .. } => {
             Some(sentence(&chain(source.as_ref())))
         }
-        CatalogError::Storage { source, .. } => Some(sentence(&chain(source.as_ref()))),
+        CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
+            Some(sentence(&chain(source.as_ref())))
+        }
         CatalogError::Engine { source, .. } => Some(sentence(&EngineFault::of(source).message)),
         CatalogError::Conflict { name } => {
             Some(format!("Another transaction has changed \"{name}\"."))
@@ -550,7 +554,7 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         CatalogError::FilesMissing { .. } => {
             Some("They were vacuumed or deleted by hand; choose a newer version.".to_owned())
         }
-        CatalogError::Storage { source, .. } => {
+        CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
             Some(storage::hint(StoreFault::of(source.as_ref())).to_owned())
         }
         CatalogError::Corrupt { .. } => {

@@ -25,6 +25,7 @@ mod describe;
 pub mod error;
 mod explain;
 pub mod flight;
+mod garbage;
 mod history;
 mod http;
 mod lookup;
@@ -57,6 +58,7 @@ use tarn_planner::session_state::SessionStateFactory;
 pub use auth::UserStore;
 pub use config::ServerConfig;
 pub use error::Error;
+pub use garbage::Garbage;
 #[doc(hidden)]
 pub use pg::fuzzing;
 pub use plan_cache::PlanCache;
@@ -83,6 +85,8 @@ pub struct Shared {
     pub plans: PlanCache,
     /// The running queries.
     pub running: RunningQueries,
+    /// Files to remove.
+    pub garbage: Garbage,
     /// The roles.
     pub users: UserStore,
     /// How large statements may be.

@@ -126,10 +126,13 @@ impl<'a> SessionLookup<'a> {
         travel: Travel,
     ) -> Result<Pinned, CatalogError> {
         if name.schema() == TEMPORARY || self.session.is_changed(name) {
-            let Some(Known::Memory(table)) = self.session.relation(name) else {
-                return Err(CatalogError::TableNotFound { name: name.to_string() });
+            return match self.session.relation(name) {
+                Some(Known::Memory(table)) => {
+                    (table as Arc<dyn tarn_catalog::LakeTable>).pin(travel).await
+                }
+                Some(Known::Lake(table)) => table.pin(travel).await,
+                _ => Err(CatalogError::TableNotFound { name: name.to_string() }),
             };
-            return (table as Arc<dyn tarn_catalog::LakeTable>).pin(travel).await;
         }
         if travel == Travel::Latest
             && let Some(pinned) = crate::snapshot::pin(self.session, name).await?

@@ -425,7 +425,11 @@ impl Session {
                 modify::run(self, statement, *write, parameters, query_id).await
             }
             Command::Define(form) => {
-                define::run(self, statement, *form, query_id).await.map(Execution::Done)
+                define::run(self, statement, form, query_id).await.map(Execution::Done)
+            }
+            Command::Comment { kind, parts, text } => {
+                let done = define::comments::comment(self, kind, parts, text.as_deref());
+                done.await.map(Execution::Done)
             }
             other => command::run(self, other).map(Execution::Done),
         }

@@ -1,6 +1,6 @@
 //! The queries that run now, for `tarn.queries` and progress bars.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::physical_plan::ExecutionPlan;
@@ -22,6 +22,12 @@ impl RunningQueries {
         let plan = self.plans.write().remove(&id);
         // Dropped outside of the lock: a plan can be large.
         drop(plan);
+    }
+
+    /// The numbers of the queries that run now.
+    #[must_use]
+    pub fn ids(&self) -> BTreeSet<QueryId> {
+        self.plans.read().keys().copied().collect()
     }
 
     /// How far a query is.

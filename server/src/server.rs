@@ -184,6 +184,8 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
         let serving = http::serve(Arc::clone(&shared), listener, stop.clone());
         parts.push(("http connections", tokio::spawn(serving)));
     }
+    let removing = crate::garbage::serve(Arc::clone(&shared), stop.clone());
+    parts.push(("removal of files", tokio::spawn(removing)));
     parts.push(("table search", tokio::spawn(rescan(Arc::clone(&shared), stop.clone()))));
     Ok(Handle { shared, pg, flight, http, stop, parts, broken })
 }
@@ -222,6 +224,7 @@ async fn build_shared(
         sessions: SessionRegistry::default(),
         plans: crate::PlanCache::default(),
         running: RunningQueries::default(),
+        garbage: crate::Garbage::default(),
         users,
         limits: ParseLimits::default(),
         started_at: Utc::now(),

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use tarn_planner::statement::TransactionModes;
 use tarn_planner::variables::Variables;
 
-use crate::changes::{Changes, PrivateState};
+use crate::changes::PrivateState;
 use crate::error::{Error, Result};
 use crate::session::{Inner, Session, Status};
 
@@ -303,7 +303,7 @@ impl Session {
                 self.roll_back();
                 return Err(error.into());
             }
-            inner.changes = Changes::default();
+            std::mem::take(&mut inner.changes).settle(&self.shared);
         }
         let Some(block) = inner.transaction.take() else { return Ok(true) };
         inner.end_temporary();

@@ -6,6 +6,7 @@
 //! | `replay` | the only calls into the kernel; they block, so they run on threads of their own |
 //! | [`metadata`] | `TableMetadata`: what the `metaData` and `protocol` actions say |
 //! | `layout` | the table's columns: logical order, file columns, partition columns, physical names |
+//! | `create` | version 0 of a new table |
 //! | `index` | `FileIndex`: the live files of one version as arrays, with their statistics |
 //! | `snapshot` | `DeltaSnapshot`: DataFusion's `TableProvider` over one version |
 //! | `scan` | from filters to files to a `DataSourceExec` |
@@ -24,6 +25,7 @@
 //! Not here: commits other than plain appends, checkpoints, maintenance.
 
 mod adapter;
+mod create;
 mod deletion_vector;
 pub mod history;
 mod index;
@@ -39,6 +41,7 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
+pub use create::{Creation, create_table};
 pub use metadata::TableMetadata;
 pub use snapshot::DeltaSnapshot;
 pub use table::{DeltaTable, is_delta};

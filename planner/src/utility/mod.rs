@@ -8,6 +8,7 @@
 //! | `prepare` | PREPARE, EXECUTE, DEALLOCATE |
 //! | `copy`, `copy_options` | COPY |
 //! | `history` | DESCRIBE HISTORY |
+//! | `lake` | CREATE TABLE with USING and its kin, STORAGE, DATABASE, ALTER SCHEMA |
 //! | `maintenance` | LOCK, VACUUM, ANALYZE, LISTEN, DISCARD, COMMENT, GRANT and what has no effect |
 //!
 //! A statement that holds a query is that query's tree with a [`Command`] beside it, so that
@@ -24,6 +25,7 @@ pub(crate) mod copy;
 pub(crate) mod copy_options;
 pub(crate) mod cursor;
 mod history;
+pub(crate) mod lake;
 mod maintenance;
 mod prepare;
 pub(crate) mod transaction;
@@ -72,6 +74,11 @@ pub(crate) fn parse(parser: &mut Parser<'_>) -> Option<Result<Parsed>> {
         ("prepare" | "execute" | "deallocate", _) => prepare::parse,
         ("copy", _) => copy::parse,
         ("describe" | "desc", "history") => history::parse,
+        ("create", _) if lake::is_create_table(parser) => lake::create_table,
+        ("alter", "table") => return lake::alter_table(parser),
+        ("create" | "alter" | "drop", "storage" | "database") => lake::other,
+        ("alter", "schema") => lake::other,
+        ("create", "or") if peek_word(parser, 3).as_deref() == Some("storage") => lake::other,
         (word, _) if maintenance::STATEMENTS.contains(&word) => maintenance::parse,
         _ => return None,
     };

@@ -1,0 +1,128 @@
+//! COMMENT ON: remarks are kept by Delta tables themselves and else by the catalog.
+
+use std::sync::Arc;
+
+use tarn_catalog::registry::Relation;
+use tarn_catalog::{CatalogError, TableDetails, TableName};
+use tarn_planner::PlannerError;
+use tarn_planner::write::Target;
+
+use crate::error::{Error, Result};
+use crate::lookup::{SessionLookup, TEMPORARY};
+use crate::modify::check_writable;
+use crate::query::{CommandTag, unsupported};
+use crate::session::Session;
+use crate::transaction::StatementTransaction;
+
+/// Runs one COMMENT ON.
+pub(crate) async fn comment(
+    session: &Arc<Session>,
+    kind: &str,
+    parts: &[String],
+    text: Option<&str>,
+) -> Result<CommandTag> {
+    check_writable(session, "COMMENT", None)?;
+    let _turn = session.writing.lock().await;
+    let transaction = StatementTransaction::begin(session);
+    // An empty text takes the remark away, as in PostgreSQL.
+    let text = text.filter(|text| !text.is_empty());
+    let target = |parts: &[String]| match parts {
+        [table] => Some(Target { schema: None, table: table.clone() }),
+        [schema, table] | [_, schema, table] => {
+            Some(Target { schema: Some(schema.clone()), table: table.clone() })
+        }
+        _ => None,
+    };
+    match (kind, parts.split_last()) {
+        ("schema", Some((name, _))) => comment_schema(session, name, text)?,
+        ("database", Some((name, _))) => comment_database(session, name)?,
+        ("column", Some((column, table))) if !table.is_empty() => {
+            let table = target(table).ok_or_else(|| unsupported("a name of so many parts"))?;
+            comment_relation(session, kind, &table, Some(column), text).await?;
+        }
+        ("column", _) => {
+            let message = "column name must be qualified".to_owned();
+            return Err(Error::Value { code: "42601", message });
+        }
+        _ => {
+            let table = target(parts).ok_or_else(|| unsupported("a name of so many parts"))?;
+            comment_relation(session, kind, &table, None, text).await?;
+        }
+    }
+    transaction.commit()?;
+    Ok(CommandTag::new("COMMENT"))
+}
+
+async fn comment_relation(
+    session: &Arc<Session>,
+    kind: &str,
+    target: &Target,
+    column: Option<&str>,
+    text: Option<&str>,
+) -> Result<()> {
+    let lookup = SessionLookup::new(session);
+    let found = lookup.resolve(target.schema.as_deref(), &target.table);
+    let Some((name, relation)) = found else {
+        let name = target.table.clone();
+        return Err(PlannerError::UndefinedTable { name, position: None, suggestion: None }.into());
+    };
+    let is_view = matches!(relation, Relation::View { .. });
+    if column.is_none() && is_view != (kind == "view" || kind == "materialized") {
+        let expected = if is_view { "a table" } else { "a view" };
+        let name = name.table().to_owned();
+        return Err(CatalogError::WrongObjectType { name, expected }.into());
+    }
+    if let Relation::Lake(table) = &relation
+        && table.format() == "delta"
+    {
+        return crate::alter::lake::comment(session, &name, column, text).await;
+    }
+    let Some(object) = session.object(&name) else {
+        return Err(CatalogError::TableNotFound { name: name.table().to_owned() }.into());
+    };
+    let mut details = object.details.as_ref().clone();
+    match column {
+        None => details.comment = text.map(ToOwned::to_owned),
+        Some(column) => {
+            let at = object.columns.iter().position(|known| known.name == column);
+            let at = at.ok_or_else(|| no_column(&name, column))?;
+            details.column_comments.resize(object.columns.len(), None);
+            if let Some(slot) = details.column_comments.get_mut(at) {
+                *slot = text.map(ToOwned::to_owned);
+            }
+        }
+    }
+    describe(session, &name, details)
+}
+
+/// Keeps what is said of a relation beside it.
+fn describe(session: &Arc<Session>, name: &TableName, details: TableDetails) -> Result<()> {
+    if name.schema() == TEMPORARY {
+        return Err(unsupported("COMMENT ON a temporary relation"));
+    }
+    session.describe(name, Arc::new(details));
+    Ok(())
+}
+
+/// The error for a column that is not there.
+pub(crate) fn no_column(table: &TableName, column: &str) -> Error {
+    let table = table.table();
+    let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
+    Error::Value { code: "42703", message }
+}
+
+fn comment_schema(session: &Arc<Session>, name: &str, text: Option<&str>) -> Result<()> {
+    if !session.has_schema(name) {
+        return Err(CatalogError::SchemaNotFound { name: name.to_owned() }.into());
+    }
+    let _ = text;
+    Err(unsupported("COMMENT ON SCHEMA"))
+}
+
+fn comment_database(session: &Arc<Session>, name: &str) -> Result<()> {
+    if name != session.shared.catalog.database() {
+        let message = format!("database \"{name}\" does not exist");
+        return Err(Error::Value { code: "3D000", message });
+    }
+    Err(unsupported("COMMENT ON DATABASE"))
+}

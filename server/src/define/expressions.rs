@@ -1,0 +1,266 @@
+//! Expressions that definitions hold: CHECK conditions and generated columns.
+//!
+//! They are planned over an empty table of the same columns, so that what cannot be evaluated is
+//! known when it is declared.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr as LogicalExpr, LogicalPlan, Volatility};
+use futures::future::BoxFuture;
+use sqlparser::ast::{self, Statement as Ast, Visit, Visitor};
+use tarn_catalog::memory::provider_of;
+use tarn_catalog::{CatalogError, TableName};
+use tarn_planner::binder::{Found, Lookup, bind};
+use tarn_planner::rewrite::Relation;
+use tarn_planner::statement::fold;
+use tarn_planner::{PlannerError, Statement, plan};
+
+use super::columns::{Declared, schema_of};
+use crate::error::{Error, Result};
+use crate::query::unsupported;
+use crate::session::Session;
+
+/// The relation that stands for the table whose definition is checked.
+const DEFINED: &str = "tarn defined";
+
+/// The columns of the table are all that an expression can name.
+struct DefinedLookup<'a> {
+    fields: &'a [Field],
+}
+
+impl Lookup for DefinedLookup<'_> {
+    fn find<'a>(
+        &'a self,
+        relation: &'a Relation,
+    ) -> BoxFuture<'a, Result<Option<Found>, CatalogError>> {
+        let found = (relation.table == DEFINED).then(|| {
+            // Whatever the columns say of NULL: a condition is asked for rows that have them.
+            let fields = self.fields.iter().map(|field| field.clone().with_nullable(true));
+            let schema = Arc::new(schema_of(&fields.collect::<Vec<_>>()));
+            let name = TableName::new("", DEFINED);
+            Found::Table { name, provider: provider_of(schema, vec![]), version: None }
+        });
+        Box::pin(futures::future::ready(Ok(found)))
+    }
+
+    fn suggest(&self, _: &Relation) -> Option<String> {
+        None
+    }
+}
+
+/// Refuses conditions and expressions that no row could be asked for.
+pub(super) async fn check_declared(
+    session: &Arc<Session>,
+    statement: &Statement,
+    table: &str,
+    declared: &Declared,
+) -> Result<()> {
+    for check in &declared.details.checks {
+        check_condition(session, statement, table, &declared.fields, &check.expression).await?;
+    }
+    for at in 0..declared.fields.len() {
+        check_generated(session, statement, table, declared, at).await?;
+    }
+    Ok(())
+}
+
+/// Sees that a CHECK condition can be asked for each row and says yes or no.
+pub(crate) async fn check_condition(
+    session: &Arc<Session>,
+    statement: &Statement,
+    table: &str,
+    fields: &[Field],
+    text: &str,
+) -> Result<()> {
+    let expr = parsed(session, text)?;
+    refuse_subquery(&expr, "check constraint")?;
+    let plan = planned(session, statement, table, fields, text).await?;
+    refuse_aggregate(&plan, "check constraints")?;
+    let data_type = plan.schema().fields().first().map(|field| field.data_type().clone());
+    match data_type {
+        Some(DataType::Boolean | DataType::Null) => Ok(()),
+        _ => Err(Error::Value {
+            code: "42804",
+            message: "argument of CHECK must be type boolean".to_owned(),
+        }),
+    }
+}
+
+/// Sees that a generated column's expression depends on other, plain columns of the row alone.
+pub(crate) async fn check_generated(
+    session: &Arc<Session>,
+    statement: &Statement,
+    table: &str,
+    declared: &Declared,
+    at: usize,
+) -> Result<()> {
+    let (Some(text), Some(field)) = (declared.details.generated_of(at), declared.fields.get(at))
+    else {
+        return Ok(());
+    };
+    let expr = parsed(session, text)?;
+    refuse_subquery(&expr, "column generation expression")?;
+    let used = columns_in(&expr);
+    let generated = declared.fields.iter().enumerate().find(|(at, field)| {
+        declared.details.generated_of(*at).is_some() && used.contains(field.name())
+    });
+    if let Some((_, other)) = generated {
+        let message = format!(
+            "cannot use generated column \"{}\" in column generation expression",
+            other.name()
+        );
+        return Err(Error::Value { code: "42P17", message });
+    }
+    let plan = planned(session, statement, table, &declared.fields, text).await?;
+    refuse_aggregate(&plan, "column generation expressions")?;
+    if !is_immutable(&plan) {
+        let message = "generation expression is not immutable".to_owned();
+        return Err(Error::Value { code: "42P17", message });
+    }
+    let given = plan.schema().fields().first().map(|field| field.data_type().clone());
+    match given {
+        Some(given) if !arrow::compute::can_cast_types(&given, field.data_type()) => {
+            let message = format!(
+                "column \"{}\" is of another type than its generation expression",
+                field.name()
+            );
+            Err(Error::Value { code: "42804", message })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Plans `SELECT expression FROM t`.
+async fn planned(
+    session: &Arc<Session>,
+    statement: &Statement,
+    table: &str,
+    fields: &[Field],
+    text: &str,
+) -> Result<LogicalPlan> {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let sql = format!("SELECT {text} FROM {} AS {}", quoted(DEFINED), quoted(table));
+    let statements = session.parse(&sql)?;
+    let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
+        return Err(Error::Internal { what: "no query of an expression".to_owned() });
+    };
+    let inner = statement.with_ast(Ast::Query(query.clone()));
+    let state = session.state();
+    let lookup = DefinedLookup { fields };
+    let bound = bind(&inner, &state, &lookup).await?;
+    let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+    Ok(plan::optimize(&logical, &state, &inner)?)
+}
+
+/// Reads the text of an expression.
+pub(crate) fn parsed(session: &Arc<Session>, text: &str) -> Result<ast::Expr> {
+    let statements = session.parse(&format!("SELECT {text}"))?;
+    let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
+        return Err(Error::Internal { what: "an expression is none".to_owned() });
+    };
+    match query.body.as_ref() {
+        ast::SetExpr::Select(select) => match select.projection.first() {
+            Some(ast::SelectItem::UnnamedExpr(expr)) => Ok(expr.clone()),
+            _ => Err(Error::Internal { what: "an expression is none".to_owned() }),
+        },
+        _ => Err(Error::Internal { what: "an expression is none".to_owned() }),
+    }
+}
+
+/// The columns that an expression names.
+pub(crate) fn columns_in(expr: &ast::Expr) -> BTreeSet<String> {
+    struct Names(BTreeSet<String>);
+    impl Visitor for Names {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+            match expr {
+                ast::Expr::Identifier(ident) => drop(self.0.insert(fold(ident))),
+                ast::Expr::CompoundIdentifier(parts) => {
+                    self.0.extend(parts.last().map(fold));
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(BTreeSet::new());
+    // It never breaks off.
+    let _: ControlFlow<()> = expr.visit(&mut names);
+    names.0
+}
+
+fn refuse_subquery(expr: &ast::Expr, place: &str) -> Result<()> {
+    struct Finder;
+    impl Visitor for Finder {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    match expr.visit(&mut Finder) {
+        ControlFlow::Break(()) => {
+            Err(Error::Value { code: "0A000", message: format!("cannot use subquery in {place}") })
+        }
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+fn refuse_aggregate(plan: &LogicalPlan, place: &str) -> Result<()> {
+    let found =
+        plan.exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_))));
+    match found {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::Value {
+            code: "42803",
+            message: format!("aggregate functions are not allowed in {place}"),
+        }),
+        Err(error) => Err(PlannerError::Engine(Box::new(error)).into()),
+    }
+}
+
+fn is_immutable(plan: &LogicalPlan) -> bool {
+    let mut immutable = true;
+    let walked = plan.apply(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let LogicalExpr::ScalarFunction(function) = expr
+                    && function.func.signature().volatility != Volatility::Immutable
+                {
+                    immutable = false;
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    immutable && walked.is_ok()
+}
+
+/// Refuses to take a column away that conditions and expressions need.
+pub(crate) fn refuse_used(
+    session: &Arc<Session>,
+    details: &tarn_catalog::TableDetails,
+    columns: &[String],
+    column: &str,
+    what: &str,
+) -> Result<()> {
+    let uses =
+        |text: &str| -> Result<bool> { Ok(columns_in(&parsed(session, text)?).contains(column)) };
+    for check in &details.checks {
+        if uses(&check.expression)? {
+            let what = format!("{what} while constraint \"{}\" uses it", check.name);
+            return Err(unsupported(what));
+        }
+    }
+    for (at, other) in columns.iter().enumerate() {
+        let Some(text) = details.generated_of(at) else { continue };
+        if other != column && uses(text)? {
+            return Err(unsupported(format!("{what} while generated column \"{other}\" uses it")));
+        }
+    }
+    Ok(())
+}

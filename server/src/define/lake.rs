@@ -1,0 +1,287 @@
+//! Tables in open formats: new ones below the data directory, new and existing ones anywhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, SchemaRef};
+use datafusion::logical_expr::LogicalPlan;
+use tarn_catalog::delta::{Creation, DeltaTable, TableMetadata, create_table, is_delta};
+use tarn_catalog::discovery::{Format, FoundTable};
+use tarn_catalog::listing::FileTable;
+use tarn_catalog::object_store::Location;
+use tarn_catalog::pg_type::{format_type, pg_type_of_column};
+use tarn_catalog::registry::Object;
+use tarn_catalog::{CatalogError, LakeTable, TableDetails, TableName, Travel};
+use tarn_exec::QueryId;
+use tarn_planner::statement::TableClauses;
+use tarn_planner::{PlannerError, Statement};
+use uuid::Uuid;
+
+use super::columns::Declared;
+use super::tables::NewTable;
+use crate::changes::OnCommit;
+use crate::error::{Error, Result};
+use crate::garbage::MadeFolder;
+use crate::query::unsupported;
+use crate::session::Session;
+
+/// The property that marks tables whose files go with them.
+pub(crate) const MANAGED: &str = "tarn.managed";
+
+/// Characters of a table's name that its folder repeats.
+const FOLDER_NAME_CHARS_MAX: usize = 60;
+
+/// Adds what the clauses of CREATE TABLE say to what the columns say.
+pub(super) fn note_clauses(declared: &mut Declared, clauses: &TableClauses) -> Result<()> {
+    if clauses.comment.is_some() {
+        declared.details.comment.clone_from(&clauses.comment);
+    }
+    for (name, value) in &clauses.properties {
+        refuse_own(name)?;
+        declared.details.properties.insert(name.clone(), value.clone());
+    }
+    Ok(())
+}
+
+/// Properties that start with `tarn.` are the server's own.
+pub(crate) fn refuse_own(name: &str) -> Result<()> {
+    if name.starts_with("tarn.") {
+        let reason = "names that start with tarn. are the server's own".to_owned();
+        return Err(CatalogError::InvalidProperty { name: name.to_owned(), reason }.into());
+    }
+    Ok(())
+}
+
+/// Makes a table, or attaches one that is there.
+pub(super) async fn create(
+    session: &Arc<Session>,
+    new: &NewTable<'_>,
+    format: Format,
+    declared: Declared,
+) -> Result<()> {
+    if format != Format::Delta {
+        return attach_files(session, new, format, &declared).await;
+    }
+    refuse_options(new.clauses)?;
+    let place = place_of(session, new)?;
+    if !place.managed && is_delta(place.location.store.as_ref(), &place.location.path).await? {
+        return attach_delta(session, new, &place.location, &declared).await;
+    }
+    if declared.fields.is_empty() {
+        return Err(Error::Value { code: "42P16", message: no_columns(&place) });
+    }
+    let metadata = metadata_of(new.clauses, &declared.fields, declared.details)?;
+    place.check_empty(session).await?;
+    let made = place.made(session, vec![]);
+    let creation = Creation::Empty;
+    let table =
+        create_table(new.name.table(), &place.location, &metadata, vec![], creation).await?;
+    add(session, &new.name, table, place.managed).await?;
+    session.note_made(made);
+    Ok(())
+}
+
+fn no_columns(place: &Place) -> String {
+    match place.managed {
+        true => "a Delta table needs at least one column".to_owned(),
+        false => format!(
+            "there is no Delta table at \"{}\", and no columns are given to make one",
+            place.location.url
+        ),
+    }
+}
+
+/// The metadata of a new Delta table.
+fn metadata_of(
+    clauses: &TableClauses,
+    fields: &[Field],
+    mut details: TableDetails,
+) -> Result<TableMetadata> {
+    let vectors = "delta.enableDeletionVectors".to_owned();
+    // Rows are deleted without writing files anew; every reader that is tested knows it.
+    details.properties.entry(vectors).or_insert_with(|| "true".to_owned());
+    Ok(TableMetadata::create(fields, &details, clauses.partitioned_by.clone())?)
+}
+
+/// Where a new table goes.
+struct Place {
+    location: Location,
+    managed: bool,
+}
+
+impl Place {
+    /// Refuses a folder in which other files would be taken for the table's.
+    async fn check_empty(&self, session: &Arc<Session>) -> Result<()> {
+        let stores = session.shared.catalog.stores();
+        if self.managed || stores.is_empty(self.location.url.as_str()).await? {
+            return Ok(());
+        }
+        Err(Error::Value {
+            code: "42P16",
+            message: format!("the location \"{}\" is not empty", self.location.url),
+        })
+    }
+
+    /// What has to go if the transaction is rolled back.
+    fn made(&self, session: &Arc<Session>, data_files: Vec<String>) -> Arc<MadeFolder> {
+        let first = "_delta_log/00000000000000000000.json".to_owned();
+        let files: Vec<String> = data_files.into_iter().chain([first]).collect();
+        let files = (!self.managed).then_some(files);
+        MadeFolder::new(&session.shared, self.location.url.as_str(), files)
+    }
+}
+
+fn place_of(session: &Arc<Session>, new: &NewTable<'_>) -> Result<Place> {
+    let stores = session.shared.catalog.stores();
+    if let Some(location) = &new.clauses.location {
+        return Ok(Place { location: stores.resolve(location)?, managed: false });
+    }
+    let plain = |name: &str| -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
+        name.chars().take(FOLDER_NAME_CHARS_MAX).map(plain).collect()
+    };
+    let folder = format!("{}-{}", plain(new.name.table()), Uuid::new_v4());
+    let database = plain(session.shared.catalog.database());
+    let path = session.shared.config.data_dir.join("tables");
+    let path = path.join(database).join(plain(new.name.schema())).join(folder);
+    Ok(Place { location: stores.resolve(&path.display().to_string())?, managed: true })
+}
+
+/// Puts a table under its name.
+async fn add(
+    session: &Arc<Session>,
+    name: &TableName,
+    table: Arc<DeltaTable>,
+    managed: bool,
+) -> Result<()> {
+    let table: Arc<dyn LakeTable> = table;
+    let pinned = Arc::clone(&table).pin(Travel::Latest).await?;
+    let mut details = table.details().map(|details| details.as_ref().clone()).unwrap_or_default();
+    if managed {
+        details.properties.insert(MANAGED.to_owned(), "true".to_owned());
+    }
+    let object = Object::lake(table, &pinned.provider.schema(), details);
+    session.put(name, Some(object), OnCommit::Preserve);
+    Ok(())
+}
+
+/// A Delta table that is there already.
+async fn attach_delta(
+    session: &Arc<Session>,
+    new: &NewTable<'_>,
+    location: &Location,
+    declared: &Declared,
+) -> Result<()> {
+    let (store, store_url) = (Arc::clone(&location.store), location.store_url.clone());
+    let table = DeltaTable::open(new.name.table(), &location.url, store, store_url).await?;
+    let snapshot = table.snapshot(Travel::Latest).await?;
+    let partitions = &new.clauses.partitioned_by;
+    if !partitions.is_empty() && *partitions != snapshot.partition_columns() {
+        let message = format!(
+            "the table at \"{}\" is partitioned by ({})",
+            location.url,
+            snapshot.partition_columns().join(", ")
+        );
+        return Err(Error::Value { code: "42P16", message });
+    }
+    check_same(&declared.fields, &datafusion::catalog::TableProvider::schema(&*snapshot))?;
+    let asked: BTreeMap<_, _> = new.clauses.properties.iter().cloned().collect();
+    let there = snapshot.metadata().configuration();
+    if let Some((name, _)) = asked.iter().find(|(name, value)| there.get(*name) != Some(value)) {
+        let reason = "the table exists and does not have it; use ALTER TABLE".to_owned();
+        return Err(CatalogError::InvalidProperty { name: name.clone(), reason }.into());
+    }
+    add(session, &new.name, table, false).await
+}
+
+/// Sees that columns that were declared for an existing table are the columns that it has.
+fn check_same(declared: &[Field], found: &SchemaRef) -> Result<()> {
+    if declared.is_empty() {
+        return Ok(());
+    }
+    let shown = |field: &Field| {
+        let pg_type = pg_type_of_column(field);
+        format!("{} {}", field.name(), format_type(pg_type.oid, Some(pg_type.modifier)))
+    };
+    let wanted: Vec<String> = declared.iter().map(shown).collect();
+    let there: Vec<String> = found.fields().iter().map(|field| shown(field)).collect();
+    if wanted == there {
+        return Ok(());
+    }
+    Err(Error::Value {
+        code: "42P16",
+        message: format!(
+            "the columns ({}) are not those of the existing table ({})",
+            wanted.join(", "),
+            there.join(", ")
+        ),
+    })
+}
+
+/// A table of files that are there already.
+async fn attach_files(
+    session: &Arc<Session>,
+    new: &NewTable<'_>,
+    format: Format,
+    declared: &Declared,
+) -> Result<()> {
+    let using = format.name();
+    let Some(location) = &new.clauses.location else {
+        return Err(PlannerError::Unsupported {
+            what: format!("CREATE TABLE … USING {using} without LOCATION"),
+            hint: Some(
+                "Only Delta tables can be written: use USING delta, or give the LOCATION of files."
+                    .to_owned(),
+            ),
+        }
+        .into());
+    };
+    refuse_options(new.clauses)?;
+    if !new.clauses.properties.is_empty() {
+        return Err(unsupported(format!("TBLPROPERTIES of a table USING {using}")));
+    }
+    let stores = session.shared.catalog.stores();
+    let resolved = stores.resolve(location)?;
+    let single_file = match resolved.path.filename().and_then(Format::of_file) {
+        None => false,
+        Some(_) => !resolved.local_path().is_some_and(|path| path.is_dir()),
+    };
+    let found = FoundTable {
+        name: new.name.table().to_owned(),
+        url: resolved.url.to_string(),
+        format,
+        single_file,
+    };
+    let table: Arc<dyn LakeTable> = FileTable::new(stores, &found)?;
+    let pinned = Arc::clone(&table).pin(Travel::Latest).await?;
+    let schema = pinned.provider.schema();
+    check_same(&declared.fields, &schema)?;
+    if !declared.details.checks.is_empty() {
+        return Err(unsupported(format!("CHECK for a table USING {using}")));
+    }
+    let object = Object::lake(table, &schema, declared.details.clone());
+    session.put(&new.name, Some(object), OnCommit::Preserve);
+    Ok(())
+}
+
+/// OPTIONS: none have a meaning yet, and none is dropped.
+fn refuse_options(clauses: &TableClauses) -> Result<()> {
+    let Some((name, _)) = clauses.options.first() else { return Ok(()) };
+    let what = format!("the table option \"{name}\"");
+    let hint = Some("How files are written is found out from the files.".to_owned());
+    Err(PlannerError::Unsupported { what, hint }.into())
+}
+
+/// CREATE TABLE … AS: one commit with the columns and the rows.
+pub(super) async fn create_as(
+    session: &Arc<Session>,
+    inner: &Statement,
+    new: &NewTable<'_>,
+    format: Format,
+    logical: LogicalPlan,
+    names: &[String],
+    query_id: QueryId,
+) -> Result<u64> {
+    let _ = (session, inner, new, format, logical, names, query_id);
+    Err(unsupported("CREATE TABLE … AS on storage"))
+}
