@@ -196,6 +196,16 @@ pub enum CatalogError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Storage does not tell whether a commit has landed.
+    #[error("it is unknown whether the transaction has been committed")]
+    CommitUnclear {
+        /// The table.
+        table: String,
+        /// The version that it would have.
+        version: u64,
+        /// What storage said.
+        cause: String,
+    },
     /// DataFusion failed while a table was opened.
     #[error("could not open table \"{table}\"")]
     Engine {

@@ -489,6 +489,7 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
             storage::code(StoreFault::of(source.as_ref()))
         }
+        CatalogError::CommitUnclear { .. } => "40003",
         CatalogError::Engine { source, .. } => EngineFault::of(source).code,
         CatalogError::Internal { .. } => "XX000",
     }
@@ -511,6 +512,9 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         }
         CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
             Some(sentence(&chain(source.as_ref())))
+        }
+        CatalogError::CommitUnclear { table, version, cause } => {
+            Some(sentence(&format!("version {version} of table \"{table}\": {cause}")))
         }
         CatalogError::Engine { source, .. } => Some(sentence(&EngineFault::of(source).message)),
         CatalogError::Conflict { name } => {
@@ -556,6 +560,9 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         }
         CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
             Some(storage::hint(StoreFault::of(source.as_ref())).to_owned())
+        }
+        CatalogError::CommitUnclear { .. } => {
+            Some("Look whether its changes are there before it is run again.".to_owned())
         }
         CatalogError::Corrupt { .. } => {
             Some("Other tables are not affected; restore the damaged file.".to_owned())

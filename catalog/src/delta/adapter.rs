@@ -20,6 +20,7 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, S
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
+use datafusion::datasource::physical_plan::parquet::ParquetVirtualColumn;
 use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::expressions::{Column, Literal};
@@ -32,7 +33,7 @@ use delta_kernel::table_features::ColumnMappingMode;
 use super::layout::{ColumnMapping, column_id, physical_name, plain_type};
 
 /// Where Parquet's field ids appear in an Arrow schema read from a file.
-const PARQUET_FIELD_ID: &str = "PARQUET:field_id";
+pub(super) const PARQUET_FIELD_ID: &str = "PARQUET:field_id";
 
 /// Makes adapters for the files of one table.
 #[derive(Debug)]
@@ -166,6 +167,10 @@ fn relabel_fields(
     mode: ColumnMappingMode,
 ) -> Fields {
     let relabel = |stored: &FieldRef| -> FieldRef {
+        // The reader makes this column; it is in no file.
+        if ParquetVirtualColumn::try_from(stored).is_ok() {
+            return Arc::clone(stored);
+        }
         let is_match = |column: &FieldRef| match mode {
             ColumnMappingMode::Id => match stored.metadata().get(PARQUET_FIELD_ID) {
                 Some(id) => column_id(column) == Some(id),
@@ -284,7 +289,7 @@ impl PhysicalExpr for RelabelExpr {
 }
 
 /// The same buffers under a type that differs in nested names and nullability only.
-fn relabel_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+pub(super) fn relabel_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     match to {
         DataType::Struct(fields) => {
             let Some(stored) = array.as_struct_opt() else {

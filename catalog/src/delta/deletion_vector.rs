@@ -21,6 +21,8 @@ use uuid::Uuid;
 use super::index::object_path;
 use crate::{CatalogError, Result};
 
+pub(super) mod write;
+
 const MAGIC: u32 = 1_681_511_377;
 const UUID_TEXT_BYTES: usize = 20;
 const Z85_ALPHABET: &[u8; 85] =
@@ -225,15 +227,14 @@ fn decode_z85(text: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// The inverse of [`decode_z85`], for text of a whole number of groups.
-#[cfg(test)]
+/// The inverse of [`decode_z85`], for a whole number of groups.
 pub(super) fn encode_z85(bytes: &[u8]) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(bytes.len() / 4 * 5);
     for group in bytes.chunks_exact(4) {
-        let value = u32::from_be_bytes(group.try_into().unwrap());
+        let value = group.iter().fold(0_u32, |value, byte| (value << 8) | u32::from(*byte));
         for power in (0..5).rev() {
-            let digit = value / 85_u32.pow(power) % 85;
-            text.push(char::from(Z85_ALPHABET[usize::try_from(digit).unwrap()]));
+            let digit = usize::try_from(value / 85_u32.pow(power) % 85).unwrap_or_default();
+            text.push(char::from(Z85_ALPHABET.get(digit).copied().unwrap_or(b'0')));
         }
     }
     text

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StructArray, UInt64Array,
-    new_empty_array,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StructArray,
+    UInt64Array, new_empty_array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -19,10 +19,14 @@ use super::deletion_vector::DeletionVector;
 use super::layout::TableLayout;
 use crate::{CatalogError, Result};
 
+pub(super) mod changes;
+
 /// The live files of one version: entry `i` of every member is about file `i`.
 #[derive(Debug)]
 pub(super) struct FileIndex {
     pub(super) paths: Vec<Path>,
+    /// The paths as the log writes them.
+    pub(super) log_paths: StringArray,
     pub(super) size_bytes: Vec<u64>,
     pub(super) modified_ms: Vec<i64>,
     /// Rows stored in the file, deleted ones included.
@@ -61,10 +65,12 @@ impl FileIndex {
         let mut paths = Vec::with_capacity(n_files);
         let mut size_bytes = Vec::with_capacity(n_files);
         let mut modified_ms = Vec::with_capacity(n_files);
+        let mut log_paths = StringArray::from(Vec::<&str>::new());
         if n_files > 0 {
             let path = column("path")
                 .and_then(|c| c.as_string_opt::<i32>())
                 .ok_or_else(|| damaged("no paths"))?;
+            log_paths = path.clone();
             for entry in path {
                 let entry = entry.ok_or_else(|| damaged("a file without a path"))?;
                 paths.push(object_path(table, table_url, entry)?);
@@ -91,6 +97,7 @@ impl FileIndex {
             .collect();
         Ok(Self {
             paths,
+            log_paths,
             size_bytes,
             modified_ms,
             stored_rows,
@@ -103,6 +110,11 @@ impl FileIndex {
 
     pub(super) fn n_files(&self) -> usize {
         self.paths.len()
+    }
+
+    /// The path of file `i` as the log writes it.
+    pub(super) fn log_path(&self, i: usize) -> Option<&str> {
+        (i < self.log_paths.len() && self.log_paths.is_valid(i)).then(|| self.log_paths.value(i))
     }
 
     /// Rows a scan of file `i` yields.

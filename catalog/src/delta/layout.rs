@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::datasource::table_schema::TableSchema;
-use delta_kernel::snapshot::Snapshot;
+use delta_kernel::engine::arrow_conversion::TryIntoArrow;
+use delta_kernel::schema::StructType;
 use delta_kernel::table_features::ColumnMappingMode;
 
-use super::replay;
-use crate::Result;
+use super::metadata::TableMetadata;
+use crate::{CatalogError, Result};
 
 const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
 const COLUMN_ID: &str = "delta.columnMapping.id";
@@ -43,11 +44,22 @@ pub(super) struct ColumnMapping {
 }
 
 impl TableLayout {
-    pub(super) fn try_new(table: &str, snapshot: &Snapshot) -> Result<Self> {
-        let configuration = snapshot.table_configuration();
-        let mode = configuration.column_mapping_mode();
-        let annotated = replay::arrow_schema(table, snapshot)?;
-        let partition_columns = configuration.logical_partition_columns();
+    pub(super) fn of(table: &str, metadata: &TableMetadata) -> Result<Self> {
+        let mode = match metadata.mapping_mode() {
+            "name" => ColumnMappingMode::Name,
+            "id" => ColumnMappingMode::Id,
+            _ => ColumnMappingMode::None,
+        };
+        let unsupported = |feature: String| CatalogError::UnsupportedFeature {
+            table: table.to_owned(),
+            format: "delta",
+            feature,
+        };
+        let columns: StructType = serde_json::from_value(metadata.schema_json())
+            .map_err(|error| unsupported(error.to_string()))?;
+        let annotated: Schema =
+            (&columns).try_into_arrow().map_err(|error| unsupported(error.to_string()))?;
+        let partition_columns = metadata.partition_columns();
         let is_partition =
             |field: &Field| partition_columns.iter().any(|name| name == field.name());
 

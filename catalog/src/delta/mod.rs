@@ -14,7 +14,12 @@
 //! | `deletion_vector` | which rows of a file are deleted |
 //! | [`history`] | versions, change data feed, differences of versions |
 //! | `statistics` | from the log's statistics to DataFusion's |
-//! | [`write`] | creates and appends, for demo data and tests |
+//! | `actions`, `commit`, `conflict` | a commit's actions; putting one into the log, once; what contradicts it |
+//! | `staged` | [`StagedTable`]: changes that only one transaction sees |
+//! | `features` | what a table asks of its writers |
+//! | `rows`, `row_ids` | sets of rows by file; a table with its rows' identities |
+//! | `writer` | rows to data files with statistics, in parallel |
+//! | [`write`] | creates tables; appends, for demo data and tests |
 //!
 //! ```text
 //!  _delta_log/*.json, *.parquet ──kernel──▶ add actions ──▶ FileIndex ──filters──▶ files
@@ -22,26 +27,38 @@
 //!              DataSourceExec(ParquetSource, row selections from deletion vectors) ◀─┘
 //! ```
 //!
-//! Not here: commits other than plain appends, checkpoints, maintenance.
+//! Not here: maintenance.
 
+mod actions;
 mod adapter;
+mod commit;
+mod conflict;
 mod create;
 mod deletion_vector;
+mod features;
 pub mod history;
 mod index;
 mod layout;
 pub mod metadata;
 mod replay;
+mod row_ids;
+mod rows;
 mod scan;
 mod snapshot;
+mod staged;
 mod statistics;
 mod table;
 pub mod write;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub use conflict::ReadSet;
 pub use create::{Creation, create_table};
 pub use metadata::TableMetadata;
+pub use rows::{FileNumber, RowsByFile};
 pub use snapshot::DeltaSnapshot;
+pub use staged::{MetadataChange, Operation, StagedTable, TableChange};
 pub use table::{DeltaTable, is_delta};
+pub use writer::{FileWriter, NewFile, WriteOptions, WriteTarget, write_files};

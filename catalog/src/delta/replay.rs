@@ -9,7 +9,6 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::Schema;
-use delta_kernel::engine::arrow_conversion::TryIntoArrow;
 use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use delta_kernel::history_manager::{HistoryCommitType, get_earliest_commit, latest_version_as_of};
 use delta_kernel::scan::{PartitionValuesOptions, StatsOptions};
@@ -72,6 +71,16 @@ impl LogReader {
     pub(super) async fn at_version(&self, version: u64) -> Result<SnapshotRef> {
         let url = self.url.clone();
         self.run(move |engine| Snapshot::builder_for(url).at_version(version).build(engine)).await
+    }
+
+    /// A newer version, of which only the commits after a former one are read.
+    pub(super) async fn advanced(
+        &self,
+        previous: SnapshotRef,
+        version: u64,
+    ) -> Result<SnapshotRef> {
+        self.run(move |engine| Snapshot::builder_from(previous).at_version(version).build(engine))
+            .await
     }
 
     /// The newest version committed at or before an instant; `None` when there is none.
@@ -190,15 +199,6 @@ fn scan_rows(
         Some(first) => Ok(concat_batches(&first.schema(), &batches)?),
         None => Ok(RecordBatch::new_empty(Arc::new(Schema::empty()))),
     }
-}
-
-/// The table's columns as Arrow fields; mapping names and ids are in the fields' metadata.
-pub(super) fn arrow_schema(table: &str, snapshot: &Snapshot) -> Result<Schema> {
-    snapshot.schema().as_ref().try_into_arrow().map_err(|error| CatalogError::UnsupportedFeature {
-        table: table.to_owned(),
-        format: "delta",
-        feature: error.to_string(),
-    })
 }
 
 /// The version's `metaData` and `protocol` actions.

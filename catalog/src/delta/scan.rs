@@ -6,7 +6,7 @@
 //! when DataFusion has cut the file into byte ranges, so files with deleted rows are read in parallel
 //! like any other.
 
-mod narrow;
+pub(super) mod narrow;
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use arrow::datatypes::Schema;
 use chrono::DateTime;
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::{DFSchema, Result, Statistics};
+use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{
     CachedParquetFileReaderFactory, ParquetRowSelection,
@@ -208,7 +208,7 @@ pub(super) fn plan(
         object_store_url: snapshot.object_store_url.clone(),
         schema: layout.scan_schema.clone(),
         mapping: Arc::clone(&layout.mapping),
-        groups: group_files(snapshot, files, state.config().target_partitions())?,
+        groups: group_files(snapshot, files, state.config().target_partitions(), &|_| Ok(vec![]))?,
         columns,
         statistics: Some(snapshot.statistics_of(files)),
         limit,
@@ -265,10 +265,13 @@ pub(super) fn data_source(state: &dyn Session, parts: ScanParts) -> Result<Arc<d
 }
 
 /// Deals files out to at most `n_groups` groups of similar size, the largest first.
-fn group_files(
+///
+/// `more` gives a file's values of partition columns that the table does not have.
+pub(super) fn group_files(
     snapshot: &DeltaSnapshot,
     files: &[usize],
     n_groups: usize,
+    more: &dyn Fn(usize) -> Result<Vec<ScalarValue>>,
 ) -> Result<Vec<FileGroup>> {
     let size = |i: &usize| snapshot.index.size_bytes.get(*i).copied().unwrap_or_default();
     let mut by_size = files.to_vec();
@@ -283,7 +286,17 @@ fn group_files(
     }
     let groups = groups.into_iter().map(|(_, mut group)| {
         group.sort_unstable();
-        group.into_iter().map(|i| partitioned_file(snapshot, i)).collect::<Result<Vec<_>>>()
+        let file = |i| {
+            let mut file = partitioned_file(snapshot, i)?;
+            let more = more(i)?;
+            if !more.is_empty() {
+                // They are of the table's own columns.
+                file.statistics = None;
+                file.partition_values.extend(more);
+            }
+            Ok(file)
+        };
+        group.into_iter().map(file).collect::<Result<Vec<_>>>()
     });
     groups.map(|group| Ok(FileGroup::new(group?))).collect()
 }

@@ -1,9 +1,11 @@
 //! One version of a Delta table as a DataFusion table.
 
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use arrow::array::BooleanArray;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result, Statistics};
@@ -12,28 +14,33 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectStore;
+use object_store::path::Path;
 use parquet::arrow::arrow_reader::RowSelection;
+use roaring::RoaringTreemap;
 use url::Url;
 
-use super::index::FileIndex;
+use super::actions::{AddAction, Commit};
+use super::index::changes::chain;
+use super::index::{FileIndex, object_path};
 use super::layout::TableLayout;
 use super::metadata::TableMetadata;
+use super::rows::FileNumber;
 use super::scan;
 use super::statistics;
-use crate::TableDetails;
+use crate::{CatalogError, TableDetails};
 
 /// An immutable version of a Delta table: its columns and its live files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DeltaSnapshot {
     pub(super) table: String,
     pub(super) url: Url,
     pub(super) version: u64,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) object_store_url: ObjectStoreUrl,
-    pub(super) layout: TableLayout,
+    pub(super) layout: Arc<TableLayout>,
     pub(super) metadata: Arc<TableMetadata>,
     pub(super) details: Arc<TableDetails>,
-    pub(super) index: FileIndex,
+    pub(super) index: Arc<FileIndex>,
     /// Statistics of each file in the scan's column order, made when first needed.
     pub(super) file_statistics: Vec<OnceLock<Arc<Statistics>>>,
     /// Remaining rows of each file with a deletion vector, loaded when first needed.
@@ -76,6 +83,93 @@ impl DeltaSnapshot {
     /// Names of the partition columns, in the table's partitioning order.
     pub fn partition_columns(&self) -> Vec<&str> {
         self.layout.partition_fields().iter().map(|field| field.name().as_str()).collect()
+    }
+
+    /// Rows that a scan of one file gives; `None` if the log does not say.
+    #[must_use]
+    pub fn live_rows(&self, file: FileNumber) -> Option<u64> {
+        self.index.live_rows(file)
+    }
+
+    /// A version of the same columns with other files: those that are kept, in their order, and
+    /// after them those of another index.
+    pub(super) fn with_files(
+        &self,
+        keep: &BooleanArray,
+        added: &FileIndex,
+        version: u64,
+    ) -> crate::Result<Self> {
+        let index = Arc::new(self.index.followed_by(keep, added)?);
+        let is_kept = |file: usize| keep.value(file);
+        let (no_statistics, no_selections) =
+            (vec![OnceLock::new(); added.n_files()], vec![OnceLock::new(); added.n_files()]);
+        Ok(Self {
+            index,
+            version,
+            file_statistics: chain(&self.file_statistics, &no_statistics, is_kept),
+            selections: chain(&self.selections, &no_selections, is_kept),
+            statistics: OnceLock::new(),
+            ..self.clone()
+        })
+    }
+
+    /// The table after commits that change neither its columns nor its protocol.
+    pub(super) fn after(&self, commits: &[Commit], version: u64) -> crate::Result<Self> {
+        let mut adds: BTreeMap<Path, &AddAction> = BTreeMap::new();
+        let mut touched: HashSet<Path> = HashSet::new();
+        for commit in commits {
+            for remove in &commit.removes {
+                let path = object_path(&self.table, &self.url, &remove.path)?;
+                adds.remove(&path);
+                touched.insert(path);
+            }
+            for add in &commit.adds {
+                let path = object_path(&self.table, &self.url, &add.path)?;
+                touched.insert(path.clone());
+                adds.insert(path, add);
+            }
+        }
+        let added = FileIndex::of_adds(&self.table, &self.url, &self.layout, adds.into_values())?;
+        let paths = self.index.paths.iter();
+        let keep: BooleanArray = paths.map(|path| Some(!touched.contains(path))).collect();
+        self.with_files(&keep, &added, version)
+    }
+
+    /// The same files under another number.
+    pub(super) fn as_version(&self, version: u64) -> Self {
+        Self { version, ..self.clone() }
+    }
+
+    /// The same files under other metadata.
+    pub(super) fn with_metadata(&self, metadata: Arc<TableMetadata>) -> crate::Result<Self> {
+        let layout = Arc::new(TableLayout::of(&self.table, &metadata)?);
+        let n_files = self.n_files();
+        let index = self.index.for_layout(&self.table, &self.layout, &layout)?;
+        Ok(Self {
+            layout,
+            index: Arc::new(index),
+            details: Arc::new(metadata.details()),
+            metadata,
+            file_statistics: vec![OnceLock::new(); n_files],
+            statistics: OnceLock::new(),
+            ..self.clone()
+        })
+    }
+
+    /// The table's folder in its store.
+    pub(super) fn root(&self) -> crate::Result<Path> {
+        Path::from_url_path(self.url.path()).map_err(|error| CatalogError::InvalidLocation {
+            url: self.url.to_string(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// The numbers of the deleted rows of a file.
+    pub(super) async fn deleted_rows(&self, file: FileNumber) -> crate::Result<RoaringTreemap> {
+        match self.index.deletion_vectors.get(file).and_then(Option::as_ref) {
+            Some(vector) => vector.deleted_rows(&self.table, &self.url, self.store.as_ref()).await,
+            None => Ok(RoaringTreemap::new()),
+        }
     }
 
     pub(super) fn full_statistics(&self) -> &Statistics {

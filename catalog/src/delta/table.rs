@@ -14,16 +14,20 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parking_lot::RwLock;
 use url::Url;
 
+use super::commit::{self, CommitLog};
 use super::index::FileIndex;
 use super::layout::TableLayout;
 use super::replay::{self, LogReader};
 use super::snapshot::DeltaSnapshot;
+use super::staged::Staged;
 use crate::{CatalogError, LakeTable, Pinned, Result, TableDetails, TableVersion, Travel};
 
 /// Older versions kept for statements that travel in time.
 const TRAVELLED_SNAPSHOTS_MAX: u64 = 8;
 /// Log entries looked at before a folder is said to be no Delta table.
 const DETECT_ENTRIES_MAX: usize = 1000;
+/// Commits that are read one by one to learn of the newest version; with more, the log is replayed.
+const COMMITS_READ_MAX: usize = 64;
 
 /// A Delta table at some location.
 ///
@@ -44,6 +48,7 @@ pub struct DeltaTable {
 
 /// The newest version that was seen.
 struct Latest {
+    /// What the kernel knows, of this version or an older one.
     kernel: SnapshotRef,
     snapshot: Arc<DeltaSnapshot>,
     /// The commit's file: when it changes, another table was put in this place.
@@ -53,8 +58,7 @@ struct Latest {
 impl Latest {
     /// Whether it was committed at an instant or before, as far as its file's time tells.
     fn is_from_before(&self, instant: DateTime<Utc>) -> bool {
-        let properties = self.kernel.table_configuration().table_properties();
-        let times_in_commits = properties.enable_in_commit_timestamps == Some(true);
+        let times_in_commits = self.snapshot.property_is_on("delta.enableInCommitTimestamps");
         let instant_ms = instant.timestamp_millis();
         let commit = self.commit.as_ref().filter(|_| !times_in_commits);
         commit.is_some_and(|commit| commit.last_modified.timestamp_millis() <= instant_ms)
@@ -125,7 +129,7 @@ impl DeltaTable {
             }
             Travel::Timestamp(instant) => {
                 let instant_ms = instant.timestamp_millis();
-                let kernel = Arc::clone(&latest.kernel);
+                let kernel = self.kernel_of(&latest).await?;
                 match self.log.version_as_of(kernel, instant_ms).await? {
                     Some(version) => self.at_version(&latest, version).await,
                     None => Err(CatalogError::VersionNotFound {
@@ -150,7 +154,8 @@ impl DeltaTable {
     /// The newest version committed at or before an instant; `None` when there is none.
     pub(super) async fn version_as_of(&self, instant_ms: i64) -> Result<Option<u64>> {
         let latest = self.latest().await?;
-        self.log.version_as_of(Arc::clone(&latest.kernel), instant_ms).await
+        let kernel = self.kernel_of(&latest).await?;
+        self.log.version_as_of(kernel, instant_ms).await
     }
 
     async fn at_version(&self, latest: &Latest, version: u64) -> Result<Arc<DeltaSnapshot>> {
@@ -190,7 +195,10 @@ impl DeltaTable {
             Ok(kernel) => at(self.log.committed_at_ms(kernel).await),
             Err(_) => String::new(),
         };
-        let last = at(self.log.committed_at_ms(Arc::clone(&latest.kernel)).await);
+        let last = match self.kernel_of(latest).await {
+            Ok(kernel) => at(self.log.committed_at_ms(kernel).await),
+            Err(_) => String::new(),
+        };
         format!("versions {oldest}{first} to {newest}{last}")
     }
 
@@ -204,25 +212,104 @@ impl DeltaTable {
         let previous = match self.kept() {
             Some(latest) => match self.freshness(&latest).await? {
                 Freshness::Current => return Ok(latest),
-                Freshness::NewCommits => Some(Arc::clone(&latest.kernel)),
+                Freshness::NewCommits => Some(latest),
                 Freshness::Replaced => None,
             },
             None => None,
         };
-        let is_replaced = previous.is_none();
-        let kernel = match self.log.latest(previous).await {
+        if let Some(latest) = &previous
+            && let Some(snapshot) = self.advanced(&latest.snapshot).await?
+        {
+            return self.keep(Arc::clone(&latest.kernel), snapshot).await;
+        }
+        let kernel = match previous.as_ref().map(|latest| Arc::clone(&latest.kernel)) {
             // Log clean-up may have taken commits that an incremental read needs.
-            Err(_) if !is_replaced => self.log.latest(None).await?,
-            read => read?,
+            Some(kernel) => match self.log.latest(Some(kernel)).await {
+                Ok(kernel) => kernel,
+                Err(_) => self.log.latest(None).await?,
+            },
+            None => self.log.latest(None).await?,
         };
         let snapshot = self.load(&kernel).await?;
-        if is_replaced {
+        if previous.is_none() {
             self.travelled.invalidate_all();
         }
-        let commit = self.commit_file(kernel.version()).await?;
+        self.keep(kernel, snapshot).await
+    }
+
+    /// Keeps a version as the newest.
+    async fn keep(&self, kernel: SnapshotRef, snapshot: Arc<DeltaSnapshot>) -> Result<Arc<Latest>> {
+        let commit = self.commit_file(snapshot.version()).await?;
         let latest = Arc::new(Latest { kernel, snapshot, commit });
         *self.latest.write() = Some(Arc::clone(&latest));
         Ok(latest)
+    }
+
+    /// The newest version, made from a former one and the commits after it, of which nothing but
+    /// they are read; `None` where that does not do: too many of them, or other columns.
+    async fn advanced(&self, from: &Arc<DeltaSnapshot>) -> Result<Option<Arc<DeltaSnapshot>>> {
+        let log = self.commit_log();
+        let mut commits = Vec::new();
+        for version in (from.version() + 1..).take(COMMITS_READ_MAX + 1) {
+            match log.read(version).await {
+                Ok(Some(commit)) if commit.metadata.is_some() || commit.protocol.is_some() => {
+                    return Ok(None);
+                }
+                Ok(Some(commit)) => commits.push(commit),
+                Ok(None) => {
+                    let snapshot = from.after(&commits, version - 1)?;
+                    return Ok(Some(Arc::new(snapshot)));
+                }
+                // The kernel says what is wrong, in its own words.
+                Err(CatalogError::Corrupt { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn commit_log(&self) -> CommitLog<'_> {
+        CommitLog { table: &self.name, root: &self.root, store: self.store.as_ref() }
+    }
+
+    /// What the kernel knows of the newest version.
+    async fn kernel_of(&self, latest: &Latest) -> Result<SnapshotRef> {
+        let version = latest.snapshot.version();
+        if latest.kernel.version() == version {
+            return Ok(Arc::clone(&latest.kernel));
+        }
+        match self.log.advanced(Arc::clone(&latest.kernel), version).await {
+            Ok(kernel) => Ok(kernel),
+            Err(_) => self.log.at_version(version).await,
+        }
+    }
+
+    /// Commits what was staged on a version; `seen` is the table with it.
+    pub(super) async fn commit(
+        &self,
+        base: &DeltaSnapshot,
+        seen: &Arc<DeltaSnapshot>,
+        staged: &Staged,
+    ) -> Result<u64> {
+        if self.commit_file(base.version()).await?.is_none() {
+            // Another table was put in this place: its log ends before.
+            return Err(CatalogError::Conflict { name: self.name.clone() });
+        }
+        let version = commit::run(&self.commit_log(), base, staged).await?;
+        // What it looks like is known, unless others have come between.
+        if version == base.version() + 1 {
+            let _guard = self.refresh.lock().await;
+            if let Some(latest) = self.kept()
+                && latest.snapshot.version() == base.version()
+            {
+                let snapshot = Arc::new(seen.as_version(version));
+                // A commit that cannot be looked at now is looked at by the next statement.
+                if let Err(error) = self.keep(Arc::clone(&latest.kernel), snapshot).await {
+                    tracing::debug!(table = self.name, %error, "new version not kept");
+                }
+            }
+        }
+        Ok(version)
     }
 
     fn kept(&self) -> Option<Arc<Latest>> {
@@ -262,21 +349,21 @@ impl DeltaTable {
     }
 
     async fn load(&self, kernel: &SnapshotRef) -> Result<Arc<DeltaSnapshot>> {
-        let layout = TableLayout::try_new(&self.name, kernel)?;
+        let metadata = Arc::new(replay::table_metadata(&self.name, kernel)?);
+        let layout = Arc::new(TableLayout::of(&self.name, &metadata)?);
         let batch = self.log.live_files(Arc::clone(kernel)).await?;
         let index = FileIndex::try_new(&self.name, &self.url, &layout, &batch)?;
         let n_files = index.n_files();
-        let metadata = replay::table_metadata(&self.name, kernel)?;
         Ok(Arc::new(DeltaSnapshot {
             details: Arc::new(metadata.details()),
-            metadata: Arc::new(metadata),
+            metadata,
             table: self.name.clone(),
             url: self.url.clone(),
             version: kernel.version(),
             store: Arc::clone(&self.store),
             object_store_url: self.object_store_url.clone(),
             layout,
-            index,
+            index: Arc::new(index),
             file_statistics: (0..n_files).map(|_| OnceLock::new()).collect(),
             selections: (0..n_files).map(|_| OnceLock::new()).collect(),
             statistics: OnceLock::new(),

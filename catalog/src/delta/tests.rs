@@ -30,6 +30,8 @@ use super::write::{append, create_table};
 use super::{DeltaTable, is_delta};
 use crate::{CatalogError, LakeTable, TableVersion, Travel};
 
+mod staged;
+
 struct Lake {
     store: Arc<dyn ObjectStore>,
     url: Url,

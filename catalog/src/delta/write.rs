@@ -4,9 +4,6 @@
 //! again when another writer was faster. Not here: updates, checkpoints, constraints, column mapping;
 //! tables that need more than plain appends are refused.
 
-mod encoding;
-mod stats;
-
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,14 +25,15 @@ use url::Url;
 use uuid::Uuid;
 
 use super::layout::TableLayout;
-use super::replay::{LogReader, log_runtime};
+use super::replay::{self, LogReader, log_runtime};
 use super::table::as_folder;
+use super::writer::{encoding, stats};
 use crate::{CatalogError, Result};
 
 /// Commits lost to other writers before an append gives up.
 const COMMIT_ATTEMPTS_MAX: usize = 16;
 /// Characters that Hive-style folder names escape.
-const FOLDER_ESCAPES: &AsciiSet = &CONTROLS
+pub(super) const FOLDER_ESCAPES: &AsciiSet = &CONTROLS
     .add(b'"')
     .add(b'#')
     .add(b'%')
@@ -55,7 +53,7 @@ const FOLDER_ESCAPES: &AsciiSet = &CONTROLS
     .add(b'>')
     .add(b'|');
 /// Everything but what is safe in a URL path.
-const URL_ESCAPES: &AsciiSet =
+pub(super) const URL_ESCAPES: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'=').remove(b'~');
 
 /// Creates an empty table as version 0.
@@ -127,7 +125,8 @@ pub async fn append(
     let name = url.to_string();
     let log = LogReader::try_new(&name, &url, Arc::clone(store))?;
     let mut latest = log.latest(None).await?;
-    let layout = Arc::new(TableLayout::try_new(&name, &latest)?);
+    let metadata = replay::table_metadata(&name, &latest)?;
+    let layout = Arc::new(TableLayout::of(&name, &metadata)?);
     if layout.mapping.mode != ColumnMappingMode::None {
         return Err(CatalogError::NotWritable { name, reason: "it has mapped columns".to_owned() });
     }
@@ -157,7 +156,8 @@ pub async fn append(
             return Ok(version);
         }
         latest = log.latest(Some(latest)).await?;
-        if TableLayout::try_new(&name, &latest)?.schema != layout.schema {
+        let metadata = replay::table_metadata(&name, &latest)?;
+        if TableLayout::of(&name, &metadata)?.schema != layout.schema {
             break;
         }
     }
@@ -262,7 +262,7 @@ fn encode_files(table: &str, layout: &TableLayout, rows: &RecordBatch) -> Result
 }
 
 /// Runs of rows with equal keys; all rows if there are no keys.
-fn partition_ranges(
+pub(super) fn partition_ranges(
     keys: &[ArrayRef],
     n_rows: usize,
 ) -> Result<Vec<Range<usize>>, arrow::error::ArrowError> {
@@ -291,7 +291,7 @@ fn partition_of(layout: &TableLayout, keys: &[ArrayRef]) -> Result<(String, Map<
 }
 
 /// The order that brings equal keys together, first come first.
-fn sort_order(keys: &[ArrayRef]) -> Result<UInt32Array, arrow::error::ArrowError> {
+pub(super) fn sort_order(keys: &[ArrayRef]) -> Result<UInt32Array, arrow::error::ArrowError> {
     let columns: Vec<arrow::compute::SortColumn> = keys
         .iter()
         .map(|values| arrow::compute::SortColumn { values: Arc::clone(values), options: None })
@@ -300,7 +300,7 @@ fn sort_order(keys: &[ArrayRef]) -> Result<UInt32Array, arrow::error::ArrowError
 }
 
 fn encode_parquet(rows: &RecordBatch) -> parquet::errors::Result<Vec<u8>> {
-    let properties = encoding::writer_properties(rows);
+    let properties = encoding::writer_properties(rows, encoding::ROW_GROUP_ROWS);
     let mut bytes = Vec::new();
     let schema: SchemaRef = rows.schema();
     let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties))?;

@@ -15,7 +15,7 @@ const LIST_VALUES_MAX: usize = 16;
 ///
 /// Filters are evaluated by the Parquet source only then: where they leave many rows, decoding
 /// whole pages and filtering the batches is faster.
-pub(super) fn is_narrow(snapshot: &DeltaSnapshot, filter: &Expr) -> bool {
+pub(in crate::delta) fn is_narrow(snapshot: &DeltaSnapshot, filter: &Expr) -> bool {
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
             match (left.as_ref(), right.as_ref()) {

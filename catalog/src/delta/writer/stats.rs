@@ -2,41 +2,95 @@
 //!
 //! Source: Delta protocol, sections "Per-file Statistics" and "Partition Value Serialization".
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use chrono::DateTime;
 use datafusion::common::ScalarValue;
 
+use super::super::index::FileIndex;
+use super::super::layout::TableLayout;
 use super::super::statistics::{max_value, min_value};
 
 /// Characters of text bounds that are kept.
 const TEXT_BOUND_CHARS: usize = 32;
 
+/// What is known of one stored column of a file.
+#[derive(Debug)]
+pub(in crate::delta) struct ColumnFacts {
+    /// The name in the file.
+    pub(in crate::delta) name: String,
+    pub(in crate::delta) min: Option<ScalarValue>,
+    pub(in crate::delta) max: Option<ScalarValue>,
+    pub(in crate::delta) null_count: Option<u64>,
+}
+
 /// `{"numRecords":…,"minValues":{…},"maxValues":{…},"nullCount":{…}}`.
 ///
 /// Written as text because decimals have more digits than JSON numbers of this program hold.
-pub(super) fn of_batch(rows: &RecordBatch) -> String {
+pub(in crate::delta) fn text_of(n_rows: u64, columns: &[ColumnFacts], is_tight: bool) -> String {
     let (mut min, mut max, mut nulls) = (Vec::new(), Vec::new(), Vec::new());
-    for (field, values) in rows.schema_ref().fields().iter().zip(rows.columns()) {
-        if values.data_type().is_nested() {
-            continue;
+    for column in columns {
+        let key = serde_json::Value::from(column.name.as_str());
+        if let Some(n) = column.null_count {
+            nulls.push(format!("{key}:{n}"));
         }
-        let key = serde_json::Value::from(field.name().as_str());
-        nulls.push(format!("{key}:{}", values.null_count()));
-        if let (Ok(low), Ok(high)) = (min_value(values), max_value(values))
-            && let (Some(low), Some(high)) = (bound(&low, false), bound(&high, true))
+        if let (Some(low), Some(high)) = (&column.min, &column.max)
+            && let (Some(low), Some(high)) = (bound(low, false), bound(high, true))
         {
             min.push(format!("{key}:{low}"));
             max.push(format!("{key}:{high}"));
         }
     }
     format!(
-        "{{\"numRecords\":{},\"minValues\":{{{}}},\"maxValues\":{{{}}},\"nullCount\":{{{}}}}}",
-        rows.num_rows(),
+        "{{\"numRecords\":{n_rows},\"minValues\":{{{}}},\"maxValues\":{{{}}},\"nullCount\":{{{}}},\
+         \"tightBounds\":{is_tight}}}",
         min.join(","),
         max.join(","),
         nulls.join(",")
     )
+}
+
+/// The statistics of rows in memory.
+pub(in crate::delta) fn of_batch(rows: &RecordBatch) -> String {
+    let columns = rows.schema_ref().fields().iter().zip(rows.columns());
+    let facts: Vec<ColumnFacts> = columns
+        .filter(|(_, values)| !values.data_type().is_nested())
+        .map(|(field, values)| ColumnFacts {
+            name: field.name().clone(),
+            min: min_value(values).ok(),
+            max: max_value(values).ok(),
+            null_count: u64::try_from(values.null_count()).ok(),
+        })
+        .collect();
+    text_of(u64::try_from(rows.num_rows()).unwrap_or_default(), &facts, true)
+}
+
+/// The statistics of a file as the index knows them, for the log to say again with deleted rows.
+pub(in crate::delta) fn of_index(
+    index: &FileIndex,
+    layout: &TableLayout,
+    file: usize,
+) -> Option<String> {
+    let stored = index.stored_rows.get(file).copied().flatten()?;
+    let value = |values: &Option<ArrayRef>| {
+        let values = values.as_ref().filter(|values| file < values.len())?;
+        ScalarValue::try_from_array(values, file).ok()
+    };
+    let facts: Vec<ColumnFacts> = layout
+        .file_names
+        .iter()
+        .zip(&index.columns)
+        .map(|(name, bounds)| {
+            let nulls = bounds.null_count.as_ref().filter(|nulls| nulls.is_valid(file));
+            ColumnFacts {
+                name: name.clone(),
+                min: value(&bounds.min),
+                max: value(&bounds.max),
+                null_count: nulls.and_then(|nulls| u64::try_from(nulls.value(file)).ok()),
+            }
+        })
+        .collect();
+    Some(text_of(stored, &facts, false))
 }
 
 /// A bound as JSON; `None` for NULL and for types without bounds.
@@ -87,7 +141,7 @@ fn text_bound(text: &str, is_max: bool) -> String {
 }
 
 /// A partition value as text; `None` for NULL and for the empty text, which Delta cannot tell apart.
-pub(super) fn partition_text(value: &ScalarValue) -> Option<String> {
+pub(in crate::delta) fn partition_text(value: &ScalarValue) -> Option<String> {
     let text = match value {
         ScalarValue::TimestampMicrosecond(Some(micros), _) => {
             let at = DateTime::from_timestamp_micros(*micros)?;

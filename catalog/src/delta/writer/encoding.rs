@@ -9,7 +9,9 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 /// Rows of a Parquet row group: what one task decodes at a time and what min/max can skip.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
+pub(in crate::delta) const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Bytes of text bounds that the file keeps.
+const TEXT_BOUND_BYTES: usize = 64;
 /// Rows of a page, so that a lookup by key decompresses little beside the row that it is for.
 const PAGE_ROWS: usize = 4096;
 /// Rows written before the size of a page is looked at again.
@@ -23,10 +25,15 @@ const DISTINCT_PERCENT_MAX: usize = 70;
 ///
 /// Keys and free text have no dictionary: it would fill up, be given up, and every reader of any page
 /// would still have to decompress it.
-pub(super) fn writer_properties(rows: &RecordBatch) -> WriterProperties {
+pub(in crate::delta) fn writer_properties(
+    rows: &RecordBatch,
+    row_group_rows: usize,
+) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_row_count(Some(row_group_rows.max(1)))
+        .set_statistics_truncate_length(Some(TEXT_BOUND_BYTES))
+        .set_created_by(concat!("tarn version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(WRITE_BATCH_ROWS);
     for (field, values) in rows.schema().fields().iter().zip(rows.columns()) {
