@@ -97,6 +97,8 @@ pub struct Location {
     pub store_url: ObjectStoreUrl,
     /// The place within the store.
     pub path: Path,
+    /// Footers of Parquet files that were read, of all stores.
+    pub footers: FooterCache,
 }
 
 impl Location {
@@ -111,6 +113,7 @@ impl Location {
             store: Arc::clone(&self.store),
             store_url: self.store_url.clone(),
             path: path.clone(),
+            footers: self.footers.clone(),
         }
     }
 
@@ -222,7 +225,7 @@ impl ObjectStores {
             Some(storage) => self.store_with(&url, storage).map_err(invalid)?,
         };
         let store_url = ObjectStoreUrl::parse(key).map_err(|e| invalid(e.to_string()))?;
-        Ok(Location { url, store, store_url, path })
+        Ok(Location { url, store, store_url, path, footers: self.footers().clone() })
     }
 
     /// Replaces all storages by these; tables that are open use changed credentials from now on,

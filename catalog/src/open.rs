@@ -17,7 +17,14 @@ pub(crate) async fn open_table(
         Format::Delta => {
             let location = stores.resolve(&found.url)?;
             let (store, store_url) = (Arc::clone(&location.store), location.store_url.clone());
-            Ok(DeltaTable::open(&found.name, &location.url, store, store_url).await?)
+            Ok(DeltaTable::open(
+                &found.name,
+                &location.url,
+                store,
+                store_url,
+                stores.footers().clone(),
+            )
+            .await?)
         }
         Format::Parquet | Format::Csv | Format::Json => Ok(FileTable::new(stores, found)?),
     }

@@ -4,7 +4,7 @@
 //! live in memory. Lookups take a lock for a moment and never touch storage; storage is looked at
 //! by [`Catalog::rescan`] and by pinning a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -168,9 +168,7 @@ impl Catalog {
                 continue;
             }
             match self.open(&table).await {
-                Ok(known) => self.change(|state| {
-                    state.relations.insert(name, known);
-                }),
+                Ok(known) => self.add_found(name, known),
                 Err(error) => broken.push((table.url, error)),
             }
         }
@@ -178,17 +176,22 @@ impl Catalog {
     }
 
     fn is_known(&self, name: &TableName, url: &str) -> bool {
-        let state = self.state.read();
-        // A relation made by SQL keeps its name; a table of another place takes it over.
-        state.relations.get(name).is_some_and(|known| match &known.url {
-            Some(known) => known == url,
-            None => true,
-        })
+        self.state.read().keeps_name(name, url)
+    }
+
+    /// Adds a table that was opened without the lock, unless the name was taken meanwhile.
+    fn add_found(&self, name: TableName, known: Known) {
+        let mut state = self.state.write();
+        if known.url.as_ref().is_some_and(|url| !state.keeps_name(&name, url)) {
+            state.relations.insert(name, known);
+            state.changed();
+        }
     }
 
     fn forget_vanished(&self, found: &[FoundTable]) {
+        let urls: HashSet<&str> = found.iter().map(|table| table.url.as_str()).collect();
         let still = |known: &Known| match &known.url {
-            Some(url) => found.iter().any(|table| table.url == *url),
+            Some(url) => urls.contains(url.as_str()),
             None => true,
         };
         if self.state.read().relations.values().all(still) {
@@ -437,6 +440,15 @@ impl Catalog {
 }
 
 impl State {
+    /// Whether a table found at a URL has to leave a name to what is there.
+    fn keeps_name(&self, name: &TableName, url: &str) -> bool {
+        // A relation made by SQL keeps its name; a table of another place takes it over.
+        self.relations.get(name).is_some_and(|known| match &known.url {
+            Some(known) => known == url,
+            None => true,
+        })
+    }
+
     fn changed(&mut self) {
         self.definitions += 1;
         self.described_anew();
@@ -450,18 +462,18 @@ impl State {
     /// Gives a number to each object that has none: a hash of its name, so that it is the same
     /// after a restart and on every server that sees the same tables.
     fn assign_oids(&mut self) {
-        let mut taken: Vec<u32> = self.schemas.values().copied().collect();
+        let mut taken: HashSet<u32> = self.schemas.values().copied().collect();
         taken.extend(self.relations.values().map(|known| known.oid));
         for (name, oid) in &mut self.schemas {
             if *oid == 0 {
                 *oid = free_oid(name, &taken);
-                taken.push(*oid);
+                taken.insert(*oid);
             }
         }
         for (name, known) in &mut self.relations {
             if known.oid == 0 {
                 known.oid = free_oid(&format!("{}.{}", name.schema(), name.table()), &taken);
-                taken.push(known.oid);
+                taken.insert(known.oid);
             }
         }
     }
@@ -536,7 +548,7 @@ fn row_estimate(pinned: &Pinned) -> Option<u64> {
 }
 
 /// The 32-bit FNV-1a hash of a name, moved into the range of user objects, past taken numbers.
-fn free_oid(name: &str, taken: &[u32]) -> u32 {
+fn free_oid(name: &str, taken: &HashSet<u32>) -> u32 {
     let hash = name
         .bytes()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
@@ -550,13 +562,20 @@ fn free_oid(name: &str, taken: &[u32]) -> u32 {
 
 /// Gives tables of equal names, found below different paths, a numbered suffix.
 fn unique_names(found: Vec<FoundTable>) -> Vec<FoundTable> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    // Names that are really there come first: a made-up one must not take theirs.
+    let mut taken: HashSet<String> = found.iter().map(|table| table.name.clone()).collect();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     let mut unique = Vec::with_capacity(found.len());
     for mut table in found {
-        let n = seen.entry(table.name.clone()).or_default();
+        let n = counts.entry(table.name.clone()).or_default();
         *n += 1;
         if *n > 1 {
-            table.name = format!("{}_{n}", table.name);
+            let mut name = format!("{}_{n}", table.name);
+            while !taken.insert(name.clone()) {
+                *n += 1;
+                name = format!("{}_{n}", table.name);
+            }
+            table.name = name;
         }
         unique.push(table);
     }

@@ -65,8 +65,15 @@ pub struct Pinned {
 /// What tells one state of a table from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TableVersion {
-    /// A commit number of a format that has them.
+    /// A number that the server itself counts: rows in memory.
     Number(u64),
+    /// A commit of a format that has them.
+    Commit {
+        /// The commit's number.
+        number: u64,
+        /// Which table it belongs to: another one in the same place counts from 0 again.
+        table: u64,
+    },
     /// A hash over the paths, sizes and entity tags of the files.
     Fingerprint(u64),
 }

@@ -23,7 +23,7 @@ pub(crate) async fn find(
     // Of a session that reads a snapshot, the newest version is that one.
     let pinned = lookup.pin(name, Travel::Latest).await?;
     let newest = match pinned.version {
-        TableVersion::Number(version) => version,
+        TableVersion::Number(number) | TableVersion::Commit { number, .. } => number,
         TableVersion::Fingerprint(_) => {
             return Err(CatalogError::Internal { what: "a version without a number".to_owned() });
         }

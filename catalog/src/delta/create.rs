@@ -65,7 +65,7 @@ pub async fn create_table(
     let content = lines.collect::<String>().into_bytes();
     put_first(name, location, &token, content).await?;
     let (store, store_url) = (Arc::clone(&location.store), location.store_url.clone());
-    DeltaTable::open(name, &location.url, store, store_url).await
+    DeltaTable::open(name, &location.url, store, store_url, location.footers.clone()).await
 }
 
 /// Puts version 0 unless there is one; a lost answer is settled by reading it back.

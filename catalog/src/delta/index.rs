@@ -7,7 +7,7 @@ use arrow::array::{
     UInt64Array, new_empty_array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use object_store::path::Path;
@@ -15,6 +15,7 @@ use percent_encoding::percent_decode_str;
 use std::collections::HashSet;
 use url::Url;
 
+use super::bounds::{lowered, raised};
 use super::deletion_vector::DeletionVector;
 use super::layout::TableLayout;
 use crate::{CatalogError, Result};
@@ -83,7 +84,8 @@ impl FileIndex {
             let modified = longs(column("modificationTime"));
             modified_ms.extend((0..n_files).map(|i| long_at(modified, i).unwrap_or_default()));
         }
-        let deletion_vectors = deletion_vectors(column("deletionVector"), n_files);
+        let deletion_vectors = deletion_vectors(column("deletionVector"), n_files)
+            .ok_or_else(|| damaged("a deletion vector that cannot be read"))?;
         let stats = column("stats_parsed").and_then(|c| c.as_struct_opt());
         let rows = stats.and_then(|s| longs(s.column_by_name("numRecords")));
         let stored_rows = (0..n_files)
@@ -158,7 +160,9 @@ impl PruningStatistics for IndexStatistics<'_> {
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.partition(column).or_else(|| self.bounds(column)?.max.as_ref()).map(Arc::clone)
+        // NaN is the greatest value in SQL, and writers leave it out of the bounds.
+        let bound = || self.bounds(column)?.max.as_ref().filter(|m| !m.data_type().is_floating());
+        self.partition(column).or_else(bound).map(Arc::clone)
     }
 
     fn num_containers(&self) -> usize {
@@ -194,9 +198,14 @@ fn long_at(values: Option<&Int64Array>, i: usize) -> Option<i64> {
     values.filter(|values| values.is_valid(i)).map(|values| values.value(i))
 }
 
-fn deletion_vectors(column: Option<&ArrayRef>, n_files: usize) -> Vec<Option<DeletionVector>> {
-    let Some(vectors) = column.and_then(|c| c.as_struct_opt()) else {
-        return vec![None; n_files];
+/// The descriptors, `None` if one is there that cannot be read: its deleted rows would come back.
+fn deletion_vectors(
+    column: Option<&ArrayRef>,
+    n_files: usize,
+) -> Option<Vec<Option<DeletionVector>>> {
+    let Some(column) = column else { return Some(vec![None; n_files]) };
+    let Some(vectors) = column.as_struct_opt() else {
+        return (column.null_count() == column.len()).then(|| vec![None; n_files]);
     };
     let text = |name: &str| vectors.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
     let int =
@@ -204,21 +213,20 @@ fn deletion_vectors(column: Option<&ArrayRef>, n_files: usize) -> Vec<Option<Del
     let (kind, path) = (text("storageType"), text("pathOrInlineDv"));
     let (offset, size) = (int("offset"), int("sizeInBytes"));
     let cardinality = longs(vectors.column_by_name("cardinality"));
-    (0..n_files)
-        .map(|i| {
-            let kind = kind.filter(|_| vectors.is_valid(i)).filter(|kind| kind.is_valid(i))?;
-            Some(DeletionVector {
-                storage_type: kind.value(i).to_owned(),
-                path_or_inline: path
-                    .filter(|p| p.is_valid(i))
-                    .map_or("", |p| p.value(i))
-                    .to_owned(),
-                offset: offset.filter(|o| o.is_valid(i)).map(|o| o.value(i)),
-                size_bytes: size.filter(|s| s.is_valid(i)).map_or(0, |s| s.value(i)),
-                cardinality: long_at(cardinality, i).map_or(0, |n| u64::try_from(n).unwrap_or(0)),
-            })
-        })
-        .collect()
+    let vector = |i: usize| {
+        if vectors.is_null(i) {
+            return Some(None);
+        }
+        let kind = kind.filter(|kind| kind.is_valid(i))?.value(i).to_owned();
+        Some(Some(DeletionVector {
+            storage_type: kind,
+            path_or_inline: path.filter(|p| p.is_valid(i))?.value(i).to_owned(),
+            offset: offset.filter(|o| o.is_valid(i)).map(|o| o.value(i)),
+            size_bytes: size.filter(|s| s.is_valid(i))?.value(i),
+            cardinality: long_at(cardinality, i).and_then(|n| u64::try_from(n).ok())?,
+        }))
+    };
+    (0..n_files).map(vector).collect()
 }
 
 fn column_bounds(layout: &TableLayout, stats: Option<&StructArray>) -> Vec<ColumnBounds> {
@@ -238,25 +246,12 @@ fn column_bounds(layout: &TableLayout, stats: Option<&StructArray>) -> Vec<Colum
                 cast(values, field.data_type()).ok()
             };
             ColumnBounds {
-                min: typed(min),
-                max: typed(max).map(round_up_milliseconds),
+                min: typed(min).map(lowered),
+                max: typed(max).map(raised),
                 null_count: nulls.and_then(|n| longs(n.column_by_name(name)).cloned()),
             }
         })
         .collect()
-}
-
-/// Delta truncates timestamps in statistics to milliseconds, so the true maximum may be up to 999
-/// microseconds later. Source: Delta protocol, "Per-file Statistics".
-fn round_up_milliseconds(max: ArrayRef) -> ArrayRef {
-    let DataType::Timestamp(TimeUnit::Microsecond, zone) = max.data_type() else {
-        return max;
-    };
-    let micros = max.as_primitive::<TimestampMicrosecondType>();
-    let raised = micros.unary::<_, TimestampMicrosecondType>(|value| {
-        if value % 1000 == 0 { value.saturating_add(999) } else { value }
-    });
-    Arc::new(raised.with_timezone_opt(zone.clone()))
 }
 
 fn partition_values(

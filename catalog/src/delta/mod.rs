@@ -8,6 +8,7 @@
 //! | `layout` | the table's columns: logical order, file columns, partition columns, physical names |
 //! | `create` | version 0 of a new table |
 //! | `index` | `FileIndex`: the live files of one version as arrays, with their statistics |
+//! | `bounds` | how far the log's bounds are to be believed |
 //! | `snapshot` | `DeltaSnapshot`: DataFusion's `TableProvider` over one version |
 //! | `scan` | from filters to files to a `DataSourceExec` |
 //! | `adapter` | expressions on logical columns to expressions on a file's columns |
@@ -31,6 +32,7 @@
 
 mod actions;
 mod adapter;
+mod bounds;
 mod commit;
 mod conflict;
 mod create;

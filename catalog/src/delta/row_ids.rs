@@ -114,7 +114,7 @@ impl NumberedTable {
             .column_statistics
             .extend(std::iter::repeat_n(ColumnStatistics::new_unknown(), 2));
         let parts = scan::ScanParts {
-            store: Arc::clone(&self.snapshot.store),
+            readers: self.snapshot.readers(!filters.is_empty()),
             object_store_url: self.snapshot.object_store_url.clone(),
             schema: numbered,
             mapping: Arc::clone(&layout.mapping),

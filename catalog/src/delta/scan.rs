@@ -17,9 +17,7 @@ use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::{
-    CachedParquetFileReaderFactory, ParquetRowSelection,
-};
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -30,7 +28,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectMeta;
 
 use super::adapter::DeltaAdapterFactory;
 use super::index::IndexStatistics;
@@ -38,6 +36,7 @@ use super::layout::{ColumnMapping, TableLayout};
 use super::snapshot::DeltaSnapshot;
 use super::statistics;
 use crate::CatalogError;
+use crate::listing::FooterReaderFactory;
 
 /// Deletion vectors read at the same time.
 const VECTOR_READS_MAX: usize = 16;
@@ -204,7 +203,7 @@ pub(super) fn plan(
         None => layout.scan_position.clone(),
     };
     let parts = ScanParts {
-        store: Arc::clone(&snapshot.store),
+        readers: snapshot.readers(!filters.is_empty()),
         object_store_url: snapshot.object_store_url.clone(),
         schema: layout.scan_schema.clone(),
         mapping: Arc::clone(&layout.mapping),
@@ -219,7 +218,7 @@ pub(super) fn plan(
 
 /// What a scan of files is made of.
 pub(super) struct ScanParts {
-    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) readers: FooterReaderFactory,
     pub(super) object_store_url: ObjectStoreUrl,
     /// Columns of the files, then those whose values come with each file.
     pub(super) schema: TableSchema,
@@ -243,15 +242,9 @@ pub(super) fn data_source(state: &dyn Session, parts: ScanParts) -> Result<Arc<d
     options.global.coerce_int96.get_or_insert_with(|| "us".to_owned());
     // A lookup by key reads the key's page first and then only the rows that it has found.
     options.global.pushdown_filters |= parts.is_narrow;
-    let metadata_bytes = options.global.metadata_size_hint;
-    let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-    let readers = CachedParquetFileReaderFactory::new(parts.store, footers);
-    let mut source = ParquetSource::new(parts.schema)
+    let source = ParquetSource::new(parts.schema)
         .with_table_parquet_options(options)
-        .with_parquet_file_reader_factory(Arc::new(readers));
-    if let Some(bytes) = metadata_bytes {
-        source = source.with_metadata_size_hint(bytes);
-    }
+        .with_parquet_file_reader_factory(Arc::new(parts.readers));
     let adapter = DeltaAdapterFactory { mapping: parts.mapping };
     let mut config = FileScanConfigBuilder::new(parts.object_store_url, Arc::new(source))
         .with_file_groups(parts.groups)

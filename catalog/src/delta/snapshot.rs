@@ -27,6 +27,7 @@ use super::metadata::TableMetadata;
 use super::rows::FileNumber;
 use super::scan;
 use super::statistics;
+use crate::listing::{FooterCache, FooterReaderFactory};
 use crate::{CatalogError, TableDetails};
 
 /// An immutable version of a Delta table: its columns and its live files.
@@ -37,6 +38,9 @@ pub struct DeltaSnapshot {
     pub(super) version: u64,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) object_store_url: ObjectStoreUrl,
+    pub(super) footers: FooterCache,
+    /// Tells this table from one that was here before it: see [`crate::TableVersion::Commit`].
+    pub(super) table_identity: u64,
     pub(super) layout: Arc<TableLayout>,
     pub(super) metadata: Arc<TableMetadata>,
     pub(super) details: Arc<TableDetails>,
@@ -83,6 +87,16 @@ impl DeltaSnapshot {
     /// Names of the partition columns, in the table's partitioning order.
     pub fn partition_columns(&self) -> Vec<&str> {
         self.layout.partition_fields().iter().map(|field| field.name().as_str()).collect()
+    }
+
+    /// What reads the table's files; with the index of pages where a predicate can use it.
+    pub(super) fn readers(&self, with_page_index: bool) -> FooterReaderFactory {
+        FooterReaderFactory::new(
+            Arc::clone(&self.store),
+            self.object_store_url.clone(),
+            self.footers.clone(),
+            with_page_index,
+        )
     }
 
     /// Rows that a scan of one file gives; `None` if the log does not say.

@@ -2,7 +2,8 @@
 //!
 //! DataFusion answers `COUNT`, `MIN` and `MAX` from exact statistics, so a value is exact only if it
 //! is that of the rows a scan returns: no deletion vector, bounds declared tight, and a type whose
-//! bounds are not truncated or rounded (text is cut, timestamps are rounded, floats ignore NaN).
+//! bounds are not truncated or rounded (text is cut, timestamps and long decimals are rounded, floats
+//! ignore NaN).
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
 use datafusion::logical_expr::Accumulator;
 
+use super::bounds::EXACT_DIGITS_MAX;
 use super::index::{ColumnBounds, FileIndex};
 use super::layout::TableLayout;
 
@@ -143,7 +145,11 @@ fn partition_column(
 
 /// True if the log's bounds of this type are values that occur.
 fn has_exact_bounds(data_type: &DataType) -> bool {
-    data_type.is_integer() || matches!(data_type, DataType::Date32 | DataType::Decimal128(_, _))
+    match data_type {
+        DataType::Decimal128(precision, _) => *precision <= EXACT_DIGITS_MAX,
+        DataType::Date32 => true,
+        other => other.is_integer(),
+    }
 }
 
 fn byte_size(field: &Field, n_rows: &Precision<usize>) -> Precision<usize> {

@@ -1,6 +1,8 @@
 //! A Delta table: which version to read.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +22,7 @@ use super::layout::TableLayout;
 use super::replay::{self, LogReader};
 use super::snapshot::DeltaSnapshot;
 use super::staged::Staged;
+use crate::listing::FooterCache;
 use crate::{CatalogError, LakeTable, Pinned, Result, TableDetails, TableVersion, Travel};
 
 /// Older versions kept for statements that travel in time.
@@ -39,6 +42,7 @@ pub struct DeltaTable {
     pub(super) root: Path,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) object_store_url: ObjectStoreUrl,
+    pub(super) footers: FooterCache,
     pub(super) log: LogReader,
     latest: RwLock<Option<Arc<Latest>>>,
     /// Held while the log is read, so that statements arriving together read it once.
@@ -95,6 +99,7 @@ impl DeltaTable {
         location: &Url,
         store: Arc<dyn ObjectStore>,
         object_store_url: ObjectStoreUrl,
+        footers: FooterCache,
     ) -> Result<Arc<Self>> {
         let url = as_folder(location);
         let root = Path::from_url_path(url.path()).map_err(|error| {
@@ -107,6 +112,7 @@ impl DeltaTable {
             root,
             store,
             object_store_url,
+            footers,
             latest: RwLock::new(None),
             refresh: tokio::sync::Mutex::new(()),
             travelled: moka::sync::Cache::new(TRAVELLED_SNAPSHOTS_MAX),
@@ -174,7 +180,7 @@ impl DeltaTable {
             });
         }
         let kernel = self.log.at_version(version).await?;
-        let snapshot = self.load(&kernel).await?;
+        let snapshot = self.load(&kernel, latest.snapshot.table_identity).await?;
         self.travelled.insert(version, Arc::clone(&snapshot));
         Ok(snapshot)
     }
@@ -230,7 +236,11 @@ impl DeltaTable {
             },
             None => self.log.latest(None).await?,
         };
-        let snapshot = self.load(&kernel).await?;
+        let identity = match &previous {
+            Some(previous) => previous.snapshot.table_identity,
+            None => identity_of(&kernel, self.commit_file(kernel.version()).await?.as_ref()),
+        };
+        let snapshot = self.load(&kernel, identity).await?;
         if previous.is_none() {
             self.travelled.invalidate_all();
         }
@@ -348,7 +358,7 @@ impl DeltaTable {
         }
     }
 
-    async fn load(&self, kernel: &SnapshotRef) -> Result<Arc<DeltaSnapshot>> {
+    async fn load(&self, kernel: &SnapshotRef, table_identity: u64) -> Result<Arc<DeltaSnapshot>> {
         let metadata = Arc::new(replay::table_metadata(&self.name, kernel)?);
         let layout = Arc::new(TableLayout::of(&self.name, &metadata)?);
         let batch = self.log.live_files(Arc::clone(kernel)).await?;
@@ -362,6 +372,8 @@ impl DeltaTable {
             version: kernel.version(),
             store: Arc::clone(&self.store),
             object_store_url: self.object_store_url.clone(),
+            footers: self.footers.clone(),
+            table_identity,
             layout,
             index: Arc::new(index),
             file_statistics: (0..n_files).map(|_| OnceLock::new()).collect(),
@@ -391,11 +403,23 @@ impl LakeTable for DeltaTable {
     fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>> {
         async move {
             let snapshot = self.snapshot(travel).await?;
-            let version = TableVersion::Number(snapshot.version());
+            let version =
+                TableVersion::Commit { number: snapshot.version(), table: snapshot.table_identity };
             Ok(Pinned { provider: snapshot, version })
         }
         .boxed()
     }
+}
+
+/// A number for the table that was found in a folder: its own, and the commit by which it was
+/// first seen, because a copy put in its place has the same one.
+fn identity_of(kernel: &SnapshotRef, commit: Option<&ObjectMeta>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    kernel.table_configuration().metadata().id().hash(&mut hasher);
+    if let Some(commit) = commit {
+        (commit.size, commit.last_modified, &commit.e_tag).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Whether a folder holds a Delta table: a log with at least one commit or checkpoint.

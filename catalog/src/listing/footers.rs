@@ -3,6 +3,10 @@
 //! DataFusion 55.2 keys its own footer cache by path alone: two buckets with equal keys share an
 //! entry, and a file replaced within a second by one of equal size keeps the old footer. Here the
 //! key is store, path, size, entity tag and time; each read asks for the tag that the pin saw.
+//!
+//! Upper bounds of floating point columns are taken out of a footer before anybody sees it: writers
+//! leave NaN out of them, which is the greatest value in SQL, so that row groups and pages with
+//! NaN would be passed over (parquet-format, `ColumnOrder`: "if the max is used, NaN may be there").
 
 use std::fmt;
 use std::ops::Range;
@@ -14,7 +18,9 @@ use ::object_store::{
 };
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, stats::Precision};
+use datafusion::common::{
+    ColumnStatistics, ScalarValue, Statistics as TableStatistics, stats::Precision,
+};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
@@ -26,8 +32,12 @@ use futures::future::BoxFuture;
 use moka::future::Cache;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::basic::{LogicalType, Type};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescriptor;
 
 /// Bytes read from the end of a file in the hope that the footer is in them.
 const FOOTER_BYTES_GUESSED: usize = 64 * 1024;
@@ -102,9 +112,80 @@ async fn read_footer(
         .with_metadata_size_hint(Some(FOOTER_BYTES_GUESSED))
         .with_page_index_policy(Some(policy));
     let fetched = AssertUnwindSafe(metadata.fetch_metadata()).catch_unwind().await;
-    fetched.unwrap_or_else(|_| {
+    let footer = fetched.unwrap_or_else(|_| {
         Err(ParquetError::General("the footer made the decoder fail".into()).into())
-    })
+    })?;
+    Ok(without_float_maxima(footer)?)
+}
+
+/// Takes out what would rule out NaN: upper bounds of row groups, and the bounds of pages.
+fn without_float_maxima(
+    footer: Arc<ParquetMetaData>,
+) -> Result<Arc<ParquetMetaData>, ParquetError> {
+    let columns = footer.file_metadata().schema_descr().columns();
+    let is_float: Vec<bool> = columns.iter().map(|column| has_nan(column)).collect();
+    if !is_float.contains(&true) {
+        return Ok(footer);
+    }
+    let mut builder = Arc::unwrap_or_clone(footer).into_builder();
+    let mut row_groups = Vec::new();
+    for row_group in builder.take_row_groups() {
+        let columns = row_group.columns().iter().zip(&is_float);
+        let columns = columns.map(|(column, is_float)| match is_float {
+            true => without_maximum(column.clone()),
+            false => Ok(column.clone()),
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        row_groups.push(row_group.into_builder().set_column_metadata(columns).build()?);
+    }
+    let index = builder.take_column_index().map(|mut row_groups| {
+        for columns in &mut row_groups {
+            for (column, _) in columns.iter_mut().zip(&is_float).filter(|(_, is_float)| **is_float)
+            {
+                *column = ColumnIndexMetaData::NONE;
+            }
+        }
+        row_groups
+    });
+    Ok(Arc::new(builder.set_row_groups(row_groups).set_column_index(index).build()))
+}
+
+fn has_nan(column: &ColumnDescriptor) -> bool {
+    matches!(column.physical_type(), Type::FLOAT | Type::DOUBLE)
+        || matches!(column.logical_type_ref(), Some(LogicalType::Float16))
+}
+
+fn without_maximum(column: ColumnChunkMetaData) -> Result<ColumnChunkMetaData, ParquetError> {
+    let statistics = column.statistics().map(|statistics| match statistics {
+        Statistics::Float(s) => Statistics::float(
+            s.min_opt().copied(),
+            None,
+            s.distinct_count(),
+            s.null_count_opt(),
+            false,
+        ),
+        Statistics::Double(s) => Statistics::double(
+            s.min_opt().copied(),
+            None,
+            s.distinct_count(),
+            s.null_count_opt(),
+            false,
+        ),
+        Statistics::FixedLenByteArray(s) => Statistics::fixed_len_byte_array(
+            s.min_opt().cloned(),
+            None,
+            s.distinct_count(),
+            s.null_count_opt(),
+            false,
+        ),
+        other => other.clone(),
+    });
+    // Without a place the index is not read later on either, by a scan that asks for it itself.
+    let column = column.into_builder().set_column_index_offset(None).set_column_index_length(None);
+    match statistics {
+        Some(statistics) => column.set_statistics(statistics).build(),
+        None => column.build(),
+    }
 }
 
 /// Makes readers that take footers from a [`FooterCache`] and refuse files replaced since the pin.
@@ -222,8 +303,11 @@ async fn read_local_ranges(
     ranges: &[Range<u64>],
 ) -> ::object_store::Result<Vec<Bytes>> {
     let all = store.get_ranges(&file.location, ranges).await?;
+    if file.e_tag.is_none() {
+        return Ok(all);
+    }
     let now = store.head(&file.location).await?;
-    if now.e_tag == file.e_tag || file.e_tag.is_none() {
+    if now.e_tag == file.e_tag {
         return Ok(all);
     }
     Err(::object_store::Error::Precondition {
@@ -235,7 +319,11 @@ async fn read_local_ranges(
 /// Translates the statistics of a file to the columns of its table, matched by name.
 ///
 /// A column that the file lacks is all NULL; a bound of another type is cast or dropped.
-pub(super) fn aligned(own: &Statistics, file: &SchemaRef, table: &SchemaRef) -> Statistics {
+pub(super) fn aligned(
+    own: &TableStatistics,
+    file: &SchemaRef,
+    table: &SchemaRef,
+) -> TableStatistics {
     let column = |field: &Arc<arrow::datatypes::Field>| {
         let Ok(index) = file.index_of(field.name()) else {
             return ColumnStatistics::new_unknown().with_null_count(own.num_rows);
@@ -258,5 +346,6 @@ pub(super) fn aligned(own: &Statistics, file: &SchemaRef, table: &SchemaRef) -> 
         column
     };
     let column_statistics = table.fields().iter().map(column).collect();
-    Statistics { num_rows: own.num_rows, total_byte_size: own.total_byte_size, column_statistics }
+    let (num_rows, total_byte_size) = (own.num_rows, own.total_byte_size);
+    TableStatistics { num_rows, total_byte_size, column_statistics }
 }

@@ -1,6 +1,6 @@
 //! What a transaction has changed: put in place at once, or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::MutexGuard;
@@ -101,6 +101,7 @@ impl Catalog {
         let mut rows = Vec::new();
         for change in changes {
             check_schema(&state, change, changes)?;
+            check_emptied(&state, change, changes)?;
             if let Some(locked) = check(&state, change)? {
                 rows.push(locked);
             }
@@ -211,6 +212,19 @@ fn check_schema(state: &State, change: &Change, changes: &[Change]) -> Result<()
     Err(CatalogError::SchemaNotFound { name: name.schema().to_owned() })
 }
 
+/// Sees that a schema to be dropped is empty then: what others have put there stays.
+fn check_emptied(state: &State, change: &Change, changes: &[Change]) -> Result<()> {
+    let Change::DropSchema(schema) = change else { return Ok(()) };
+    let is_dropped = |name: &TableName| {
+        changes.iter().any(|c| matches!(c, Change::Put { name: n, after: None, .. } if n == name))
+    };
+    let mut inside = state.relations.keys().filter(|name| name.schema() == schema);
+    match inside.find(|name| !is_dropped(name)) {
+        Some(_) => Err(CatalogError::Conflict { name: schema.clone() }),
+        None => Ok(()),
+    }
+}
+
 fn check_table(state: &State, name: &TableName, table: &Arc<MemoryTable>) -> Result<()> {
     match state.relations.get(name).map(|known| &known.relation) {
         Some(Relation::Memory(found)) if Arc::ptr_eq(found, table) => Ok(()),
@@ -245,7 +259,6 @@ impl State {
             }
             Change::DropSchema(name) => {
                 self.schemas.remove(name);
-                self.relations.retain(|relation, _| relation.schema() != name);
             }
             Change::Put { name, after: None, .. } => {
                 self.relations.remove(name);
@@ -289,12 +302,12 @@ impl CatalogSnapshot {
     ) -> Self {
         let mut seen = self.clone();
         seen.schemas.retain(|schema| schemas.get(&schema.name) != Some(&false));
-        let mut taken: Vec<u32> = seen.schemas.iter().map(|schema| schema.oid).collect();
+        let mut taken: HashSet<u32> = seen.schemas.iter().map(|schema| schema.oid).collect();
         taken.extend(seen.schemas.iter().flat_map(|s| s.tables.iter().map(|table| table.oid)));
         for (name, _) in schemas.iter().filter(|(_, exists)| **exists) {
             if seen.schema(name).is_none() {
                 let oid = free_oid(name, &taken);
-                taken.push(oid);
+                taken.insert(oid);
                 seen.schemas.push(SchemaEntry { oid, name: name.clone(), tables: vec![] });
             }
         }
@@ -308,7 +321,7 @@ impl CatalogSnapshot {
             let oid = oid.unwrap_or_else(|| {
                 free_oid(&format!("{}.{}", name.schema(), name.table()), &taken)
             });
-            taken.push(oid);
+            taken.insert(oid);
             schema.tables.push(Arc::new(entry_of(name, &known_of(object, oid))));
             schema.tables.sort_by(|a, b| a.name.cmp(&b.name));
         }

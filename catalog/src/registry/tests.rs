@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::{Catalog, Relation};
+use super::{Catalog, Change, Known, Relation, unique_names};
+use crate::discovery::{Format, FoundTable};
 use crate::memory::MemoryTable;
 use crate::object_store::{ObjectStores, StoreLimits};
 use crate::{CatalogError, TableName};
@@ -64,4 +65,63 @@ fn schemas_hold_relations() {
     catalog.drop_schema("s", true).expect("drops both");
     assert!(catalog.get(&inside).is_none());
     assert!(catalog.drop_schema("public", true).is_err());
+}
+
+#[test]
+fn a_schema_that_others_have_filled_is_not_dropped() {
+    let catalog = catalog();
+    catalog.create_schema("s").expect("is new");
+    let (seen, new) = (TableName::new("s", "seen"), TableName::new("s", "new"));
+    catalog.create_table(&seen, table("seen")).expect("is new");
+    let before = catalog.get(&seen);
+    // Another session commits a table that the one that drops the schema has not seen.
+    catalog.create_table(&new, table("new")).expect("is new");
+    let dropped = |name: &TableName, before| Change::Put {
+        name: name.clone(),
+        before,
+        base: None,
+        after: None,
+    };
+    let changes = [dropped(&seen, before.clone()), Change::DropSchema("s".to_owned())];
+    assert!(matches!(catalog.apply(&changes), Err(CatalogError::Conflict { .. })));
+    assert!(catalog.get(&seen).is_some() && catalog.get(&new).is_some());
+    let all = [
+        dropped(&seen, before),
+        dropped(&new, catalog.get(&new)),
+        Change::DropSchema("s".to_owned()),
+    ];
+    catalog.apply(&all).expect("nothing is left in it");
+    assert!(!catalog.has_schema("s"));
+}
+
+#[test]
+fn made_up_names_are_not_those_of_others() {
+    let found = |name: &str, url: &str| FoundTable {
+        name: name.to_owned(),
+        url: url.to_owned(),
+        format: Format::Csv,
+        single_file: true,
+    };
+    let all = vec![found("t", "1"), found("t", "2"), found("t_2", "3"), found("t", "4")];
+    let names: Vec<String> = unique_names(all).into_iter().map(|table| table.name).collect();
+    assert_eq!(names, ["t", "t_3", "t_2", "t_4"]);
+}
+
+#[test]
+fn a_found_table_does_not_push_aside_what_was_made_meanwhile() {
+    let catalog = catalog();
+    let found = |url: &str| Known {
+        relation: Relation::View { definition: url.to_owned() },
+        oid: 0,
+        columns: vec![],
+        n_rows: None,
+        url: Some(url.to_owned()),
+        depends_on: vec![],
+        details: Arc::default(),
+    };
+    catalog.create_table(&name("t"), table("t")).expect("is new");
+    catalog.add_found(name("t"), found("file:///t"));
+    assert!(matches!(catalog.get(&name("t")), Some(Relation::Memory(_))));
+    catalog.add_found(name("u"), found("file:///u"));
+    assert!(catalog.is_found(&name("u")));
 }

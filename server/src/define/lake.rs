@@ -173,7 +173,8 @@ async fn attach_delta(
     declared: &Declared,
 ) -> Result<()> {
     let (store, store_url) = (Arc::clone(&location.store), location.store_url.clone());
-    let table = DeltaTable::open(new.name.table(), &location.url, store, store_url).await?;
+    let (name, footers) = (new.name.table(), location.footers.clone());
+    let table = DeltaTable::open(name, &location.url, store, store_url, footers).await?;
     let snapshot = table.snapshot(Travel::Latest).await?;
     let partitions = &new.clauses.partitioned_by;
     if !partitions.is_empty() && *partitions != snapshot.partition_columns() {

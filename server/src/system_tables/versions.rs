@@ -98,7 +98,7 @@ impl TableVersions {
         limit: Option<usize>,
     ) -> Result<RecordBatch, CatalogError> {
         let pinned = SessionLookup::new(&self.session).pin(name, Travel::Latest).await?;
-        let TableVersion::Number(newest) = pinned.version else {
+        let TableVersion::Commit { number: newest, .. } = pinned.version else {
             return Err(CatalogError::Internal { what: "a version without a number".to_owned() });
         };
         versions_batch(table, newest, limit).await

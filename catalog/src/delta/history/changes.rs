@@ -135,7 +135,11 @@ impl DeltaTable {
     }
 
     pub(super) fn place(&self) -> Place {
-        Place { store: Arc::clone(&self.store), object_store_url: self.object_store_url.clone() }
+        Place {
+            store: Arc::clone(&self.store),
+            object_store_url: self.object_store_url.clone(),
+            footers: self.footers.clone(),
+        }
     }
 
     /// The rows that a deletion vector lists; none where there is no vector.

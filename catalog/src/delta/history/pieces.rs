@@ -23,6 +23,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::delta::layout::{ColumnMapping, TableLayout};
 use crate::delta::scan::{ScanParts, data_source};
+use crate::listing::{FooterCache, FooterReaderFactory};
 
 /// Rows of one file, all or some.
 #[derive(Debug, Clone)]
@@ -49,6 +50,7 @@ pub(super) struct Pieces {
 pub(super) struct Place {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) object_store_url: ObjectStoreUrl,
+    pub(super) footers: FooterCache,
 }
 
 impl Pieces {
@@ -87,7 +89,12 @@ impl Pieces {
         statistics.total_byte_size =
             Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX));
         let parts = ScanParts {
-            store: Arc::clone(&place.store),
+            readers: FooterReaderFactory::new(
+                Arc::clone(&place.store),
+                place.object_store_url.clone(),
+                place.footers.clone(),
+                false,
+            ),
             object_store_url: place.object_store_url.clone(),
             schema: self.schema.clone(),
             mapping: Arc::clone(&self.mapping),
