@@ -12,7 +12,7 @@ use crate::Result;
 use crate::entry::{CatalogSnapshot, TableEntry};
 use crate::pg_catalog::columns::Columns;
 use crate::pg_catalog::constant_rows::section;
-use crate::pg_catalog::constraints::{Key, keys};
+use crate::pg_catalog::constraints::{Constraint, ConstraintKind, Key, constraints, keys};
 use crate::pg_catalog::definition::INFORMATION_SCHEMA;
 use crate::pg_catalog::objects::{Column, Relation, namespaces, owner, relations};
 use crate::pg_catalog::{FunctionRow, functions};
@@ -72,6 +72,7 @@ fn build_anew(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBat
         "routines" => routines(snapshot, schema),
         "parameters" => parameters(snapshot, schema),
         "table_constraints" => table_constraints(snapshot, schema),
+        "check_constraints" => check_constraints(snapshot, schema),
         "key_column_usage" => key_columns(snapshot, schema, true),
         "constraint_column_usage" => key_columns(snapshot, schema, false),
         _ => of(0).finish(),
@@ -212,7 +213,15 @@ fn columns(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch
         .all_text("is_self_referencing", "NO")
         .all_text("is_identity", "NO")
         .all_text("identity_cycle", "NO")
-        .all_text("is_generated", "NEVER")
+        .text(
+            "is_generated",
+            each().map(
+                |(_, column, _)| {
+                    if column.generated.is_some() { "ALWAYS" } else { "NEVER" }
+                },
+            ),
+        )
+        .text("generation_expression", each().map(|(_, column, _)| column.generated))
         .text("is_updatable", each().map(|(relation, ..)| yes_or_no(relation.is_user_table())))
         .finish()
 }
@@ -294,20 +303,39 @@ fn parameters(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBa
 }
 
 fn table_constraints(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
-    let all = keys(snapshot);
-    let kind = |key: &Key<'_>| if key.key.primary { "PRIMARY KEY" } else { "UNIQUE" };
+    let all = constraints(snapshot);
+    let each = || all.iter();
+    let is_check = |one: &Constraint<'_>| matches!(one.kind, ConstraintKind::Check(_));
+    let is_unique = |one: &Constraint<'_>| one.kind.standard_name() == "UNIQUE";
     Columns::new(schema, all.len())
         .all_text("constraint_catalog", &snapshot.database)
-        .text("constraint_schema", all.iter().map(|key| key.schema))
-        .text("constraint_name", all.iter().map(|key| key.key.name.as_str()))
+        .text("constraint_schema", each().map(|one| one.schema))
+        .text("constraint_name", each().map(|one| one.kind.name()))
         .all_text("table_catalog", &snapshot.database)
-        .text("table_schema", all.iter().map(|key| key.schema))
-        .text("table_name", all.iter().map(|key| key.entry.name.as_str()))
-        .text("constraint_type", all.iter().map(kind))
+        .text("table_schema", each().map(|one| one.schema))
+        .text("table_name", each().map(|one| one.entry.name.as_str()))
+        .text("constraint_type", each().map(|one| one.kind.standard_name()))
         .all_text("is_deferrable", "NO")
         .all_text("initially_deferred", "NO")
-        .all_text("enforced", "YES")
-        .text("nulls_distinct", all.iter().map(|key| (!key.key.primary).then_some("YES")))
+        .text("enforced", each().map(|one| yes_or_no(is_check(one))))
+        .text("nulls_distinct", each().map(|one| is_unique(one).then_some("YES")))
+        .finish()
+}
+
+fn check_constraints(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let all = constraints(snapshot);
+    let checks: Vec<_> = all
+        .iter()
+        .filter_map(|one| match one.kind {
+            ConstraintKind::Check(check) => Some((one, check)),
+            ConstraintKind::Key(_) | ConstraintKind::Reference(_) => None,
+        })
+        .collect();
+    Columns::new(schema, checks.len())
+        .all_text("constraint_catalog", &snapshot.database)
+        .text("constraint_schema", checks.iter().map(|(one, _)| one.schema))
+        .text("constraint_name", checks.iter().map(|(_, check)| check.name.as_str()))
+        .text("check_clause", checks.iter().map(|(_, check)| check.expression.as_str()))
         .finish()
 }
 

@@ -1,4 +1,4 @@
-//! Declared keys and defaults: `pg_constraint`, `pg_index`, `pg_indexes`, `pg_attrdef`.
+//! Declared keys, checks and defaults: `pg_constraint`, `pg_index`, `pg_indexes`, `pg_attrdef`.
 //!
 //! A key looks as in PostgreSQL: a constraint and a unique index of the same name. Their numbers
 //! are hashes with the highest bit set, which no relation's number has.
@@ -10,8 +10,8 @@ use arrow::array::{ArrayRef, Int16Builder, ListBuilder, RecordBatch, UInt32Build
 use super::keywords::quote;
 use super::objects::{Relation, relations};
 use super::relations::ColumnsOf;
+use crate::details::{ForeignKey, TableCheck, TableKey};
 use crate::entry::{CatalogSnapshot, SchemaEntry, TableEntry};
-use crate::memory::TableKey;
 use crate::pg_type::type_info;
 use crate::{Result, TableKind};
 
@@ -63,13 +63,125 @@ fn derived_oid(relation: u32, name: &str) -> u32 {
     hash | 0x8000_0000
 }
 
+/// A constraint of a table.
+#[derive(Debug)]
+pub(crate) struct Constraint<'a> {
+    pub(crate) schema_oid: u32,
+    pub(crate) schema: &'a str,
+    pub(crate) entry: &'a TableEntry,
+    pub(crate) oid: u32,
+    pub(crate) kind: ConstraintKind<'a>,
+}
+
+/// What a constraint says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ConstraintKind<'a> {
+    Key(&'a TableKey),
+    Reference(&'a ForeignKey),
+    Check(&'a TableCheck),
+}
+
+/// All constraints of a snapshot in order of schemas and tables.
+pub(crate) fn constraints(snapshot: &CatalogSnapshot) -> Vec<Constraint<'_>> {
+    let mut all = Vec::new();
+    for schema in &snapshot.schemas {
+        for entry in schema.tables.iter().filter(|entry| entry.kind == TableKind::Table) {
+            let details = &entry.details;
+            let keys = details.keys.iter().map(ConstraintKind::Key);
+            let references = details.foreign_keys.iter().map(ConstraintKind::Reference);
+            let checks = details.checks.iter().map(ConstraintKind::Check);
+            all.extend(keys.chain(references).chain(checks).map(|kind| Constraint {
+                schema_oid: schema.oid,
+                schema: &schema.name,
+                entry,
+                oid: derived_oid(entry.oid, kind.name()),
+                kind,
+            }));
+        }
+    }
+    all
+}
+
+impl<'a> ConstraintKind<'a> {
+    pub(crate) fn name(self) -> &'a str {
+        match self {
+            Self::Key(key) => &key.name,
+            Self::Reference(key) => &key.name,
+            Self::Check(check) => &check.name,
+        }
+    }
+
+    /// The letter in `pg_constraint.contype`.
+    fn letter(self) -> &'static str {
+        match self {
+            Self::Key(key) if key.primary => "p",
+            Self::Key(_) => "u",
+            Self::Reference(_) => "f",
+            Self::Check(_) => "c",
+        }
+    }
+
+    /// The name in the information schema.
+    pub(crate) fn standard_name(self) -> &'static str {
+        match self {
+            Self::Key(key) if key.primary => "PRIMARY KEY",
+            Self::Key(_) => "UNIQUE",
+            Self::Reference(_) => "FOREIGN KEY",
+            Self::Check(_) => "CHECK",
+        }
+    }
+
+    fn columns(self) -> &'a [String] {
+        match self {
+            Self::Key(key) => &key.columns,
+            Self::Reference(key) => &key.columns,
+            Self::Check(_) => &[],
+        }
+    }
+}
+
+impl<'a> Constraint<'a> {
+    fn numbers(&self) -> Vec<i16> {
+        let columns = self.kind.columns().iter();
+        columns.filter_map(|name| number_of(self.entry, name)).collect()
+    }
+
+    /// The table that a reference names, and its columns.
+    fn referred(&self, snapshot: &'a CatalogSnapshot) -> Option<(&'a TableEntry, Vec<String>)> {
+        let ConstraintKind::Reference(key) = self.kind else { return None };
+        let entry = snapshot.table(&key.schema, &key.table)?;
+        if !key.referred.is_empty() {
+            return Some((entry, key.referred.clone()));
+        }
+        let primary = entry.details.keys.iter().find(|key| key.primary);
+        Some((entry, primary.map(|key| key.columns.clone()).unwrap_or_default()))
+    }
+}
+
 /// The text of the constraint with this number, as `pg_get_constraintdef` gives it.
 #[must_use]
 pub fn constraint_definition(snapshot: &CatalogSnapshot, oid: u32) -> Option<String> {
-    let keys = keys(snapshot);
-    let found = keys.iter().find(|key| key.oid == oid)?;
-    let kind = if found.key.primary { "PRIMARY KEY" } else { "UNIQUE" };
-    Some(format!("{kind} ({})", column_list(found.key)))
+    let all = constraints(snapshot);
+    let found = all.iter().find(|constraint| constraint.oid == oid)?;
+    Some(match found.kind {
+        ConstraintKind::Key(key) => {
+            let kind = if key.primary { "PRIMARY KEY" } else { "UNIQUE" };
+            format!("{kind} ({})", column_list(&key.columns))
+        }
+        ConstraintKind::Check(check) => format!("CHECK ({})", check.expression),
+        ConstraintKind::Reference(key) => {
+            let schema = match key.schema.as_str() {
+                "public" => String::new(),
+                other => format!("{}.", quote(other)),
+            };
+            let referred = found.referred(snapshot).map(|(_, columns)| columns);
+            let referred = referred.filter(|columns| !columns.is_empty());
+            let referred = referred.map(|columns| format!("({})", column_list(&columns)));
+            let columns = column_list(&key.columns);
+            let (table, referred) = (quote(&key.table), referred.unwrap_or_default());
+            format!("FOREIGN KEY ({columns}) REFERENCES {schema}{table}{referred}")
+        }
+    })
 }
 
 /// The text of the index with this number, or of its column from 1, as `pg_get_indexdef` does.
@@ -85,12 +197,12 @@ pub fn index_definition(snapshot: &CatalogSnapshot, oid: u32, column: usize) -> 
 
 fn statement(key: &Key<'_>) -> String {
     let (name, schema, table) = (quote(&key.key.name), quote(key.schema), quote(&key.entry.name));
-    let columns = column_list(key.key);
+    let columns = column_list(&key.key.columns);
     format!("CREATE UNIQUE INDEX {name} ON {schema}.{table} USING btree ({columns})")
 }
 
-fn column_list(key: &TableKey) -> String {
-    key.columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")
+fn column_list(columns: &[String]) -> String {
+    columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// Lists of column numbers as an array.
@@ -102,24 +214,56 @@ fn numbers<'a>(rows: impl Iterator<Item = &'a [i16]>) -> ArrayRef {
     Arc::new(lists.finish())
 }
 
+/// The same, with NULL where there is no list.
+fn optional_numbers(rows: &[Option<Vec<i16>>]) -> ArrayRef {
+    let mut lists = ListBuilder::new(Int16Builder::new());
+    for row in rows {
+        match row {
+            Some(row) => lists.append_value(row.iter().map(|number| Some(*number))),
+            None => lists.append_null(),
+        }
+    }
+    Arc::new(lists.finish())
+}
+
 pub(super) fn pg_constraint(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
-    let all = keys(columns.snapshot);
+    let all = constraints(columns.snapshot);
     let each = || all.iter();
+    let numbers: Vec<Vec<i16>> = each().map(Constraint::numbers).collect();
+    let referred: Vec<_> = each().map(|one| one.referred(columns.snapshot)).collect();
+    let referred_numbers: Vec<Option<Vec<i16>>> = referred
+        .iter()
+        .map(|found| {
+            let (entry, names) = found.as_ref()?;
+            Some(names.iter().filter_map(|name| number_of(entry, name)).collect())
+        })
+        .collect();
+    let is_key = |one: &Constraint<'_>| matches!(one.kind, ConstraintKind::Key(_));
+    let is_reference = |one: &Constraint<'_>| matches!(one.kind, ConstraintKind::Reference(_));
+    let action = || each().map(|one| if is_reference(one) { "a" } else { " " });
+    let condition = |one: &Constraint<'_>| match one.kind {
+        ConstraintKind::Check(check) => Some(check.expression.clone()),
+        ConstraintKind::Key(_) | ConstraintKind::Reference(_) => None,
+    };
+    let conditions: Vec<Option<String>> = each().map(condition).collect();
     columns
         .of(all.len())
-        .oid("oid", each().map(|key| key.oid))
-        .text("conname", each().map(|key| key.key.name.as_str()))
-        .oid("connamespace", each().map(|key| key.schema_oid))
-        .text("contype", each().map(|key| if key.key.primary { "p" } else { "u" }))
+        .oid("oid", each().map(|one| one.oid))
+        .text("conname", each().map(|one| one.kind.name()))
+        .oid("connamespace", each().map(|one| one.schema_oid))
+        .text("contype", each().map(|one| one.kind.letter()))
         .all_true("convalidated")
-        .oid("conrelid", each().map(|key| key.entry.oid))
-        .oid("conindid", each().map(|key| key.oid))
-        .all_text("confupdtype", " ")
-        .all_text("confdeltype", " ")
-        .all_text("confmatchtype", " ")
+        .oid("conrelid", each().map(|one| one.entry.oid))
+        .oid("conindid", each().map(|one| if is_key(one) { one.oid } else { 0 }))
+        .oid("confrelid", referred.iter().map(|found| found.as_ref().map_or(0, |f| f.0.oid)))
+        .text("confupdtype", action())
+        .text("confdeltype", action())
+        .text("confmatchtype", each().map(|one| if is_reference(one) { "s" } else { " " }))
         .all_true("conislocal")
         .all_true("connoinherit")
-        .set("conkey", &numbers(each().map(|key| key.columns.as_slice())))
+        .set("conkey", &self::numbers(numbers.iter().map(Vec::as_slice)))
+        .set("confkey", &optional_numbers(&referred_numbers))
+        .text("conbin", conditions.iter().map(Option::as_deref))
         .finish()
 }
 
@@ -186,7 +330,7 @@ pub(super) fn pg_attrdef(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
 fn defaults<'a>(relation: &Relation<'a>) -> Vec<(u32, i64, &'a str)> {
     let columns = relation.columns();
     let row = |column: super::objects::Column<'a>| {
-        column.default.map(|default| (relation.oid, column.number, default))
+        column.default.or(column.generated).map(|default| (relation.oid, column.number, default))
     };
     columns.filter_map(row).collect()
 }

@@ -21,6 +21,8 @@ pub(crate) struct Column<'a> {
     pub(crate) nullable: bool,
     /// The SQL text of the default.
     pub(crate) default: Option<&'a str>,
+    /// The SQL text of a generated column's expression.
+    pub(crate) generated: Option<&'a str>,
 }
 
 /// A relation and the schema that it is in.
@@ -62,6 +64,7 @@ impl<'a> Relation<'a> {
         let snapshot =
             snapshot.iter().enumerate().zip(1..).map(move |((at, column), number)| Column {
                 default: entry.and_then(|entry| entry.details.default_of(at)),
+                generated: entry.and_then(|entry| entry.details.generated_of(at)),
                 name: &column.name,
                 number,
                 pg_type: column.pg_type,
@@ -146,6 +149,7 @@ fn column_lists(definitions: &'static Definitions) -> SystemColumns {
             pg_type: pg_type_of(field),
             nullable: field.is_nullable(),
             default: None,
+            generated: None,
         });
         (definition, columns.collect())
     };

@@ -82,10 +82,21 @@ fn class_of_relations(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .text("relpersistence", each().map(persistence))
         .text("relkind", each().map(|relation| relation.kind))
         .int("relnatts", each().map(|relation| i64::try_from(relation.n_columns()).ok()))
+        .int("relchecks", each().map(n_checks))
         .bool("relhasrules", each().map(Relation::is_view))
+        // References are triggers in PostgreSQL: psql looks for them where there are some.
+        .bool("relhastriggers", each().map(has_references))
         .all_true("relispopulated")
         .text("relreplident", each().map(|r| if r.is_user_table() { "d" } else { "n" }))
         .finish()
+}
+
+fn n_checks(relation: &Relation<'_>) -> Option<i64> {
+    i64::try_from(relation.entry.map_or(0, |entry| entry.details.checks.len())).ok()
+}
+
+fn has_references(relation: &Relation<'_>) -> bool {
+    relation.entry.is_some_and(|entry| !entry.details.foreign_keys.is_empty())
 }
 
 pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
@@ -104,8 +115,8 @@ pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
             let Some(found) = key.entry.columns.iter().find(|column| column.name == *name) else {
                 continue;
             };
-            let (pg_type, nullable, default) = (found.pg_type, true, None);
-            let column = Column { name, number, pg_type, nullable, default };
+            let (pg_type, nullable) = (found.pg_type, true);
+            let column = Column { name, number, pg_type, nullable, default: None, generated: None };
             all.push((key.oid, column, type_info(pg_type.oid)));
         }
     }
@@ -126,7 +137,14 @@ pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .text("attalign", types().map(|info| letter(info.map(|info| info.align))))
         .text("attstorage", types().map(|info| letter(info.map(|info| info.storage))))
         .bool("attnotnull", each().map(|(_, column, _)| !column.nullable))
-        .bool("atthasdef", each().map(|(_, column, _)| column.default.is_some()))
+        .bool(
+            "atthasdef",
+            each().map(|(_, column, _)| column.default.is_some() || column.generated.is_some()),
+        )
+        .text(
+            "attgenerated",
+            each().map(|(_, column, _)| if column.generated.is_some() { "s" } else { "" }),
+        )
         .all_true("attislocal")
         .int("attcollation", types().map(|info| info.map_or(0, |info| i64::from(info.collation()))))
         .finish()

@@ -99,25 +99,31 @@ pub(super) fn users(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
 }
 
 pub(super) fn pg_description(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
-    let mut rows: Vec<(u32, u32, &str)> = vec![
-        (12, CLASS_LANGUAGE, "built-in functions"),
-        (13, CLASS_LANGUAGE, "dynamically-loaded C functions"),
-        (14, CLASS_LANGUAGE, "SQL-language functions"),
+    let mut rows: Vec<(u32, u32, i64, &str)> = vec![
+        (12, CLASS_LANGUAGE, 0, "built-in functions"),
+        (13, CLASS_LANGUAGE, 0, "dynamically-loaded C functions"),
+        (14, CLASS_LANGUAGE, 0, "SQL-language functions"),
     ];
     rows.extend(
         namespaces(columns.snapshot)
             .into_iter()
-            .filter_map(|(oid, name)| Some((oid, CLASS_NAMESPACE, namespace_remark(name)?))),
+            .filter_map(|(oid, name)| Some((oid, CLASS_NAMESPACE, 0, namespace_remark(name)?))),
     );
     for entry in columns.snapshot.schemas.iter().flat_map(|schema| &schema.tables) {
         if let Some(comment) = &entry.comment {
-            rows.push((entry.oid, CLASS_RELATION, comment));
+            rows.push((entry.oid, CLASS_RELATION, 0, comment));
+        }
+        for (number, comment) in (1..).zip(&entry.details.column_comments) {
+            if let Some(comment) = comment {
+                rows.push((entry.oid, CLASS_RELATION, number, comment));
+            }
         }
     }
     columns
         .of(rows.len())
         .oid("objoid", rows.iter().map(|(object, ..)| *object))
-        .oid("classoid", rows.iter().map(|(_, class, _)| *class))
+        .oid("classoid", rows.iter().map(|(_, class, ..)| *class))
+        .int("objsubid", rows.iter().map(|(_, _, number, _)| *number))
         .text("description", rows.iter().map(|(.., remark)| *remark))
         .finish()
 }

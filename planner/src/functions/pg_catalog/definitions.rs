@@ -85,7 +85,16 @@ pub(super) const FUNCTIONS: &[Spec] = &[
             _ => None,
         }))
     }),
-    stable("col_description", (2, 2), Kind::Text, nothing),
+    stable("col_description", (2, 2), Kind::Text, |call, row| {
+        let (Some(oid), Some(number)) = (call.oid(0, row), call.int(1, row)) else {
+            return Ok(Value::Null);
+        };
+        let at = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        let found = call.table(oid).zip(at);
+        Ok(Value::from_text(
+            found.and_then(|((_, entry), at)| entry.details.column_comment(at).map(str::to_owned)),
+        ))
+    }),
     stable("shobj_description", (2, 2), Kind::Text, nothing),
     stable("pg_describe_object", (3, 3), Kind::Text, describe_object),
 ];
