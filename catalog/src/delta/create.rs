@@ -7,9 +7,11 @@ use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, Pu
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::layout::TableLayout;
 use super::metadata::TableMetadata;
-use super::table::DeltaTable;
+use super::table::{DeltaTable, as_folder};
 use super::write::now_ms;
+use super::writer::{NewFile, WriteTarget};
 use crate::object_store::Location;
 use crate::{CatalogError, Result};
 
@@ -34,11 +36,54 @@ impl Creation {
     }
 }
 
+/// A table whose first commit is not written yet; files for it can be.
+#[derive(Debug)]
+pub struct NewDeltaTable {
+    name: String,
+    location: Location,
+    metadata: TableMetadata,
+    target: Arc<WriteTarget>,
+}
+
+impl NewDeltaTable {
+    /// Prepares a table in a folder; nothing is written.
+    ///
+    /// # Errors
+    /// `UnsupportedFeature` for columns that tarn does not have.
+    pub fn new(name: &str, location: &Location, metadata: TableMetadata) -> Result<Self> {
+        let layout = Arc::new(TableLayout::of(name, &metadata)?);
+        let (url, root) = (as_folder(&location.url), location.path.clone());
+        let store = Arc::clone(&location.store);
+        let target = Arc::new(WriteTarget::new(name, url, root, store, layout, &metadata));
+        Ok(Self { name: name.to_owned(), location: location.clone(), metadata, target })
+    }
+
+    /// What the table's files are made for.
+    #[must_use]
+    pub fn write_target(&self) -> &Arc<WriteTarget> {
+        &self.target
+    }
+
+    /// Makes the table: version 0 with its columns and these files.
+    ///
+    /// # Errors
+    /// `TableExists` if the folder has a log, `WriteStorage`, and what opening a table reports. The
+    /// files are deleted then.
+    pub async fn create(&self, files: Vec<NewFile>, creation: Creation) -> Result<Arc<DeltaTable>> {
+        let adds = files.iter().map(NewFile::add_action).collect();
+        let made = create_table(&self.name, &self.location, &self.metadata, adds, creation).await;
+        if made.is_err() {
+            self.target.delete(&files).await;
+        }
+        made
+    }
+}
+
 /// Makes a table in a folder that has none: version 0 with these columns and `add` actions.
 ///
 /// # Errors
 /// `TableExists` if the folder has a log, `WriteStorage`, and what opening a table reports.
-pub async fn create_table(
+async fn create_table(
     name: &str,
     location: &Location,
     metadata: &TableMetadata,

@@ -29,6 +29,8 @@ mod columns;
 mod create;
 mod properties;
 mod protocol;
+#[cfg(test)]
+mod tests;
 
 pub use change::NewColumn;
 pub use protocol::TableProtocol;

@@ -57,7 +57,7 @@ mod writer;
 mod tests;
 
 pub use conflict::ReadSet;
-pub use create::{Creation, create_table};
+pub use create::{Creation, NewDeltaTable};
 pub use metadata::TableMetadata;
 pub use rows::{FileNumber, RowsByFile};
 pub use snapshot::DeltaSnapshot;
