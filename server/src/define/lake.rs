@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
-use tarn_catalog::delta::{Creation, DeltaTable, TableMetadata, create_table, is_delta};
+use tarn_catalog::delta::{Creation, DeltaTable, NewDeltaTable, TableMetadata, is_delta};
 use tarn_catalog::discovery::{Format, FoundTable};
 use tarn_catalog::listing::FileTable;
 use tarn_catalog::object_store::Location;
@@ -72,13 +72,11 @@ pub(super) async fn create(
     }
     let metadata = metadata_of(new.clauses, &declared.fields, declared.details)?;
     place.check_empty(session).await?;
-    let made = place.made(session, vec![]);
-    let creation = Creation::Empty;
-    let table =
-        create_table(new.name.table(), &place.location, &metadata, vec![], creation).await?;
-    add(session, &new.name, table, place.managed).await?;
-    session.note_made(made);
-    Ok(())
+    let table = NewDeltaTable::new(new.name.table(), &place.location, metadata)?;
+    let table = table.create(vec![], Creation::Empty).await?;
+    // Not before: a table that somebody else has made there meanwhile must stay.
+    session.note_made(place.made(session, vec![]));
+    add(session, &new.name, table, place.managed).await
 }
 
 fn no_columns(place: &Place) -> String {
