@@ -102,6 +102,12 @@ impl Catalog {
         &self.stores
     }
 
+    /// The paths and URLs that are searched for tables.
+    #[must_use]
+    pub fn roots(&self) -> &[String] {
+        &self.roots
+    }
+
     /// The database's name.
     #[must_use]
     pub fn database(&self) -> &str {

@@ -1,5 +1,6 @@
 //! Tables that can be pinned to a version.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::delta::DeltaTable;
 use crate::{Result, TableDetails};
 
 /// A table in some open format.
-pub trait LakeTable: fmt::Debug + Send + Sync {
+pub trait LakeTable: Any + fmt::Debug + Send + Sync {
     /// The format's name in lower case: `delta`, `parquet`, `csv`, `json`, `memory`.
     fn format(&self) -> &'static str;
 

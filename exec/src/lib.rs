@@ -14,9 +14,11 @@ mod id;
 mod interrupt;
 mod progress;
 mod query;
+mod sink;
 
 pub use engine::{Engine, EngineOptions};
 pub use error::{ExecError, Result};
 pub use id::QueryId;
 pub use progress::{Progress, progress_of};
 pub use query::{N_BUFFERED_BATCHES, QueryStream};
+pub use sink::{RowSink, SinkExec};

@@ -8,8 +8,8 @@ use crate::error::{PlannerError, Result};
 use crate::functions::pg_catalog::quote_identifier;
 use crate::write::Target;
 
-pub use crate::utility::copy::Copy;
-pub use crate::utility::copy_options::{Columns, CopyFormat, CopyOptions, Header};
+pub use crate::utility::copy::{Copy, CopyFile, FileKind};
+pub use crate::utility::copy_options::{Columns, CopyErrors, CopyFormat, CopyOptions, Header};
 pub use crate::utility::cursor::{Declare, Direction, Fetch};
 pub use crate::utility::lake::{NewStorage, StorageChange, TableClauses};
 pub use crate::utility::transaction::TransactionModes;
@@ -217,7 +217,7 @@ pub enum Command {
     },
     /// GRANT, REVOKE.
     Privileges(&'static str),
-    /// INSERT, UPDATE, DELETE, TRUNCATE.
+    /// INSERT, UPDATE, DELETE, MERGE, TRUNCATE.
     Write(Write),
     /// CREATE and DROP.
     Define(Define),
@@ -257,6 +257,8 @@ pub enum Write {
     Delete,
     /// TRUNCATE.
     Truncate,
+    /// MERGE INTO.
+    Merge,
 }
 
 /// Statements that change the catalog.
@@ -388,6 +390,7 @@ fn command(ast: &Ast) -> Result<Command> {
         Ast::Delete(_) => Command::Write(Write::Delete),
         Ast::Truncate(_) => Command::Write(Write::Truncate),
         Ast::CreateTable(_) => Command::Define(Define::CreateTable(Box::default())),
+        Ast::Merge(_) => Command::Write(Write::Merge),
         Ast::CreateView(_) => Command::Define(Define::CreateView),
         Ast::CreateIndex(_) => Command::Define(Define::CreateIndex),
         Ast::CreateSchema { .. } => Command::Define(Define::CreateSchema),

@@ -102,6 +102,12 @@ pub static SETTINGS: &[Setting] = &[
         "notice",
         "Sets the message levels that are sent to the client.",
     ),
+    setting(
+        "copy_on_write_threshold",
+        Kind::Integer(0, 100),
+        "20",
+        "Sets the share of a data file's rows, in percent, that are deleted by writing it anew.",
+    ),
     reported(setting(
         "datestyle",
         Kind::DateStyle,

@@ -2,35 +2,44 @@
 //!
 //! ```text
 //! INSERT INTO t (b) SELECT …             SELECT …            then defaults for a, casts
-//! UPDATE t SET b = e FROM u WHERE p      SELECT row, e FROM target AS t, u WHERE p
+//! UPDATE t SET b = e FROM u WHERE p      SELECT row, t.a, e FROM target AS t, u WHERE p
 //! DELETE FROM t USING u WHERE p          SELECT row FROM target AS t, u WHERE p
+//! MERGE INTO t USING u ON p …            SELECT row, action, … FROM target AS t JOIN u ON p
 //! … RETURNING e                          SELECT e FROM target AS t      over the touched rows
 //! ```
-//! `target` is the table with the number of each row beside its columns.
+//! `target` is the table with the number of each row beside its columns. Generated columns and
+//! checks are a second query over what the first one yields (`checked`).
 //! The tree is taken apart here, before DataFusion sees it: its own DML plans lose the predicate
 //! where that is a subquery or a constant (apache/datafusion#24654), which would change all rows.
-
-use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::logical_expr::{Cast, Expr as LogicalExpr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::scalar::ScalarValue;
-use sqlparser::ast::{
-    self, AssignmentTarget, Expr, FromTable, GroupByExpr, Ident, ObjectName, Query, Select,
-    SelectItem, SetExpr, Statement as Ast, TableFactor, TableObject, TableWithJoins,
-};
-
+use sqlparser::ast::{self, Expr, ObjectName, SelectItem, SetExpr, Statement as Ast, TableObject};
 use tarn_catalog::memory::TableDetails;
 
 use crate::error::{PlannerError, Result};
 use crate::statement::fold;
 use crate::types::{self, ASSIGNMENT};
 
+mod change;
+mod checked;
+mod insert;
+mod merge;
+mod tree;
+
+pub use checked::{Check, Checked, ROWS};
+pub use insert::with_names;
+pub(crate) use tree::select_query;
+
 /// The relation that stands for the written one in [`WriteQuery::query`].
 pub const TARGET: &str = "tarn target";
 
 /// Its column with the number of each row.
 pub const ROW: &str = "tarn row";
+
+/// The column that says what becomes of a row of a MERGE: an [`Action`].
+pub const ACTION: &str = "tarn action";
 
 /// The relation that a statement writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +55,41 @@ pub struct Target {
 pub enum Effect {
     /// They are added.
     Append,
-    /// They are row numbers and the new values of the assigned columns.
+    /// They are row numbers and the new values of all columns.
     Update,
-    /// They are the numbers of rows that go.
+    /// They are the numbers of rows that go, and their columns where RETURNING needs them.
     Delete,
+    /// They are row numbers, an [`Action`] each, and the values of all columns.
+    Merge,
     /// Nothing is left.
     Clear,
+}
+
+/// What becomes of one row of a MERGE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It stays as it is.
+    Nothing = 0,
+    /// It is added.
+    Insert = 1,
+    /// It takes the place of the numbered one.
+    Update = 2,
+    /// The numbered one goes.
+    Delete = 3,
+}
+
+/// Rows that go before others come.
+#[derive(Debug, Clone)]
+pub enum Replace {
+    /// All of them.
+    All,
+    /// Those that a condition is true for, which the new ones have to meet too.
+    Where {
+        /// Yields the numbers of the rows that go.
+        query: Box<Ast>,
+        /// The condition.
+        condition: Box<Expr>,
+    },
 }
 
 /// A writing statement as a query.
@@ -63,8 +101,14 @@ pub struct WriteQuery {
     pub effect: Effect,
     /// `SELECT … FROM target` for RETURNING.
     pub returning: Option<Ast>,
-    /// Which columns of the table the query's columns are; for an update without the row number.
+    /// The rows that an INSERT OVERWRITE replaces.
+    pub replaces: Option<Replace>,
+    /// Whether an INSERT finds columns by the names of the query's, which are not known yet.
+    pub by_name: bool,
+    /// Which columns of the table the query's columns are; without row number and action.
     columns: Vec<usize>,
+    /// The columns that an UPDATE or MERGE may give other values.
+    assigned: Vec<usize>,
 }
 
 /// The relation that a statement writes.
@@ -77,8 +121,9 @@ pub fn target(ast: &Ast) -> Result<Target> {
             TableObject::TableName(name) => target_of(name),
             other => Err(PlannerError::unsupported(format!("INSERT INTO {other}"))),
         },
-        Ast::Update(update) => target_of(factor_name(&update.table)?),
-        Ast::Delete(delete) => target_of(factor_name(delete_table(delete)?)?),
+        Ast::Update(update) => target_of(change::factor_name(&update.table)?),
+        Ast::Delete(delete) => target_of(change::factor_name(change::delete_table(delete)?)?),
+        Ast::Merge(merge) => target_of(change::plain_name(&merge.table)?),
         Ast::Truncate(truncate) => match truncate.table_names.as_slice() {
             [table] => target_of(&table.name),
             _ => Err(PlannerError::Internal { what: "several tables".to_owned() }),
@@ -105,7 +150,8 @@ pub fn target_of(name: &ObjectName) -> Result<Target> {
 /// Turns a writing statement on a table of this schema into a query.
 ///
 /// # Errors
-/// `UndefinedColumn` and `DuplicateColumn` for column lists, `Unsupported` for clauses.
+/// `UndefinedColumn` and `DuplicateColumn` for column lists, 428C9 for values of generated
+/// columns, `Unsupported` for clauses.
 pub fn write_query(
     ast: &Ast,
     table: &str,
@@ -113,103 +159,31 @@ pub fn write_query(
     details: &TableDetails,
 ) -> Result<WriteQuery> {
     match ast {
-        Ast::Insert(insert) => insert_query(insert, table, schema, details),
-        Ast::Update(update) => update_query(update, table, schema, details),
-        Ast::Delete(delete) => delete_query(delete, table),
-        Ast::Truncate(_) => {
-            Ok(WriteQuery { query: None, effect: Effect::Clear, returning: None, columns: vec![] })
-        }
+        Ast::Insert(insert) => insert::insert_query(insert, table, schema, details),
+        Ast::Update(update) => change::update_query(update, table, schema, details),
+        Ast::Delete(delete) => change::delete_query(delete, table, schema),
+        Ast::Merge(merge) => merge::merge_query(merge, table, schema, details),
+        Ast::Truncate(_) => Ok(WriteQuery {
+            query: None,
+            effect: Effect::Clear,
+            returning: None,
+            replaces: None,
+            by_name: false,
+            columns: vec![],
+            assigned: vec![],
+        }),
         _ => Err(PlannerError::Internal { what: "not a writing statement".to_owned() }),
     }
 }
 
-fn update_query(
-    update: &ast::Update,
-    table: &str,
-    schema: &Schema,
-    details: &TableDetails,
-) -> Result<WriteQuery> {
-    if update.or.is_some() || !update.order_by.is_empty() || update.limit.is_some() {
-        return Err(PlannerError::unsupported("UPDATE with OR, ORDER BY or LIMIT"));
-    }
-    let assignments = assignments(update, table, schema, details)?;
-    let others = match &update.from {
-        Some(
-            ast::UpdateTableFromKind::AfterSet(from) | ast::UpdateTableFromKind::BeforeSet(from),
-        ) => from.clone(),
-        None => vec![],
+/// The error for a value that a generated column is given.
+fn generated_only(column: &str, update: bool) -> PlannerError {
+    let message = if update {
+        format!("column \"{column}\" can only be updated to DEFAULT")
+    } else {
+        format!("cannot insert a non-DEFAULT value into column \"{column}\"")
     };
-    let alias = alias_of(&update.table.relation, table);
-    let columns = assignments.iter().map(|(index, _)| *index).collect();
-    let values = assignments.into_iter().enumerate().map(|(at, (_, expr))| {
-        SelectItem::ExprWithAlias { expr, alias: quoted(&format!("tarn value {at}")) }
-    });
-    let items = std::iter::once(row_number(&alias)).chain(values).collect();
-    let returning = returning_query(update.returning.as_deref(), &alias, !others.is_empty())?;
-    let query = target_query(items, &alias, others, update.selection.clone());
-    Ok(WriteQuery { query: Some(query), effect: Effect::Update, returning, columns })
-}
-
-fn delete_query(delete: &ast::Delete, table: &str) -> Result<WriteQuery> {
-    if !delete.order_by.is_empty() || delete.limit.is_some() || !delete.tables.is_empty() {
-        return Err(PlannerError::unsupported("DELETE with ORDER BY or LIMIT"));
-    }
-    let alias = alias_of(&delete_table(delete)?.relation, table);
-    let others = delete.using.clone().unwrap_or_default();
-    let returning = returning_query(delete.returning.as_deref(), &alias, !others.is_empty())?;
-    let items = vec![row_number(&alias)];
-    let query = target_query(items, &alias, others, delete.selection.clone());
-    Ok(WriteQuery { query: Some(query), effect: Effect::Delete, returning, columns: vec![] })
-}
-
-fn alias_of(factor: &TableFactor, table: &str) -> Ident {
-    match factor {
-        TableFactor::Table { alias: Some(alias), .. } => alias.name.clone(),
-        _ => quoted(table),
-    }
-}
-
-fn row_number(alias: &Ident) -> SelectItem {
-    let expr = Expr::CompoundIdentifier(vec![alias.clone(), quoted(ROW)]);
-    SelectItem::ExprWithAlias { expr, alias: quoted(ROW) }
-}
-
-/// `SELECT items FROM target AS alias, others WHERE selection`.
-fn target_query(
-    items: Vec<SelectItem>,
-    alias: &Ident,
-    others: Vec<TableWithJoins>,
-    selection: Option<Expr>,
-) -> Ast {
-    let name = ObjectName(vec![ast::ObjectNamePart::Identifier(quoted(TARGET))]);
-    let mut relation = crate::utility::table_factor(name);
-    if let TableFactor::Table { alias: slot, .. } = &mut relation {
-        *slot = Some(ast::TableAlias {
-            explicit: true,
-            name: alias.clone(),
-            columns: vec![],
-            at: None,
-        });
-    }
-    let target = TableWithJoins { relation, joins: vec![] };
-    let mut query = select_query(items, target);
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.from.extend(others);
-        select.selection = selection;
-    }
-    Ast::Query(query)
-}
-
-fn returning_query(
-    items: Option<&[SelectItem]>,
-    alias: &Ident,
-    has_others: bool,
-) -> Result<Option<Ast>> {
-    let Some(items) = items else { return Ok(None) };
-    if has_others {
-        return Err(PlannerError::unsupported("RETURNING together with FROM or USING"));
-    }
-    Ok(Some(target_query(items.to_vec(), alias, vec![], None)))
+    PlannerError::Semantics { code: "428C9", message, position: None }
 }
 
 impl WriteQuery {
@@ -217,6 +191,9 @@ impl WriteQuery {
     #[must_use]
     pub fn parameter_types(&self, schema: &Schema) -> Vec<Option<DataType>> {
         let Some(Ast::Query(query)) = &self.query else { return vec![] };
+        if self.effect == Effect::Merge {
+            return vec![];
+        }
         let rows: Vec<Vec<Option<&Expr>>> = match query.body.as_ref() {
             SetExpr::Values(values) => {
                 values.rows.iter().map(|row| row.content.iter().map(Some).collect()).collect()
@@ -254,13 +231,14 @@ impl WriteQuery {
         types
     }
 
-    /// The columns of the table that an UPDATE assigns, in the order of the query's columns.
+    /// The columns of the table that an UPDATE assigns.
     #[must_use]
     pub fn assigned_columns(&self) -> &[usize] {
-        &self.columns
+        &self.assigned
     }
 
-    /// Makes the query's columns those of the table: order, missing columns, types.
+    /// Makes the query's columns those of the table: order, missing columns, types; row number
+    /// and action stay before them.
     ///
     /// # Errors
     /// `Semantics` 42601 where an INSERT has more or fewer expressions than columns.
@@ -268,7 +246,7 @@ impl WriteQuery {
         let outputs = plan.schema().columns();
         let mut projection = Vec::new();
         if self.effect == Effect::Append {
-            check_width(outputs.len(), self.columns.len())?;
+            insert::check_width(outputs.len(), self.columns.len())?;
             for (at, field) in schema.fields().iter().enumerate() {
                 let source = self.columns.iter().position(|column| *column == at);
                 let value = match source.and_then(|source| outputs.get(source)) {
@@ -282,36 +260,47 @@ impl WriteQuery {
             if let Some(row) = outputs.next() {
                 projection.push(LogicalExpr::Column(row).alias(ROW));
             }
+            if self.effect == Effect::Merge
+                && let Some(action) = outputs.next()
+            {
+                projection.push(LogicalExpr::Column(action).alias(ACTION));
+            }
             for (column, index) in outputs.zip(&self.columns) {
                 let Some(field) = schema.fields().get(*index) else { continue };
-                projection.push(assigned(LogicalExpr::Column(column), field).alias(field.name()));
+                let mut value = LogicalExpr::Column(column);
+                if self.assigned.contains(index) {
+                    value = assigned(value, field);
+                }
+                projection.push(value.alias(field.name()));
             }
         }
-        LogicalPlanBuilder::from(plan)
-            .project(projection)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(|error| PlannerError::Engine(Box::new(error)))
+        build(plan, projection)
+    }
+
+    /// Gives what [`Checked::query`] yields the types of the table.
+    ///
+    /// # Errors
+    /// Expressions that cannot be cast.
+    pub fn project_checked(&self, plan: LogicalPlan, schema: &Schema) -> Result<LogicalPlan> {
+        let mut projection = Vec::new();
+        for column in plan.schema().columns() {
+            let name = column.name.clone();
+            let value = LogicalExpr::Column(column);
+            let field = schema.fields().iter().find(|field| *field.name() == name);
+            projection.push(match field {
+                Some(field) => assigned(value, field).alias(name),
+                None => value.alias(name),
+            });
+        }
+        build(plan, projection)
     }
 }
 
-/// Literals of VALUES take the types of the columns that they are for, not of each other.
-fn type_literals(source: &mut Query, columns: &[usize], schema: &Schema) {
-    let SetExpr::Values(values) = source.body.as_mut() else { return };
-    for row in &mut values.rows {
-        for (expr, column) in row.content.iter_mut().zip(columns) {
-            let Expr::Value(value) = &*expr else { continue };
-            if !matches!(value.value, ast::Value::SingleQuotedString(_)) {
-                continue;
-            }
-            let field = schema.fields().get(*column);
-            let Some(data_type) = field.and_then(|f| types::name::sql_type(f.data_type())) else {
-                continue;
-            };
-            let inner = Box::new(Expr::Value(value.clone()));
-            let kind = ast::CastKind::Cast;
-            *expr = Expr::Cast { kind, expr: inner, data_type, array: false, format: None };
-        }
-    }
+fn build(plan: LogicalPlan, projection: Vec<LogicalExpr>) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::from(plan)
+        .project(projection)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(|error| PlannerError::Engine(Box::new(error)))
 }
 
 /// A value as it is stored in a column: text that is too long for it is an error.
@@ -322,275 +311,6 @@ fn assigned(value: LogicalExpr, column: &Field) -> LogicalExpr {
     }
     let target = types::target(column.data_type().clone()).with_metadata(metadata);
     LogicalExpr::Cast(Cast::new_from_field(Box::new(value), target.into()))
-}
-
-fn insert_query(
-    insert: &ast::Insert,
-    table: &str,
-    schema: &Schema,
-    details: &TableDetails,
-) -> Result<WriteQuery> {
-    if insert.or.is_some() || insert.replace_into || insert.overwrite {
-        return Err(PlannerError::unsupported("INSERT OR …, REPLACE and INSERT OVERWRITE"));
-    }
-    if insert.on.is_some() {
-        return Err(PlannerError::Unsupported {
-            what: "INSERT … ON CONFLICT".to_owned(),
-            hint: Some("Keys are not enforced, so no row conflicts with another.".to_owned()),
-        });
-    }
-    let mut columns = Vec::new();
-    let mut seen = BTreeSet::new();
-    for name in &insert.columns {
-        let Some(ident) = name.0.last().and_then(|part| part.as_ident()) else { continue };
-        let name = fold(ident);
-        if !seen.insert(name.clone()) {
-            return Err(PlannerError::DuplicateColumn { name });
-        }
-        columns.push(column_index(schema, &name, table)?);
-    }
-    let n_columns = schema.fields().len();
-    let mut source = match &insert.source {
-        Some(source) => source.clone(),
-        None => default_row(n_columns),
-    };
-    if insert.columns.is_empty() {
-        // PostgreSQL takes fewer values than columns: the rest have their defaults.
-        let width = values_width(&source).unwrap_or(n_columns);
-        columns = (0..n_columns.min(width)).collect();
-    }
-    if let Some(width) = values_width(&source) {
-        check_width(width, columns.len())?;
-    }
-    put_defaults(&mut source, &mut columns, n_columns, details)?;
-    type_literals(&mut source, &columns, schema);
-    let alias = match &insert.table_alias {
-        Some(alias) => alias.alias.clone(),
-        None => quoted(table),
-    };
-    let returning = returning_query(insert.returning.as_deref(), &alias, false)?;
-    let query = Some(Ast::Query(source));
-    Ok(WriteQuery { query, effect: Effect::Append, returning, columns })
-}
-
-fn check_width(n_values: usize, n_columns: usize) -> Result<()> {
-    let message = match n_values.cmp(&n_columns) {
-        std::cmp::Ordering::Equal => return Ok(()),
-        std::cmp::Ordering::Greater => "INSERT has more expressions than target columns",
-        std::cmp::Ordering::Less => "INSERT has more target columns than expressions",
-    };
-    Err(PlannerError::Semantics { code: "42601", message: message.to_owned(), position: None })
-}
-
-/// `VALUES (DEFAULT, …)`.
-fn default_row(n_columns: usize) -> Box<Query> {
-    let token = ast::helpers::attached_token::AttachedToken::empty;
-    let default = || Expr::Identifier(Ident::new("DEFAULT"));
-    let content = (0..n_columns.max(1)).map(|_| default()).collect();
-    let row = ast::Parens { opening_token: token(), content, closing_token: token() };
-    let values = ast::Values { explicit_row: false, value_keyword: false, rows: vec![row] };
-    let mut query = select_query(
-        vec![],
-        TableWithJoins {
-            relation: crate::utility::table_factor(ObjectName(vec![])),
-            joins: vec![],
-        },
-    );
-    *query.body = SetExpr::Values(values);
-    query
-}
-
-/// Puts default expressions in the places of DEFAULT and behind the values that are given.
-fn put_defaults(
-    source: &mut Box<Query>,
-    columns: &mut Vec<usize>,
-    n_columns: usize,
-    details: &TableDetails,
-) -> Result<()> {
-    let missing: Vec<usize> = (0..n_columns)
-        .filter(|at| !columns.contains(at) && details.default_of(*at).is_some())
-        .collect();
-    let mut added = Vec::with_capacity(missing.len());
-    for at in &missing {
-        added.push(default_expr(details, *at)?);
-    }
-    if let SetExpr::Values(values) = source.body.as_mut() {
-        for row in &mut values.rows {
-            for (cell, column) in row.content.iter_mut().zip(columns.iter()) {
-                if is_default(cell) {
-                    *cell = default_expr(details, *column)?;
-                }
-            }
-            if row.content.len() == columns.len() {
-                row.content.extend(added.iter().cloned());
-            }
-        }
-    } else if !added.is_empty() {
-        let items =
-            std::iter::once(SelectItem::Wildcard(ast::WildcardAdditionalOptions::default()))
-                .chain(added.into_iter().map(SelectItem::UnnamedExpr));
-        let relation = TableFactor::Derived {
-            lateral: false,
-            subquery: source.clone(),
-            alias: Some(ast::TableAlias {
-                explicit: true,
-                name: quoted("tarn source"),
-                columns: vec![],
-                at: None,
-            }),
-            sample: None,
-        };
-        *source = select_query(items.collect(), TableWithJoins { relation, joins: vec![] });
-    }
-    columns.extend(missing);
-    Ok(())
-}
-
-fn is_default(expr: &Expr) -> bool {
-    matches!(expr, Expr::Identifier(ident)
-        if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
-}
-
-/// A column's default; NULL where it has none.
-fn default_expr(details: &TableDetails, column: usize) -> Result<Expr> {
-    match details.default_of(column) {
-        Some(text) => crate::parser::parse_expr(text),
-        None => Ok(Expr::value(ast::Value::Null)),
-    }
-}
-
-/// How many values a row has, where that can be seen without looking up names.
-fn values_width(query: &Query) -> Option<usize> {
-    match query.body.as_ref() {
-        SetExpr::Values(values) => values.rows.first().map(|row| row.content.len()),
-        SetExpr::Select(select) => {
-            let plain = |item: &SelectItem| {
-                matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
-            };
-            select.projection.iter().all(plain).then_some(select.projection.len())
-        }
-        _ => None,
-    }
-}
-
-fn column_index(schema: &Schema, name: &str, table: &str) -> Result<usize> {
-    schema.index_of(name).map_err(|_| PlannerError::Semantics {
-        code: "42703",
-        message: format!("column \"{name}\" of relation \"{table}\" does not exist"),
-        position: None,
-    })
-}
-
-fn assignments(
-    update: &ast::Update,
-    table: &str,
-    schema: &Schema,
-    details: &TableDetails,
-) -> Result<Vec<(usize, Expr)>> {
-    let mut found: Vec<(usize, Expr)> = Vec::new();
-    let mut assign = |name: &ObjectName, value: &Expr| -> Result<()> {
-        let Some(ident) = name.0.last().and_then(|part| part.as_ident()) else { return Ok(()) };
-        let name = fold(ident);
-        let index = column_index(schema, &name, table)?;
-        if found.iter().any(|(at, _)| *at == index) {
-            return Err(PlannerError::Semantics {
-                code: "42601",
-                message: format!("multiple assignments to same column \"{name}\""),
-                position: None,
-            });
-        }
-        let value = if is_default(value) { default_expr(details, index)? } else { value.clone() };
-        found.push((index, value));
-        Ok(())
-    };
-    for assignment in &update.assignments {
-        match (&assignment.target, &assignment.value) {
-            (AssignmentTarget::ColumnName(name), value) => assign(name, value)?,
-            (AssignmentTarget::Tuple(names), Expr::Tuple(values)) => {
-                if names.len() != values.len() {
-                    return Err(PlannerError::Semantics {
-                        code: "42601",
-                        message: "number of columns does not match number of values".to_owned(),
-                        position: None,
-                    });
-                }
-                for (name, value) in names.iter().zip(values) {
-                    assign(name, value)?;
-                }
-            }
-            (AssignmentTarget::Tuple(names), Expr::Nested(value)) if names.len() == 1 => {
-                for name in names {
-                    assign(name, value)?;
-                }
-            }
-            (AssignmentTarget::Tuple(_), _) => {
-                return Err(PlannerError::unsupported("UPDATE … SET (a, b) = a subquery"));
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn quoted(name: &str) -> Ident {
-    Ident::with_quote('"', name)
-}
-
-fn factor_name(table: &TableWithJoins) -> Result<&ObjectName> {
-    match &table.relation {
-        TableFactor::Table { name, args: None, .. } if table.joins.is_empty() => Ok(name),
-        other => Err(PlannerError::unsupported(format!("writing to {other}"))),
-    }
-}
-
-fn delete_table(delete: &ast::Delete) -> Result<&TableWithJoins> {
-    let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
-    match tables.as_slice() {
-        [table] => Ok(table),
-        _ => Err(PlannerError::unsupported("DELETE from several tables")),
-    }
-}
-
-/// `SELECT projection FROM from`.
-pub(crate) fn select_query(projection: Vec<SelectItem>, from: TableWithJoins) -> Box<Query> {
-    let token = ast::helpers::attached_token::AttachedToken::empty;
-    let select = Select {
-        select_token: token(),
-        optimizer_hints: vec![],
-        distinct: None,
-        select_modifiers: None,
-        top: None,
-        top_before_distinct: false,
-        projection,
-        exclude: None,
-        into: None,
-        from: vec![from],
-        lateral_views: vec![],
-        prewhere: None,
-        selection: None,
-        connect_by: vec![],
-        group_by: GroupByExpr::Expressions(vec![], vec![]),
-        cluster_by: vec![],
-        distribute_by: vec![],
-        sort_by: vec![],
-        having: None,
-        named_window: vec![],
-        qualify: None,
-        window_before_qualify: false,
-        value_table_mode: None,
-        flavor: ast::SelectFlavor::Standard,
-    };
-    Box::new(Query {
-        with: None,
-        body: Box::new(SetExpr::Select(Box::new(select))),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: vec![],
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: vec![],
-    })
 }
 
 /// The field of a column definition, with a type of PostgreSQL's in its metadata where that says

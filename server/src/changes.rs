@@ -5,15 +5,19 @@
 //!   lookup of a name ─► temporary ─► changed by the transaction ─► catalog
 //!   COMMIT           ─► all changes are put in place at once; the first one to do so wins
 //! ```
-//! A table is copied when the transaction writes it first: the copy shares the rows.
+//! A table is copied when the transaction writes it first: the copy shares the rows, or the files
+//! of a Delta table.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use tarn_catalog::delta::{DeltaSnapshot, DeltaTable, ReadSet, StagedTable};
 use tarn_catalog::memory::{MemoryTable, Rows};
 use tarn_catalog::registry::{Change, Object, Relation};
-use tarn_catalog::{CatalogSnapshot, TableDetails, TableName};
+use tarn_catalog::{CatalogError, CatalogSnapshot, LakeTable, TableDetails, TableName, Travel};
+use tarn_planner::PlannerError;
 
 use crate::Shared;
 use crate::define::lake::MANAGED;
@@ -63,6 +67,8 @@ struct Changed {
     is_copy: bool,
     /// Rows added to the copy, as long as nothing else was done to it.
     appended: Option<Vec<RecordBatch>>,
+    /// What was done to a Delta table; `after` is this as a relation.
+    staged: Option<Arc<StagedTable>>,
 }
 
 /// The private relations of a session at one moment.
@@ -95,7 +101,14 @@ impl Changes {
             created.map(|(name, _)| Change::CreateSchema(name.clone())).collect();
         for (name, changed) in &self.relations {
             let name = name.clone();
-            let (before, after) = (changed.before.clone(), changed.after.clone());
+            let (before, mut after) = (changed.before.clone(), changed.after.clone());
+            if let (Some(staged), Some(object)) = (&changed.staged, &mut after) {
+                if changed.is_copy {
+                    continue;
+                }
+                // A table that the transaction has made: what it has put into it is committed.
+                object.relation = Relation::Lake(Arc::clone(staged.table()) as Arc<dyn LakeTable>);
+            }
             let copy = match (&before, &after) {
                 (Some(Relation::Memory(table)), Some(object)) if changed.is_copy => {
                     Some((Arc::clone(table), object))
@@ -123,6 +136,14 @@ impl Changes {
         let dropped = self.schemas.iter().filter(|(_, exists)| !**exists);
         changes.extend(dropped.map(|(name, _)| Change::DropSchema(name.clone())));
         changes
+    }
+}
+
+impl Changes {
+    /// The Delta tables that were written.
+    pub(crate) fn staged(&self) -> Vec<Arc<StagedTable>> {
+        let staged = self.relations.values().filter_map(|changed| changed.staged.clone());
+        staged.filter(|staged| !staged.is_unchanged()).collect()
     }
 }
 
@@ -324,6 +345,7 @@ impl Session {
                 after: None,
                 is_copy: false,
                 appended: None,
+                staged: None,
             });
             if object.is_none() {
                 changed.base = None;
@@ -332,6 +354,7 @@ impl Session {
             let Some(changed) = inner.changes.relations.get_mut(name) else { return };
             changed.is_copy = false;
             changed.appended = None;
+            changed.staged = None;
             changed.after = object;
             if changed.before.is_none() && changed.after.is_none() {
                 inner.changes.relations.remove(name);
@@ -359,7 +382,7 @@ impl Session {
         let private = table.fork();
         let base = private.rows().generation();
         let mut inner = self.inner.lock();
-        let pin = inner.pins.remove(&(name.clone(), tarn_catalog::Travel::Latest));
+        let pin = inner.pins.remove(&(name.clone(), Travel::Latest));
         let moved = pin.is_some_and(|pin| pin.version != tarn_catalog::TableVersion::Number(base));
         if moved && repeatable {
             return Err(Error::WriteConflict);
@@ -370,11 +393,91 @@ impl Session {
             after: Some(Object::table(Arc::clone(&private))),
             is_copy: true,
             appended: Some(vec![]),
+            staged: None,
         };
         inner.changes.relations.insert(name.clone(), changed);
         drop(inner);
         self.touch();
         Ok(private)
+    }
+
+    /// The Delta table that a statement of the transaction writes, with what it has done to it
+    /// before.
+    ///
+    /// # Errors
+    /// `WriteConflict` as for [`Self::writable`]; `Unsupported` for a second Delta table.
+    pub(crate) async fn writable_lake(
+        &self,
+        name: &TableName,
+        table: &Arc<dyn LakeTable>,
+    ) -> Result<Arc<StagedTable>> {
+        let any: Arc<dyn Any + Send + Sync> = Arc::clone(table) as _;
+        let any = match any.downcast::<StagedTable>() {
+            Ok(staged) => return Ok(staged),
+            Err(any) => any,
+        };
+        let Ok(delta) = any.downcast::<DeltaTable>() else {
+            let reason = "its format has no transactions".to_owned();
+            let name = name.table().to_owned();
+            return Err(CatalogError::NotWritable { name, reason }.into());
+        };
+        if self.is_changed(name) {
+            // The transaction has made it.
+            return Ok(delta.stage().await?);
+        }
+        let isolation = self.setting("transaction_isolation").unwrap_or_default();
+        let repeatable = matches!(isolation.as_str(), "repeatable read" | "serializable");
+        let pin = self.inner.lock().pins.get(&(name.clone(), Travel::Latest)).cloned();
+        let pinned = pin.filter(|_| repeatable).and_then(|pin| {
+            let any: Arc<dyn Any + Send + Sync> = pin.provider;
+            any.downcast::<DeltaSnapshot>().ok()
+        });
+        match pinned {
+            // What it has read before counts: that must not have changed when it commits.
+            Some(base) => Ok(delta.stage_at(base).reads(ReadSet::Everything)),
+            None => Ok(delta.stage().await?),
+        }
+    }
+
+    /// Keeps what a statement has done to a Delta table.
+    ///
+    /// # Errors
+    /// `Unsupported` where the transaction has written another one.
+    pub(crate) fn put_staged(&self, name: &TableName, staged: Arc<StagedTable>) -> Result<()> {
+        let found = self.shared.catalog.get(name);
+        let known = self.object(name).map(|object| object.details);
+        let mut inner = self.inner.lock();
+        let others = inner.changes.relations.iter().filter(|(other, _)| *other != name);
+        let others = others.filter_map(|(_, changed)| changed.staged.as_ref());
+        if !staged.is_unchanged() && others.filter(|other| !other.is_unchanged()).count() > 0 {
+            return Err(PlannerError::Unsupported {
+                what: "writing several Delta tables in one transaction".to_owned(),
+                hint: Some("Commit after each of them.".to_owned()),
+            }
+            .into());
+        }
+        let relation = Relation::Lake(Arc::clone(&staged) as Arc<dyn LakeTable>);
+        let schema = datafusion::catalog::TableProvider::schema(staged.snapshot().as_ref());
+        let object = Object {
+            relation,
+            columns: tarn_catalog::entry::columns_of(&schema),
+            depends_on: vec![],
+            details: known.unwrap_or_else(|| Arc::clone(staged.snapshot().details())),
+        };
+        let changed = inner.changes.relations.entry(name.clone()).or_insert_with(|| Changed {
+            before: found,
+            base: None,
+            after: None,
+            is_copy: true,
+            appended: None,
+            staged: None,
+        });
+        changed.after = Some(object);
+        changed.staged = Some(staged);
+        inner.pins.remove(&(name.clone(), Travel::Latest));
+        drop(inner);
+        self.touch();
+        Ok(())
     }
 
     /// Notes what was done to a table that [`Self::writable`] gave; `None` for more than adding.

@@ -26,8 +26,6 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
             session.begin(*modes)?;
             verb
         }
-        Command::Commit { chain } => end(session, true, *chain)?,
-        Command::Rollback { chain } => end(session, false, *chain)?,
         Command::Savepoint(name) => {
             session.savepoint(name)?;
             "SAVEPOINT"
@@ -63,6 +61,8 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
             return Err(PlannerError::Unsupported { what: (*verb).to_owned(), hint }.into());
         }
         Command::Query
+        | Command::Commit { .. }
+        | Command::Rollback { .. }
         | Command::Explain(_)
         | Command::Show { .. }
         | Command::Write(_)
@@ -78,7 +78,7 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
 }
 
 /// COMMIT and ROLLBACK.
-fn end(session: &Arc<Session>, commit: bool, chain: bool) -> Result<&'static str> {
+pub(crate) async fn end(session: &Arc<Session>, commit: bool, chain: bool) -> Result<CommandTag> {
     if session.status() == Status::Idle {
         if chain {
             let what = if commit { "COMMIT AND CHAIN" } else { "ROLLBACK AND CHAIN" };
@@ -88,11 +88,11 @@ fn end(session: &Arc<Session>, commit: bool, chain: bool) -> Result<&'static str
     }
     let modes = session.modes();
     // COMMIT of a failed transaction rolls it back, and says so.
-    let committed = session.end(commit)?;
+    let committed = session.end(commit).await?;
     if chain {
         session.begin(modes)?;
     }
-    Ok(if commit && committed { "COMMIT" } else { "ROLLBACK" })
+    Ok(CommandTag::new(if commit && committed { "COMMIT" } else { "ROLLBACK" }))
 }
 
 fn set_transaction(

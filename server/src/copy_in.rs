@@ -1,7 +1,12 @@
-//! COPY … FROM STDIN: rows of a client for a table in memory.
+//! COPY … FROM: rows of a client, or of files, for a table.
 //!
-//! The rows are gathered first and added by an INSERT of their own, so that defaults, NOT NULL,
-//! types with lengths and transactions are the same as there, and a failure leaves nothing.
+//! ```text
+//!   the client's messages, a file ─► batches ─► a relation that is read once
+//!                                                  └─► INSERT INTO t SELECT … FROM it
+//! ```
+//! The rows are added by an INSERT of their own, so that defaults, constraints, types with lengths
+//! and transactions are the same as there. It runs while the rows come: a failure leaves nothing,
+//! and a table in files needs no memory for all of them.
 
 use std::sync::Arc;
 
@@ -9,11 +14,33 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use tarn_exec::QueryId;
 use tarn_planner::statement::{Copy, CopyOptions};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
-use crate::modify::{check_writable, insert_rows, table_of};
+use crate::modify::{Source, WriteTable, check_writable, insert_rows};
+use crate::pg::rows::TimeZone;
 use crate::query::Execution;
 use crate::session::Session;
+
+pub(crate) mod chunks;
+mod columns;
+mod fields;
+mod files;
+pub(crate) mod lines;
+mod source;
+mod values;
+
+pub(crate) use files::run as copy_files;
+
+use chunks::{Chunk, Chunker};
+use lines::LineReader;
+use source::{Arrivals, Piece};
+
+/// Pieces that wait for the writer.
+const N_WAITING_PIECES_MAX: usize = 2;
+/// Bytes of lines that are read at a time.
+const N_BYTES_CHUNK: usize = 1 << 20;
 
 /// A table that waits for the rows that a client copies.
 #[derive(Debug)]
@@ -23,6 +50,8 @@ pub struct CopyIn {
     /// The columns that are sent, in that order.
     schema: SchemaRef,
     bytes_max: usize,
+    /// Whether all rows are in memory at the end.
+    is_gathered: bool,
 }
 
 impl CopyIn {
@@ -41,43 +70,181 @@ impl CopyIn {
         &self.copy.options
     }
 
-    /// The memory that the rows may take while they are gathered.
+    /// The memory that the rows may take while they are gathered, or a line.
     pub(crate) fn bytes_max(&self) -> usize {
         self.bytes_max
     }
 
-    /// Puts all rows into the table; returns how many they are.
-    pub(crate) async fn finish(&self, batches: Vec<RecordBatch>) -> Result<u64> {
-        let Some(table) = &self.copy.table else { return Ok(0) };
-        let query_id = QueryId::next();
-        insert_rows(&self.session, table, &self.schema, batches, query_id).await
+    /// Whether all rows together are bound by [`Self::bytes_max`], not only what waits.
+    pub(crate) fn is_gathered(&self) -> bool {
+        self.is_gathered
+    }
+
+    /// Begins to add rows.
+    pub(crate) fn start(&self, zone: TimeZone) -> Incoming {
+        let (sender, receiver) = mpsc::channel(N_WAITING_PIECES_MAX);
+        let options = self.copy.options.clone();
+        let chunker = Chunker::new(&options, N_BYTES_CHUNK);
+        let reader = LineReader::new(self.table(), Arc::clone(&self.schema), options, zone);
+        let reader = Arc::new(reader);
+        let arrivals = Arrivals::new(receiver, Arc::clone(&reader));
+        // One task keeps the rows in their order, which tables in memory show.
+        let n_threads = self.session.shared.engine.n_threads();
+        let rows = arrivals.relation(if self.is_gathered { 1 } else { n_threads });
+        let (session, copy) = (Arc::clone(&self.session), self.copy.clone());
+        let work = async move {
+            let Some(table) = &copy.table else { return Ok(0) };
+            let source = Source { rows: rows?, columns: vec![], condition: copy.condition };
+            insert_rows(&session, table, source, QueryId::next()).await
+        };
+        let task = Some(self.session.shared.engine.spawn(Box::pin(work)));
+        let (bytes_max, is_gathered) = (self.bytes_max, self.is_gathered);
+        let session = Arc::clone(&self.session);
+        let n_bytes = 0;
+        Incoming {
+            session,
+            sender,
+            task,
+            arrivals,
+            reader,
+            chunker,
+            bytes_max,
+            is_gathered,
+            n_bytes,
+        }
+    }
+}
+
+/// Rows on their way into a table; dropping it adds none.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    session: Arc<Session>,
+    sender: mpsc::Sender<Piece>,
+    /// `None` once its outcome is known.
+    task: Option<JoinHandle<Result<u64>>>,
+    arrivals: Arc<Arrivals>,
+    reader: Arc<LineReader>,
+    chunker: Chunker,
+    bytes_max: usize,
+    is_gathered: bool,
+    n_bytes: usize,
+}
+
+impl Incoming {
+    /// Hands rows over, when there is a place for them.
+    ///
+    /// # Errors
+    /// Why the rows before could not be added.
+    pub(crate) async fn send(&mut self, rows: RecordBatch) -> Result<()> {
+        self.hand_over(Piece::Rows(rows)).await
+    }
+
+    /// Takes bytes of text or CSV, which may end anywhere.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; 53400 for more than may be in memory.
+    pub(crate) async fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let chunk = self.chunker.push(bytes);
+        let n_waiting = self.chunker.n_bytes();
+        if self.is_gathered {
+            self.n_bytes += bytes.len();
+        } else {
+            self.n_bytes = n_waiting;
+        }
+        if self.n_bytes > self.bytes_max {
+            let message = format!("COPY would take more than {} bytes of memory", self.bytes_max);
+            return Err(Error::Value { code: "53400", message });
+        }
+        match chunk {
+            Some(chunk) => self.lines(chunk).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn lines(&mut self, chunk: Chunk) -> Result<()> {
+        self.hand_over(Piece::Lines(chunk)).await
+    }
+
+    async fn hand_over(&mut self, piece: Piece) -> Result<()> {
+        if self.sender.send(piece).await.is_ok() {
+            return Ok(());
+        }
+        match self.outcome().await {
+            Ok(_) => Err(Error::Internal { what: "COPY has ended early".to_owned() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the rows; returns how many were added.
+    ///
+    /// # Errors
+    /// Why they could not be added.
+    pub(crate) async fn finish(mut self) -> Result<u64> {
+        if let Some(chunk) = self.chunker.finish() {
+            self.lines(chunk).await?;
+        }
+        // A writer that has ended early says why.
+        drop(self.sender.send(Piece::End).await);
+        let n_rows = self.outcome().await?;
+        let (n_skipped, told) = self.reader.skipped();
+        for message in told {
+            self.session.notice("NOTICE", "00000", message);
+        }
+        let errors = &self.reader.options().errors;
+        if n_skipped > 0 && !errors.silent {
+            let rows = if n_skipped == 1 { "row was" } else { "rows were" };
+            let message = format!("{n_skipped} {rows} skipped due to data type incompatibility");
+            self.session.notice("NOTICE", "00000", message);
+        }
+        Ok(n_rows)
+    }
+
+    /// Adds nothing, and returns when that is certain.
+    pub(crate) async fn stop(mut self) {
+        let Some(task) = self.task.take() else { return };
+        task.abort();
+        // Whether it was stopped or had failed before is the same to the caller.
+        drop(task.await);
+    }
+
+    async fn outcome(&mut self) -> Result<u64> {
+        let Some(task) = &mut self.task else { return Err(Error::Stopping) };
+        let outcome = task.await;
+        self.task = None;
+        // What a reader has found says more than that the plan has failed.
+        if let (Ok(Err(_)), Some(failure)) = (&outcome, self.arrivals.take_failure()) {
+            return Err(failure);
+        }
+        match outcome {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => {
+                Err(Error::Internal { what: "COPY has panicked".to_owned() })
+            }
+            Err(_) => Err(Error::Stopping),
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 
 /// Finds the table and checks that it can be written.
 pub(crate) async fn begin(session: &Arc<Session>, copy: &Copy) -> Result<Execution> {
+    Ok(Execution::CopyIn(Box::new(prepare(session, copy).await?)))
+}
+
+async fn prepare(session: &Arc<Session>, copy: &Copy) -> Result<CopyIn> {
     let Some(target) = &copy.table else {
         return Err(Error::Internal { what: "COPY FROM without a table".to_owned() });
     };
-    let (name, table) = table_of(session, target)?;
-    check_writable(session, "COPY FROM", Some(&name))?;
-    let all = table.schema();
-    let mut fields = Vec::new();
-    for column in &copy.columns {
-        let field = all.field_with_name(column).map_err(|_| Error::Value {
-            code: "42703",
-            message: format!("column \"{column}\" of relation \"{}\" does not exist", name.table()),
-        })?;
-        if copy.columns.iter().filter(|other| *other == column).count() > 1 {
-            let message = format!("column \"{column}\" specified more than once");
-            return Err(Error::Value { code: "42701", message });
-        }
-        fields.push(Arc::new(field.clone()));
-    }
-    let schema = match fields.is_empty() {
-        true => Arc::clone(all),
-        false => Arc::new(Schema::new(fields)),
-    };
+    let table = WriteTable::find(session, target).await?;
+    check_writable(session, "COPY FROM", Some(&table.name))?;
+    let schema = columns_of(&table, copy)?;
     let options = &copy.options;
     for (what, columns) in
         [("FORCE_NOT_NULL", &options.force_not_null), ("FORCE_NULL", &options.force_null)]
@@ -88,6 +255,35 @@ pub(crate) async fn begin(session: &Arc<Session>, copy: &Copy) -> Result<Executi
         }
     }
     let bytes_max = session.shared.config.memory_table_bytes_max;
+    let is_gathered = table.is_in_memory();
     let (session, copy) = (Arc::clone(session), copy.clone());
-    Ok(Execution::CopyIn(Box::new(CopyIn { session, copy, schema, bytes_max })))
+    Ok(CopyIn { session, copy, schema, bytes_max, is_gathered })
+}
+
+/// The columns that come: those listed, or all that are not generated.
+fn columns_of(table: &WriteTable, copy: &Copy) -> Result<SchemaRef> {
+    let all = &table.schema;
+    let generated = |at: usize| table.details.generated_of(at).is_some();
+    let mut fields = Vec::new();
+    for column in &copy.columns {
+        let name = table.name.table();
+        let Ok(at) = all.index_of(column) else {
+            let message = format!("column \"{column}\" of relation \"{name}\" does not exist");
+            return Err(Error::Value { code: "42703", message });
+        };
+        if copy.columns.iter().filter(|other| *other == column).count() > 1 {
+            let message = format!("column \"{column}\" specified more than once");
+            return Err(Error::Value { code: "42701", message });
+        }
+        if generated(at) {
+            let message = format!("column \"{column}\" is a generated column");
+            return Err(Error::Value { code: "42P10", message });
+        }
+        fields.push(Arc::new(all.field(at).clone()));
+    }
+    if fields.is_empty() {
+        let plain = all.fields().iter().enumerate().filter(|(at, _)| !generated(*at));
+        fields = plain.map(|(_, field)| Arc::clone(field)).collect();
+    }
+    Ok(Arc::new(Schema::new(fields)))
 }

@@ -95,7 +95,7 @@ pub(crate) async fn run(
         (Define::Nothing { tag }, _) => Ok(CommandTag::new(tag)),
         _ => Err(Error::Internal { what: "a definition of another kind".to_owned() }),
     }?;
-    transaction.commit()?;
+    transaction.commit().await?;
     Ok(tag)
 }
 

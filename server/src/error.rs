@@ -148,6 +148,23 @@ pub enum Error {
         /// The table.
         table: String,
     },
+    /// A row that a CHECK constraint refuses.
+    #[error("new row for relation \"{table}\" violates check constraint \"{constraint}\"")]
+    CheckViolation {
+        /// The constraint.
+        constraint: String,
+        /// The table.
+        table: String,
+    },
+    /// A row that the condition of REPLACE WHERE or PARTITION is not true for.
+    #[error("new row for relation \"{table}\" is not among those that the statement replaces")]
+    ReplaceViolation {
+        /// The table.
+        table: String,
+    },
+    /// A row that several rows of a MERGE's source match.
+    #[error("MERGE command cannot affect row a second time")]
+    MergedTwice,
     /// Another writer changed the table meanwhile.
     #[error("could not serialize access due to concurrent update")]
     WriteConflict,
@@ -242,6 +259,8 @@ impl Error {
             Self::ArgumentCount { .. } => "42601",
             Self::CopyData { code, .. } => code,
             Self::NotNullViolation { .. } => "23502",
+            Self::CheckViolation { .. } | Self::ReplaceViolation { .. } => "23514",
+            Self::MergedTwice => "21000",
             Self::WriteConflict => "40001",
             Self::StatementTimeout => "57014",
             Self::TooManyConnections { .. } | Self::ReservedConnections { .. } => "53300",
@@ -310,6 +329,9 @@ impl Error {
                 catalog_hint(error)
             }
             Self::ReadsSnapshot { .. } => Some("RESET snapshot ends it.".to_owned()),
+            Self::MergedTwice => Some(
+                "Ensure that not more than one source row matches any one target row.".to_owned(),
+            ),
             Self::CopyFromView { .. } => Some("Try the COPY (SELECT ...) TO variant.".to_owned()),
             Self::ForwardOnly => {
                 Some("Declare it with SCROLL option to enable backward scan.".to_owned())

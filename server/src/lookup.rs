@@ -126,13 +126,14 @@ impl<'a> SessionLookup<'a> {
         travel: Travel,
     ) -> Result<Pinned, CatalogError> {
         if name.schema() == TEMPORARY || self.session.is_changed(name) {
-            return match self.session.relation(name) {
-                Some(Known::Memory(table)) => {
-                    (table as Arc<dyn tarn_catalog::LakeTable>).pin(travel).await
+            let table: Arc<dyn tarn_catalog::LakeTable> = match self.session.relation(name) {
+                Some(Known::Memory(table)) => table,
+                Some(Known::Lake(table)) => table,
+                Some(Known::View { .. }) | None => {
+                    return Err(CatalogError::TableNotFound { name: name.to_string() });
                 }
-                Some(Known::Lake(table)) => table.pin(travel).await,
-                _ => Err(CatalogError::TableNotFound { name: name.to_string() }),
             };
+            return table.pin(travel).await;
         }
         if travel == Travel::Latest
             && let Some(pinned) = crate::snapshot::pin(self.session, name).await?

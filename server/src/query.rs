@@ -334,6 +334,7 @@ impl Session {
             self.note_query();
         }
         let query_id = QueryId::next();
+        self.set_committing(false);
         let token = self.begin_statement(query_id, prepared.statement.text());
         let deadline = self.deadline();
         // `SELECT 1` and its kin, which pools and drivers send all the time.
@@ -355,7 +356,8 @@ impl Session {
         let work = self.on_cpu(async move {
             session.execute_here(&prepared, parameters, query_id, deadline).await
         });
-        let result = bounded(Box::pin(work), &token, deadline).await;
+        let session = Arc::clone(self);
+        let result = bounded_until_commit(Box::pin(work), &session, &token, deadline).await;
         if !matches!(result, Ok(Execution::Rows(_) | Execution::CopyOut(_))) {
             self.end_statement(query_id);
         }
@@ -395,6 +397,9 @@ impl Session {
                 self.declare(declare, prepared, rows).map(Execution::Done)
             }
             Command::Fetch(fetch) => self.fetch(fetch, query_id, deadline).await,
+            Command::Copy(copy) if copy.file.is_some() => {
+                crate::copy_in::copy_files(self, copy).await.map(Execution::Done)
+            }
             Command::Copy(copy) if copy.from => crate::copy_in::begin(self, copy).await,
             Command::Copy(copy) => {
                 crate::copy_out::check(self, copy)?;
@@ -430,6 +435,12 @@ impl Session {
             Command::Comment { kind, parts, text } => {
                 let done = define::comments::comment(self, kind, parts, text.as_deref());
                 done.await.map(Execution::Done)
+            }
+            Command::Commit { chain } => {
+                command::end(self, true, *chain).await.map(Execution::Done)
+            }
+            Command::Rollback { chain } => {
+                command::end(self, false, *chain).await.map(Execution::Done)
             }
             other => command::run(self, other).map(Execution::Done),
         }
@@ -639,6 +650,23 @@ impl Session {
             }
             Err(_) => Err(ExecError::Stopping.into()),
         }
+    }
+}
+
+/// As [`bounded`], but a commit that has begun is waited for: the client has to learn of it.
+async fn bounded_until_commit<T>(
+    mut work: impl Future<Output = Result<T>> + Unpin,
+    session: &Session,
+    token: &CancellationToken,
+    deadline: Option<Instant>,
+) -> Result<T> {
+    match bounded(&mut work, token, deadline).await {
+        Err(Error::Exec(ExecError::Cancelled) | Error::StatementTimeout)
+            if session.is_committing() =>
+        {
+            work.await
+        }
+        other => other,
     }
 }
 

@@ -121,6 +121,8 @@ pub struct Session {
     long_cancel_key: AtomicBool,
     /// Whether a message of the client is being worked on, where the frontend says so.
     busy: AtomicBool,
+    /// Whether the statement has begun to commit: it cannot be cancelled any more.
+    committing: AtomicBool,
     user: String,
     protocol: Protocol,
     client: Option<SocketAddr>,
@@ -172,6 +174,7 @@ impl Session {
             secret: rand::random(),
             long_cancel_key: AtomicBool::new(false),
             busy: AtomicBool::new(false),
+            committing: AtomicBool::new(false),
             user: user.to_owned(),
             protocol,
             client,
@@ -223,6 +226,16 @@ impl Session {
     /// Notes whether a message of the client is being worked on.
     pub(crate) fn set_busy(&self, busy: bool) {
         self.busy.store(busy, Ordering::Release);
+    }
+
+    /// Notes whether the statement's changes are on their way to where others see them.
+    pub(crate) fn set_committing(&self, committing: bool) {
+        self.committing.store(committing, Ordering::Release);
+    }
+
+    /// Whether it is too late to cancel the statement.
+    pub(crate) fn is_committing(&self) -> bool {
+        self.committing.load(Ordering::Acquire)
     }
 
     /// The role.

@@ -12,8 +12,12 @@
 //! BEGIN: `Implicit`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use tarn_catalog::delta::StagedTable;
+use tarn_catalog::registry::Change;
 use tarn_planner::statement::TransactionModes;
 use tarn_planner::variables::Variables;
 
@@ -225,9 +229,10 @@ impl Session {
     ///
     /// # Errors
     /// `WriteConflict`; nothing of it has happened then.
-    pub(crate) fn finish_implicit(&self) -> Result<()> {
-        if matches!(self.inner.lock().transaction, Transaction::Implicit(_)) {
-            self.end(true)?;
+    pub(crate) async fn finish_implicit(&self) -> Result<()> {
+        let implicit = matches!(self.inner.lock().transaction, Transaction::Implicit(_));
+        if implicit {
+            self.end(true).await?;
         }
         Ok(())
     }
@@ -286,25 +291,31 @@ impl Session {
     ///
     /// # Errors
     /// `WriteConflict`: the transaction was rolled back.
-    pub(crate) fn end(&self, commit: bool) -> Result<bool> {
+    ///
+    /// # Cancel safety
+    /// A commit that has begun goes on by itself when the future is dropped.
+    pub(crate) async fn end(&self, commit: bool) -> Result<bool> {
         let failed = matches!(self.inner.lock().transaction, Transaction::Failed(_));
         if !commit || failed {
             self.roll_back();
             return Ok(false);
         }
-        let mut inner = self.inner.lock();
-        if inner.transaction.block().is_none() {
-            return Ok(true);
-        }
-        if !inner.changes.is_empty() {
-            let changes = inner.changes.to_catalog();
-            if let Err(error) = self.shared.catalog.apply(&changes) {
-                drop(inner);
-                self.roll_back();
-                return Err(error.into());
+        let changes = {
+            let inner = self.inner.lock();
+            if inner.transaction.block().is_none() {
+                return Ok(true);
             }
-            std::mem::take(&mut inner.changes).settle(&self.shared);
+            let staged = inner.changes.staged();
+            (!inner.changes.is_empty()).then(|| (inner.changes.to_catalog(), staged))
+        };
+        if let Some((changes, staged)) = changes
+            && let Err(error) = self.publish(changes, staged).boxed().await
+        {
+            self.roll_back();
+            return Err(error);
         }
+        let mut inner = self.inner.lock();
+        std::mem::take(&mut inner.changes).settle(&self.shared);
         let Some(block) = inner.transaction.take() else { return Ok(true) };
         inner.end_temporary();
         inner.pins.clear();
@@ -323,6 +334,29 @@ impl Session {
         self.end_portals(true);
         self.deliver(block.notifications);
         Ok(true)
+    }
+
+    /// Makes changes visible to all, in a task that a cancel request does not end half-way.
+    async fn publish(&self, changes: Vec<Change>, staged: Vec<Arc<StagedTable>>) -> Result<()> {
+        self.set_committing(true);
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.engine.spawn(async move {
+            for table in staged {
+                table.commit().await?;
+            }
+            shared.catalog.apply(&changes)
+        });
+        let done = task.await;
+        if !matches!(done, Ok(Ok(()))) {
+            self.set_committing(false);
+        }
+        match done {
+            Ok(done) => Ok(done?),
+            Err(error) if error.is_panic() => {
+                Err(Error::Internal { what: "the commit panicked".to_owned() })
+            }
+            Err(_) => Err(Error::Stopping),
+        }
     }
 
     /// Forgets what the transaction has done.
@@ -437,11 +471,13 @@ impl<'a> StatementTransaction<'a> {
     ///
     /// # Errors
     /// `Conflict`; nothing has changed then.
-    pub(crate) fn commit(mut self) -> Result<()> {
-        if std::mem::take(&mut self.is_own) {
-            return self.session.finish_implicit();
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        if !self.is_own {
+            return Ok(());
         }
-        Ok(())
+        let done = self.session.finish_implicit().await;
+        self.is_own = false;
+        done
     }
 
     /// Whether a conflict can be answered by trying again.

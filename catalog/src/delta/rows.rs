@@ -29,6 +29,13 @@ impl RowsByFile {
         self.files.entry(file).or_default().insert(row)
     }
 
+    /// Whether the row of an identity is among them.
+    #[must_use]
+    pub fn contains(&self, row_id: i64) -> bool {
+        let (file, row) = split(row_id);
+        self.files.get(&file).is_some_and(|rows| rows.contains(row))
+    }
+
     /// The files and the rows of each.
     pub fn files(&self) -> impl Iterator<Item = (FileNumber, &RoaringTreemap)> {
         self.files.iter().map(|(file, rows)| (*file, rows))

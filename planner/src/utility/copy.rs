@@ -4,6 +4,7 @@
 //! COPY t (a, b) TO STDOUT        the tree is SELECT a, b FROM t
 //! COPY (query) TO STDOUT         the tree is the query
 //! COPY t (a, b) FROM STDIN       the tree is empty
+//! COPY t (a, b) FROM 'place'     the same
 //! ```
 
 use sqlparser::ast::{self, Expr, Ident, SelectItem, Statement as Ast};
@@ -19,11 +20,35 @@ use crate::error::PlannerError;
 use crate::statement::{Command, fold};
 use crate::write::{Target, select_query, target_of};
 
+/// Files that are copied into a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyFile {
+    /// A path or URL of a file or folder, as written.
+    pub place: String,
+    /// What they are.
+    pub kind: FileKind,
+}
+
+/// The formats of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Lines, as they come from a client, too.
+    Lines,
+    /// Parquet; columns are found by name.
+    Parquet,
+    /// An object in each line; columns are found by name.
+    Json,
+}
+
 /// What a COPY moves and how it looks.
 #[derive(Debug, Clone)]
 pub struct Copy {
-    /// FROM STDIN instead of TO STDOUT.
+    /// FROM instead of TO.
     pub from: bool,
+    /// The files; `None` for the client.
+    pub file: Option<CopyFile>,
+    /// Which of the rows are taken: the condition of WHERE as SQL.
+    pub condition: Option<String>,
     /// The table, where one was named.
     pub table: Option<Target>,
     /// Its columns as listed; empty for all.
@@ -46,11 +71,16 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Parsed> {
         parser.prev_token();
         return Err(unexpected(parser));
     }
-    endpoint(parser, from)?;
+    let place = endpoint(parser, from)?;
     options(parser, &mut raw)?;
+    let mut condition = None;
     if from && word(parser, "where") {
-        return Err(PlannerError::unsupported("COPY FROM with a WHERE clause").into());
+        condition = Some(parser.parse_expr()?.to_string());
     }
+    let file = place.map(|place| {
+        let kind = file_kind(&place, &mut raw);
+        CopyFile { place, kind }
+    });
     let options = CopyOptions::read(&raw, from)?;
     let table = source.name.as_ref().map(target_of).transpose()?;
     let columns = source.columns.iter().map(fold).collect();
@@ -59,7 +89,7 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Parsed> {
         (None, Some(name)) if !from => Ast::Query(table_query(name, source.columns)),
         _ => nothing(),
     };
-    Ok((ast, Command::Copy(Box::new(Copy { from, table, columns, options }))))
+    Ok((ast, Command::Copy(Box::new(Copy { from, file, condition, table, columns, options }))))
 }
 
 #[derive(Default)]
@@ -109,14 +139,45 @@ fn table_query(name: ast::ObjectName, columns: Vec<Ident>) -> Box<ast::Query> {
     select_query(items, from)
 }
 
-/// STDIN and STDOUT stand for the client, whichever is written; files and programs are refused.
-fn endpoint(parser: &mut Parser<'_>, from: bool) -> Result<()> {
+/// Takes formats that only files have out of the options.
+fn file_kind(place: &str, raw: &mut Vec<RawOption>) -> FileKind {
+    let is_format = |option: &RawOption| option.name == "format";
+    let kind_of = |option: &RawOption| match &option.argument {
+        Argument::Text(text) if text.eq_ignore_ascii_case("parquet") => Some(FileKind::Parquet),
+        Argument::Text(text) if text.eq_ignore_ascii_case("json") => Some(FileKind::Json),
+        _ => None,
+    };
+    if let Some(at) = raw.iter().position(is_format) {
+        let kind = raw.get(at).and_then(kind_of);
+        if kind.is_some() {
+            raw.remove(at);
+        }
+        return kind.unwrap_or(FileKind::Lines);
+    }
+    // Without a word of it the name says what a file is.
+    let name = place.to_ascii_lowercase();
+    let plain = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    if plain.ends_with(".parquet") {
+        return FileKind::Parquet;
+    }
+    if [".json", ".jsonl", ".ndjson"].iter().any(|end| plain.ends_with(end)) {
+        return FileKind::Json;
+    }
+    if plain.ends_with(".csv") {
+        raw.push(RawOption::text("format", "csv"));
+    }
+    FileKind::Lines
+}
+
+/// STDIN and STDOUT stand for the client, whichever is written; a string is a file to read.
+fn endpoint(parser: &mut Parser<'_>, from: bool) -> Result<Option<String>> {
     if word(parser, "stdin") || word(parser, "stdout") {
-        return Ok(());
+        return Ok(None);
     }
     let program = word(parser, "program");
-    if string(parser).is_none() {
-        return Err(unexpected(parser));
+    let Some(place) = string(parser) else { return Err(unexpected(parser)) };
+    if from && !program {
+        return Ok(Some(place));
     }
     let (direction, client) = if from { ("from", "STDIN") } else { ("to", "STDOUT") };
     let what = if program { "an external program" } else { "a file of the server" };

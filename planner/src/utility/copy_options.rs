@@ -56,6 +56,19 @@ impl Columns {
     }
 }
 
+/// What becomes of rows that cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyErrors {
+    /// They are left out, instead of ending the COPY.
+    pub ignore: bool,
+    /// Each of them is told of.
+    pub verbose: bool,
+    /// Not even their number is told.
+    pub silent: bool,
+    /// How many may be left out.
+    pub n_rows_max: Option<u64>,
+}
+
 /// How copied data look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyOptions {
@@ -77,6 +90,8 @@ pub struct CopyOptions {
     pub force_not_null: Columns,
     /// Columns that are NULL also where the NULL string is in quotes.
     pub force_null: Columns,
+    /// ON_ERROR and its kin.
+    pub errors: CopyErrors,
 }
 
 /// An option as written.
@@ -113,6 +128,7 @@ struct Given<'a> {
     force_quote: Option<Columns>,
     force_not_null: Option<Columns>,
     force_null: Option<Columns>,
+    errors: CopyErrors,
 }
 
 impl CopyOptions {
@@ -159,6 +175,21 @@ impl<'a> Given<'a> {
                 boolean(option)?;
             }
             "encoding" => encoding(text_of(option)?)?,
+            "on_error" | "log_verbosity" | "reject_limit" if !from => {
+                let name = option.name.to_uppercase();
+                return Err(error("42601", format!("COPY {name} cannot be used with COPY TO")));
+            }
+            "on_error" => self.errors.ignore = choice(option, &["stop", "ignore"])? == "ignore",
+            "log_verbosity" => {
+                let word = choice(option, &["default", "verbose", "silent"])?;
+                self.errors.verbose = word == "verbose";
+                self.errors.silent = word == "silent";
+            }
+            "reject_limit" => {
+                let number = text_of(option)?.parse().ok().filter(|number| *number > 0);
+                let message = "REJECT_LIMIT must be a whole number greater than zero";
+                self.errors.n_rows_max = Some(number.ok_or_else(|| error("22023", message))?);
+            }
             other => {
                 return Err(error("42601", format!("option \"{other}\" not recognized")));
             }
@@ -187,6 +218,13 @@ impl<'a> Given<'a> {
             return Err(error("22023", message));
         }
         self.check_csv_only(csv, from)?;
+        if self.errors.n_rows_max.is_some() && !self.errors.ignore {
+            let message = "COPY REJECT_LIMIT requires ON_ERROR to be set to IGNORE";
+            return Err(error("22023", message));
+        }
+        if self.errors.ignore && format == CopyFormat::Binary {
+            return Err(error("42601", "only ON_ERROR STOP is allowed in BINARY mode"));
+        }
         if csv && delimiter == quote {
             return Err(error("22023", "COPY delimiter and quote must be different"));
         }
@@ -209,6 +247,7 @@ impl<'a> Given<'a> {
             force_quote: self.force_quote.unwrap_or_else(none),
             force_not_null: self.force_not_null.unwrap_or_else(none),
             force_null: self.force_null.unwrap_or_else(none),
+            errors: self.errors,
         })
     }
 
@@ -262,6 +301,16 @@ fn text_of(option: &RawOption) -> Result<&str> {
             Err(error("42601", format!("{} requires a parameter", option.name)))
         }
     }
+}
+
+/// One of several words.
+fn choice<'a>(option: &'a RawOption, words: &[&'a str]) -> Result<&'a str> {
+    let text = text_of(option)?;
+    let known = words.iter().find(|word| text.eq_ignore_ascii_case(word));
+    known.copied().ok_or_else(|| {
+        let name = option.name.to_uppercase();
+        error("22023", format!("COPY {name} \"{text}\" not recognized"))
+    })
 }
 
 fn boolean(option: &RawOption) -> Result<bool> {

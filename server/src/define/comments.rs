@@ -49,7 +49,7 @@ pub(crate) async fn comment(
             comment_relation(session, kind, &table, None, text).await?;
         }
     }
-    transaction.commit()?;
+    transaction.commit().await?;
     Ok(CommandTag::new("COMMENT"))
 }
 

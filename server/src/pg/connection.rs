@@ -145,7 +145,7 @@ impl Connection {
     async fn dispatch(&mut self, message: Frontend) -> Result<()> {
         if matches!(message, Frontend::Sync(_)) {
             self.skipping = false;
-            self.sync()?;
+            self.sync().await?;
             return self.flush().await;
         }
         if self.skipping {
@@ -212,8 +212,8 @@ impl Connection {
     }
 
     /// Ends a series of extended messages.
-    fn sync(&mut self) -> Result<()> {
-        if let Err(error) = self.session.finish_implicit() {
+    async fn sync(&mut self) -> Result<()> {
+        if let Err(error) = self.session.finish_implicit().await {
             self.answer_error(&error)?;
         }
         if self.session.status() == Status::Idle {

@@ -1,7 +1,7 @@
 //! COPY … FROM STDIN: messages in, rows out.
 //!
 //! ```text
-//!   CopyInResponse ─► CopyData … ─► CopyDone   the rows are added
+//!   CopyInResponse ─► CopyData … ─► CopyDone   the rows are there
 //!                                └► CopyFail   nothing has happened
 //! ```
 
@@ -15,7 +15,7 @@ use tarn_planner::statement::CopyFormat;
 use super::connection::Connection;
 use super::copy_reader::CopyReader;
 use super::wire::Received;
-use crate::copy_in::CopyIn;
+use crate::copy_in::{CopyIn, Incoming};
 use crate::error::{Error, Result};
 use crate::query::CommandTag;
 
@@ -33,10 +33,26 @@ impl Connection {
         let response = CopyInResponse::new(code, n_columns, codes);
         self.wire.push(&Backend::CopyInResponse(response))?;
         self.flush().await?;
-        let mut reader = CopyReader::new(&copy, self.encode_settings().time_zone);
+        let mut incoming = copy.start(self.encode_settings().time_zone);
+        match self.receive_rows(&copy, &mut incoming).await {
+            Ok(()) => {
+                let n_rows = self.watching(incoming.finish().boxed()).await?;
+                Ok(CommandTag::with_rows("COPY", n_rows))
+            }
+            Err(error) => {
+                // What was added so far is undone before the client sends something else.
+                incoming.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn receive_rows(&mut self, copy: &CopyIn, incoming: &mut Incoming) -> Result<()> {
+        let is_binary = copy.options().format == CopyFormat::Binary;
+        let mut binary = is_binary.then(|| CopyReader::new(copy, self.encode_settings().time_zone));
         loop {
-            match self.next_copy_message().await? {
-                Frontend::CopyData(data) => reader.push(&data.data)?,
+            let data = match self.next_copy_message().await? {
+                Frontend::CopyData(data) => data.data,
                 Frontend::CopyDone(_) => break,
                 Frontend::CopyFail(failure) => {
                     return Err(Error::Value {
@@ -45,16 +61,28 @@ impl Connection {
                     });
                 }
                 // Clients may send them without a need; they are answered after the copy.
-                Frontend::Flush(_) | Frontend::Sync(_) => {}
+                Frontend::Flush(_) | Frontend::Sync(_) => continue,
                 _ => {
                     let message = "unexpected message type during COPY from stdin".to_owned();
                     return Err(Error::Protocol { message });
                 }
+            };
+            // Waits until the table takes the rows, unless the client leaves.
+            let Some(reader) = &mut binary else {
+                self.watching(incoming.push(&data).boxed()).await?;
+                continue;
+            };
+            reader.push(&data)?;
+            for rows in reader.take_batches() {
+                self.watching(incoming.send(rows).boxed()).await?;
             }
         }
-        let batches = reader.finish()?;
-        let n_rows = self.watching(async move { copy.finish(batches).await }.boxed()).await?;
-        Ok(CommandTag::with_rows("COPY", n_rows))
+        if let Some(reader) = binary {
+            for rows in reader.finish()? {
+                self.watching(incoming.send(rows).boxed()).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn next_copy_message(&mut self) -> Result<Frontend> {

@@ -1,4 +1,6 @@
-//! The bytes of COPY FROM to batches of rows.
+//! The bytes of COPY FROM in PostgreSQL's binary form to batches of rows.
+//!
+//! Text and CSV are read in `copy_in`.
 
 use std::sync::Arc;
 
@@ -7,9 +9,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::scalar::ScalarValue;
 use tarn_catalog::pg_type::pg_type_of;
-use tarn_planner::statement::{CopyFormat, CopyOptions, Header};
 
-use super::copy_lines::{Lines, Value, csv_values, text_values};
 use super::params::decode_parameter_in;
 use super::rows::{Format, TimeZone};
 use crate::copy_in::CopyIn;
@@ -21,17 +21,12 @@ const N_ROWS_PER_BATCH: usize = 8_192;
 /// What a binary file begins with.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
-/// Characters of a value or line that an error shows.
-const N_SHOWN_CHARS_MAX: usize = 100;
-
 /// Reads one COPY.
 pub(super) struct CopyReader {
     table: String,
     schema: SchemaRef,
-    options: CopyOptions,
     oids: Vec<u32>,
     zone: TimeZone,
-    lines: Lines,
     /// Bytes of a binary file that are no whole row yet.
     rest: Vec<u8>,
     binary: Binary,
@@ -40,6 +35,8 @@ pub(super) struct CopyReader {
     batches: Vec<RecordBatch>,
     n_bytes: usize,
     bytes_max: usize,
+    /// Whether the limit is for all rows, not only for what waits.
+    is_gathered: bool,
     is_done: bool,
 }
 
@@ -52,28 +49,31 @@ enum Binary {
 
 impl CopyReader {
     pub(super) fn new(copy: &CopyIn, zone: TimeZone) -> Self {
-        let (schema, options) = (Arc::clone(copy.schema()), copy.options().clone());
-        let reader = Self::of(schema, options, zone);
-        Self { table: copy.table().to_owned(), bytes_max: copy.bytes_max(), ..reader }
+        let reader = Self::of(Arc::clone(copy.schema()), zone);
+        Self {
+            table: copy.table().to_owned(),
+            bytes_max: copy.bytes_max(),
+            is_gathered: copy.is_gathered(),
+            ..reader
+        }
     }
 
     /// Reads rows of these columns into at most a megabyte.
-    pub(super) fn of(schema: SchemaRef, options: CopyOptions, zone: TimeZone) -> Self {
+    pub(super) fn of(schema: SchemaRef, zone: TimeZone) -> Self {
         let oids: Vec<u32> = schema.fields().iter().map(|field| pg_type_of(field).oid).collect();
         Self {
             table: String::new(),
             values: vec![Vec::new(); oids.len()],
             schema,
-            options,
             oids,
             zone,
-            lines: Lines::default(),
             rest: Vec::new(),
             binary: Binary::Header,
             n_lines: 0,
             batches: Vec::new(),
             n_bytes: 0,
             bytes_max: 1 << 20,
+            is_gathered: true,
             is_done: false,
         }
     }
@@ -83,33 +83,27 @@ impl CopyReader {
         if self.is_done {
             return Ok(());
         }
-        if self.options.format == CopyFormat::Binary {
-            self.rest.extend_from_slice(bytes);
-            self.check_size(self.rest.len())?;
-            return self.read_binary();
-        }
-        self.lines.push(bytes);
-        self.check_size(self.lines.len())?;
-        while let Some(line) = self.lines.next(&self.options, false) {
-            self.line(&line)?;
-        }
-        Ok(())
+        self.rest.extend_from_slice(bytes);
+        self.check_size(self.rest.len())?;
+        self.read_binary()
     }
 
-    /// The rows, when everything was sent.
+    /// The rows that are whole.
+    pub(super) fn take_batches(&mut self) -> Vec<RecordBatch> {
+        if !self.is_gathered {
+            self.n_bytes = 0;
+        }
+        std::mem::take(&mut self.batches)
+    }
+
+    /// The rest of the rows, when everything was sent.
     pub(super) fn finish(mut self) -> Result<Vec<RecordBatch>> {
-        if self.options.format == CopyFormat::Binary {
-            if !self.is_done && (self.binary != Binary::Rows || !self.rest.is_empty()) {
-                let message = match self.binary {
-                    Binary::Header => "COPY file signature not recognized",
-                    Binary::Rows => "unexpected EOF in COPY data",
-                };
-                return Err(self.error("22P04", message, None));
-            }
-        } else if !self.is_done {
-            while let Some(line) = self.lines.next(&self.options, true) {
-                self.line(&line)?;
-            }
+        if !self.is_done && (self.binary != Binary::Rows || !self.rest.is_empty()) {
+            let message = match self.binary {
+                Binary::Header => "COPY file signature not recognized",
+                Binary::Rows => "unexpected EOF in COPY data",
+            };
+            return Err(self.error("22P04", message));
         }
         self.close_batch()?;
         Ok(self.batches)
@@ -120,110 +114,18 @@ impl CopyReader {
             return Ok(());
         }
         let message = format!("COPY would take more than {} bytes of memory", self.bytes_max);
-        Err(self.error("53400", message, None))
+        Err(self.error("53400", message))
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<()> {
-        self.n_lines += 1;
-        if self.is_done {
-            return Ok(());
-        }
-        if line == b"\\." {
-            self.is_done = true;
-            return Ok(());
-        }
-        if let Err(error) = std::str::from_utf8(line) {
-            let rest = line.get(error.valid_up_to()..).unwrap_or_default();
-            let shown = rest.first().map_or_else(String::new, |byte| format!("0x{byte:02x}"));
-            let message = format!("invalid byte sequence for encoding \"UTF8\": {shown}");
-            return Err(self.error("22021", message, None));
-        }
-        let values = match self.options.format {
-            CopyFormat::Csv => csv_values(line, &self.options),
-            CopyFormat::Text | CopyFormat::Binary => text_values(line, &self.options),
-        };
-        let Some(values) = values else {
-            return Err(self.error("22P04", "unterminated CSV quoted field", Some(line)));
-        };
-        if self.n_lines == 1 && self.options.header != Header::Off {
-            return self.check_header(&values);
-        }
-        self.check_width(values.len(), line)?;
-        for (column, value) in values.into_iter().enumerate() {
-            let value = self.value(column, value)?;
-            if let Some(values) = self.values.get_mut(column) {
-                values.push(value);
-            }
-        }
-        self.row_is_complete()
-    }
-
-    fn check_width(&self, n_values: usize, line: &[u8]) -> Result<()> {
-        let n_columns = self.schema.fields().len();
-        if n_values > n_columns {
-            let message = "extra data after last expected column";
-            return Err(self.error("22P04", message, Some(line)));
-        }
-        match self.schema.fields().get(n_values) {
-            Some(missing) => {
-                let message = format!("missing data for column \"{}\"", missing.name());
-                Err(self.error("22P04", message, Some(line)))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn check_header(&self, values: &[Value]) -> Result<()> {
-        if self.options.header != Header::Match {
-            return Ok(());
-        }
-        let n_columns = self.schema.fields().len();
-        if values.len() != n_columns {
-            let message = format!(
-                "wrong number of fields in header line: got {}, expected {n_columns}",
-                values.len()
-            );
-            return Err(self.error("22P04", message, None));
-        }
-        for (at, (value, field)) in values.iter().zip(self.schema.fields()).enumerate() {
-            let name = String::from_utf8_lossy(&value.bytes);
-            if value.is_null || name != field.name().as_str() {
-                let got = if value.is_null { self.options.null.clone() } else { name.into_owned() };
-                let message = format!(
-                    "column name mismatch in header line field {}: got \"{got}\", expected \"{}\"",
-                    at + 1,
-                    field.name()
-                );
-                return Err(self.error("22P04", message, None));
-            }
-        }
-        Ok(())
-    }
-
-    fn value(&self, column: usize, value: Value) -> Result<ScalarValue> {
-        let name = self.schema.fields().get(column).map_or("", |field| field.name().as_str());
-        let is_null = match (value.is_null, value.is_quoted_null) {
-            (true, _) => !self.options.force_not_null.contains(name),
-            (false, true) => self.options.force_null.contains(name),
-            (false, false) => false,
-        };
-        let bytes = (!is_null).then_some(value.bytes.as_slice());
-        self.decode(column, Format::Text, bytes)
-    }
-
-    fn decode(&self, column: usize, format: Format, bytes: Option<&[u8]>) -> Result<ScalarValue> {
+    fn decode(&self, column: usize, bytes: Option<&[u8]>) -> Result<ScalarValue> {
         let oid = self.oids.get(column).copied().unwrap_or(25);
         let field = self.schema.field(column);
         let failed = |code, message: String| {
-            let shown = match (format, bytes) {
-                (Format::Text, Some(bytes)) => format!(": \"{}\"", shown(bytes)),
-                _ => String::new(),
-            };
             let (table, line, name) = (&self.table, self.n_lines, field.name());
-            let context = format!("COPY {table}, line {line}, column {name}{shown}");
+            let context = format!("COPY {table}, line {line}, column {name}");
             Error::CopyData { code, message, context }
         };
-        let value = decode_parameter_in(oid, format, bytes, &self.zone)
+        let value = decode_parameter_in(oid, Format::Binary, bytes, &self.zone)
             .map_err(|error| failed(error.code, error.message))?;
         if value.data_type() == *field.data_type() {
             return Ok(value);
@@ -266,9 +168,8 @@ impl CopyReader {
         Ok(())
     }
 
-    fn error(&self, code: &'static str, message: impl Into<String>, line: Option<&[u8]>) -> Error {
-        let line = line.map_or_else(String::new, |line| format!(": \"{}\"", shown(line)));
-        let context = format!("COPY {}, line {}{line}", self.table, self.n_lines.max(1));
+    fn error(&self, code: &'static str, message: impl Into<String>) -> Error {
+        let context = format!("COPY {}, line {}", self.table, self.n_lines.max(1));
         Error::CopyData { code, message: message.into(), context }
     }
 
@@ -301,7 +202,7 @@ impl CopyReader {
     fn binary_header(&self, bytes: &[u8]) -> Result<Option<usize>> {
         let n = bytes.len().min(SIGNATURE.len());
         if bytes.get(..n) != SIGNATURE.get(..n) {
-            return Err(self.error("22P04", "COPY file signature not recognized", None));
+            return Err(self.error("22P04", "COPY file signature not recognized"));
         }
         let (Some(flags), Some(extension)) =
             (int4(bytes, SIGNATURE.len()), int4(bytes, SIGNATURE.len() + 4))
@@ -310,11 +211,11 @@ impl CopyReader {
         };
         if flags & 0x7fff_0000 != 0 || flags < 0 {
             let message = "unrecognized critical flags in COPY file header";
-            return Err(self.error("22P04", message, None));
+            return Err(self.error("22P04", message));
         }
         let Ok(extension) = usize::try_from(extension) else {
             let message = "invalid COPY file header (missing length)";
-            return Err(self.error("22P04", message, None));
+            return Err(self.error("22P04", message));
         };
         let length = SIGNATURE.len() + 8 + extension;
         Ok((bytes.len() >= length).then_some(length))
@@ -332,7 +233,7 @@ impl CopyReader {
         if usize::try_from(count) != Ok(n_columns) {
             self.n_lines += 1;
             let message = format!("row field count is {count}, expected {n_columns}");
-            return Err(self.error("22P04", message, None));
+            return Err(self.error("22P04", message));
         }
         let mut places = Vec::with_capacity(n_columns);
         let mut at = 2;
@@ -344,7 +245,7 @@ impl CopyReader {
                 continue;
             }
             let Ok(length) = usize::try_from(length) else {
-                return Err(self.error("22P04", "invalid field size", None));
+                return Err(self.error("22P04", "invalid field size"));
             };
             if bytes.len() < at + length {
                 return Ok(None);
@@ -355,7 +256,7 @@ impl CopyReader {
         self.n_lines += 1;
         for (column, place) in places.into_iter().enumerate() {
             let value = place.and_then(|place| bytes.get(place));
-            let value = self.decode(column, Format::Binary, value)?;
+            let value = self.decode(column, value)?;
             if let Some(values) = self.values.get_mut(column) {
                 values.push(value);
             }
@@ -367,14 +268,4 @@ impl CopyReader {
 
 fn int4(bytes: &[u8], at: usize) -> Option<i32> {
     bytes.get(at..)?.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes))
-}
-
-/// The beginning of a value for an error.
-fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let mut short: String = text.chars().take(N_SHOWN_CHARS_MAX).collect();
-    if text.chars().nth(N_SHOWN_CHARS_MAX).is_some() {
-        short.push_str("...");
-    }
-    short
 }

@@ -10,13 +10,15 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use bytes::BytesMut;
 use datafusion::scalar::ScalarValue;
-use tarn_planner::statement::{Columns, CopyFormat, CopyOptions, Header};
+use tarn_planner::statement::{Columns, CopyErrors, CopyFormat, CopyOptions, Header};
 
 use super::copy_reader::CopyReader;
 use super::params::decode_parameter_in;
 use super::rows::{EncodeSettings, Format, RowEncoder, TimeZone};
 use super::wire::{Received, decode};
 use super::{frame, startup};
+use crate::copy_in::chunks::Chunker;
+use crate::copy_in::lines::LineReader;
 use crate::tls::common_name;
 
 /// Reads messages until there is none, as a connection does.
@@ -124,13 +126,25 @@ pub fn copy_data(form: usize, bytes: &[u8]) -> String {
         force_quote: named(),
         force_not_null: named(),
         force_null: Columns::All,
+        errors: CopyErrors::default(),
     };
     let fields =
         vec![Field::new("a", DataType::Int32, true), Field::new("b", DataType::Utf8, true)];
-    let mut reader = CopyReader::of(Arc::new(Schema::new(fields)), options, TimeZone::UTC);
+    let schema = Arc::new(Schema::new(fields));
     let (first, second) = bytes.split_at(bytes.len() / 2);
-    let read = reader.push(first).and_then(|()| reader.push(second));
-    match read.and_then(|()| reader.finish()) {
+    let read = if format == CopyFormat::Binary {
+        let mut reader = CopyReader::of(schema, TimeZone::UTC);
+        let read = reader.push(first).and_then(|()| reader.push(second));
+        read.and_then(|()| reader.finish())
+    } else {
+        let mut chunker = Chunker::new(&options, 8);
+        let mut chunks: Vec<_> = [first, second].iter().filter_map(|b| chunker.push(b)).collect();
+        chunks.extend(chunker.finish());
+        let reader = LineReader::new("t", schema, options, TimeZone::UTC);
+        let read: Result<Vec<_>, _> = chunks.iter().map(|chunk| reader.read(chunk)).collect();
+        read.map(|batches| batches.concat())
+    };
+    match read {
         Ok(batches) => format!("{}", batches.iter().map(RecordBatch::num_rows).sum::<usize>()),
         Err(error) => format!("{} {}", error.sqlstate(), error.to_string().len()),
     }

@@ -28,7 +28,6 @@
 
 mod connection;
 mod copy_in;
-mod copy_lines;
 mod copy_out;
 mod copy_reader;
 mod ending;

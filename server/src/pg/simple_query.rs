@@ -49,7 +49,7 @@ impl Connection {
             let tag = self.simple_statement(statement).boxed().await?;
             if at == n_last {
                 // Before the client is told that the last one is done.
-                self.session.finish_implicit()?;
+                self.session.finish_implicit().await?;
             }
             self.complete(&tag)?;
         }

@@ -1,0 +1,172 @@
+//! UPDATE and DELETE.
+
+use arrow::datatypes::Schema;
+use sqlparser::ast::{
+    self, AssignmentTarget, Expr, FromTable, ObjectName, SelectItem, TableFactor, TableWithJoins,
+};
+use tarn_catalog::memory::TableDetails;
+
+use super::insert::{column_index, default_expr, is_default};
+use super::tree::{alias_of, column_of, named, returning_query, row_number, target_query};
+use super::{Effect, WriteQuery, generated_only};
+use crate::error::{PlannerError, Result};
+use crate::statement::fold;
+
+pub(super) fn update_query(
+    update: &ast::Update,
+    table: &str,
+    schema: &Schema,
+    details: &TableDetails,
+) -> Result<WriteQuery> {
+    if update.or.is_some() || !update.order_by.is_empty() || update.limit.is_some() {
+        return Err(PlannerError::unsupported("UPDATE with OR, ORDER BY or LIMIT"));
+    }
+    let assigned = assignments(&update.assignments, table, schema, details)?;
+    let others = match &update.from {
+        Some(
+            ast::UpdateTableFromKind::AfterSet(from) | ast::UpdateTableFromKind::BeforeSet(from),
+        ) => from.clone(),
+        None => vec![],
+    };
+    let alias = alias_of(&update.table.relation, table);
+    // All columns, so that a row can be written anew where it is not changed in its place.
+    let values = schema.fields().iter().enumerate().map(|(at, field)| {
+        let new = assigned.iter().find(|(index, _)| *index == at).map(|(_, expr)| expr.clone());
+        let expr = new.unwrap_or_else(|| column_of(&alias, field.name()));
+        named(expr, &format!("tarn value {at}"))
+    });
+    let items = std::iter::once(row_number(&alias)).chain(values).collect();
+    let returning = returning_query(update.returning.as_deref(), &alias, !others.is_empty())?;
+    let query = target_query(items, &alias, others, update.selection.clone());
+    Ok(WriteQuery {
+        query: Some(query),
+        effect: Effect::Update,
+        returning,
+        replaces: None,
+        columns: (0..schema.fields().len()).collect(),
+        assigned: assigned.into_iter().map(|(index, _)| index).collect(),
+        by_name: false,
+    })
+}
+
+pub(super) fn delete_query(
+    delete: &ast::Delete,
+    table: &str,
+    schema: &Schema,
+) -> Result<WriteQuery> {
+    if !delete.order_by.is_empty() || delete.limit.is_some() || !delete.tables.is_empty() {
+        return Err(PlannerError::unsupported("DELETE with ORDER BY or LIMIT"));
+    }
+    let alias = alias_of(&delete_table(delete)?.relation, table);
+    let others = delete.using.clone().unwrap_or_default();
+    let returning = returning_query(delete.returning.as_deref(), &alias, !others.is_empty())?;
+    let mut items = vec![row_number(&alias)];
+    let mut columns = vec![];
+    if returning.is_some() {
+        items.extend(old_values(&alias, schema));
+        columns = (0..schema.fields().len()).collect();
+    }
+    let query = target_query(items, &alias, others, delete.selection.clone());
+    Ok(WriteQuery {
+        query: Some(query),
+        effect: Effect::Delete,
+        returning,
+        replaces: None,
+        columns,
+        assigned: vec![],
+        by_name: false,
+    })
+}
+
+/// The target's columns as they are.
+fn old_values<'a>(
+    alias: &'a ast::Ident,
+    schema: &'a Schema,
+) -> impl Iterator<Item = SelectItem> + 'a {
+    schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(at, field)| named(column_of(alias, field.name()), &format!("tarn value {at}")))
+}
+
+/// Which columns get which values.
+pub(super) fn assignments(
+    assignments: &[ast::Assignment],
+    table: &str,
+    schema: &Schema,
+    details: &TableDetails,
+) -> Result<Vec<(usize, Expr)>> {
+    let mut found: Vec<(usize, Expr)> = Vec::new();
+    let mut assign = |name: &ObjectName, value: &Expr| -> Result<()> {
+        let Some(ident) = name.0.last().and_then(|part| part.as_ident()) else { return Ok(()) };
+        let name = fold(ident);
+        let index = column_index(schema, &name, table)?;
+        if found.iter().any(|(at, _)| *at == index) {
+            return Err(PlannerError::Semantics {
+                code: "42601",
+                message: format!("multiple assignments to same column \"{name}\""),
+                position: None,
+            });
+        }
+        if details.generated_of(index).is_some() {
+            if is_default(value) {
+                return Ok(());
+            }
+            return Err(generated_only(&name, true));
+        }
+        let value = if is_default(value) { default_expr(details, index)? } else { value.clone() };
+        found.push((index, value));
+        Ok(())
+    };
+    for assignment in assignments {
+        match (&assignment.target, &assignment.value) {
+            (AssignmentTarget::ColumnName(name), value) => assign(name, value)?,
+            (AssignmentTarget::Tuple(names), Expr::Tuple(values)) => {
+                if names.len() != values.len() {
+                    return Err(PlannerError::Semantics {
+                        code: "42601",
+                        message: "number of columns does not match number of values".to_owned(),
+                        position: None,
+                    });
+                }
+                for (name, value) in names.iter().zip(values) {
+                    assign(name, value)?;
+                }
+            }
+            (AssignmentTarget::Tuple(names), Expr::Nested(value)) if names.len() == 1 => {
+                for name in names {
+                    assign(name, value)?;
+                }
+            }
+            (AssignmentTarget::Tuple(_), _) => {
+                return Err(PlannerError::unsupported("UPDATE … SET (a, b) = a subquery"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The name of a table without joins.
+pub(super) fn factor_name(table: &TableWithJoins) -> Result<&ObjectName> {
+    if !table.joins.is_empty() {
+        return Err(PlannerError::unsupported(format!("writing to {table}")));
+    }
+    plain_name(&table.relation)
+}
+
+/// The name of a plain table.
+pub(super) fn plain_name(factor: &TableFactor) -> Result<&ObjectName> {
+    match factor {
+        TableFactor::Table { name, args: None, version: None, .. } => Ok(name),
+        other => Err(PlannerError::unsupported(format!("writing to {other}"))),
+    }
+}
+
+pub(super) fn delete_table(delete: &ast::Delete) -> Result<&TableWithJoins> {
+    let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
+    match tables.as_slice() {
+        [table] => Ok(table),
+        _ => Err(PlannerError::unsupported("DELETE from several tables")),
+    }
+}

@@ -1,0 +1,115 @@
+//! Plain forms of values, read without detours.
+//!
+//! Each function takes the form that programs write and answers `None` for every other one, which
+//! is then read as PostgreSQL reads it, errors included.
+
+/// A whole number: digits behind an optional minus.
+pub(super) fn integer(bytes: &[u8]) -> Option<i64> {
+    let (negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let mut number = 0_i64;
+    for digit in digits {
+        number = number * 10 + i64::from(digit_of(*digit)?);
+    }
+    Some(if negative { -number } else { number })
+}
+
+/// A number of at most `scale` digits behind the point, as a multiple of the last of them.
+pub(super) fn decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<i128> {
+    let (negative, rest) = match bytes {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let mut number = 0_i128;
+    let (mut n_digits, mut n_behind, mut behind) = (0_u8, 0_u8, false);
+    for byte in rest {
+        if *byte == b'.' && !behind {
+            behind = true;
+            continue;
+        }
+        if n_digits >= 37 {
+            return None;
+        }
+        number = number * 10 + i128::from(digit_of(*byte)?);
+        n_digits += 1;
+        n_behind += u8::from(behind);
+    }
+    let missing = scale.checked_sub(n_behind)?;
+    if n_digits == 0 || u32::from(n_digits) + u32::from(missing) > 38 {
+        return None;
+    }
+    let number = number.checked_mul(10_i128.checked_pow(u32::from(missing))?)?;
+    let limit = 10_i128.checked_pow(u32::from(precision))?;
+    (number < limit).then_some(if negative { -number } else { number })
+}
+
+/// A finite number with digits, points, signs and an exponent.
+pub(super) fn float(bytes: &[u8]) -> Option<f64> {
+    let plain =
+        |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E');
+    if !bytes.iter().all(plain) || !bytes.last()?.is_ascii_digit() {
+        return None;
+    }
+    let number: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+    // What is too small or too large is an error, or not: that is decided elsewhere.
+    (number.is_finite() && number.abs() >= f64::MIN_POSITIVE || bytes == b"0").then_some(number)
+}
+
+/// `2024-02-29` as days since 1970.
+pub(super) fn date(bytes: &[u8]) -> Option<i32> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
+    let year = i32::try_from(number(&[*y1, *y2, *y3, *y4])?).ok()?;
+    let (month, day) = (number(&[*m1, *m2])?, number(&[*d1, *d2])?);
+    if year < 1 {
+        return None;
+    }
+    let date = chrono::NaiveDate::from_ymd_opt(year, month, day)?;
+    i32::try_from(date.signed_duration_since(chrono::NaiveDate::default()).num_days()).ok()
+}
+
+/// `2024-02-29 23:59:59.5` as microseconds since 1970.
+pub(super) fn timestamp(bytes: &[u8]) -> Option<i64> {
+    let days = date(bytes.get(..10)?)?;
+    let [b' ' | b'T', h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = bytes.get(10..)? else {
+        return None;
+    };
+    let (hour, minute, second) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let micros = match rest {
+        [] => 0,
+        [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => {
+            let missing = u32::try_from(6 - digits.len()).ok()?;
+            i64::from(number(digits)?) * 10_i64.checked_pow(missing)?
+        }
+        _ => return None,
+    };
+    let seconds = i64::from(hour * 3600 + minute * 60 + second);
+    Some((i64::from(days) * 86_400 + seconds) * 1_000_000 + micros)
+}
+
+/// The words that PostgreSQL and most programs write.
+pub(super) fn boolean(bytes: &[u8]) -> Option<bool> {
+    match bytes {
+        b"t" | b"true" | b"1" => Some(true),
+        b"f" | b"false" | b"0" => Some(false),
+        _ => None,
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0_u32, |number, digit| Some(number * 10 + u32::from(digit_of(*digit)?)))
+}
+
+fn digit_of(byte: u8) -> Option<u8> {
+    byte.is_ascii_digit().then(|| byte - b'0')
+}
+
+#[cfg(test)]
+mod tests;
