@@ -20,7 +20,8 @@ use tarn_planner::write::target_of;
 use tarn_planner::{PlannerError, Statement, plan};
 
 use crate::changes::OnCommit;
-use crate::define::columns::{column_of, default_text};
+use crate::define::columns::{Declared, column_of, default_text};
+use crate::define::expressions;
 use crate::error::{Error, Result};
 use crate::lookup::{SessionLookup, TEMPORARY};
 use crate::modify::{internal, table_of};
@@ -46,10 +47,20 @@ pub(crate) async fn alter_table(
     query_id: QueryId,
 ) -> Result<CommandTag> {
     let target = target_of(&alter.name)?;
-    if let Some((name, Relation::View { .. })) =
-        SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table)
-    {
-        return rename_view(session, &name, &alter.operations);
+    match SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table) {
+        Some((name, Relation::View { .. })) => {
+            return rename_view(session, &name, &alter.operations);
+        }
+        Some((name, Relation::Lake(table))) => {
+            check_dependents(session, &name, &alter.operations)?;
+            if table.format() != "delta" {
+                return rename_files(session, &name, &alter.operations);
+            }
+            let operations = &alter.operations;
+            lake::alter(session, statement, &name, &table, operations, query_id).await?;
+            return Ok(CommandTag::new("ALTER TABLE"));
+        }
+        _ => {}
     }
     let (name, table) = match table_of(session, &target) {
         Err(Error::Catalog(CatalogError::TableNotFound { name })) if alter.if_exists => {
@@ -72,6 +83,9 @@ pub(crate) async fn alter_table(
     for operation in &alter.operations {
         if let AlterTableOperation::AddColumn { column_def, if_not_exists, .. } = operation {
             add_column(session, statement, &mut altered, (column_def, *if_not_exists), query_id)
+                .await?;
+        } else if let AlterTableOperation::AddConstraint { constraint, not_valid } = operation {
+            add_constraint(session, statement, &mut altered, (constraint, *not_valid), query_id)
                 .await?;
         } else {
             change_one(session, &mut altered, operation)?;
@@ -114,6 +128,24 @@ fn rename_view(
     Ok(CommandTag::new("ALTER TABLE"))
 }
 
+/// `ALTER TABLE t RENAME TO u` for a table of files, which has nothing else to alter.
+fn rename_files(
+    session: &Arc<Session>,
+    name: &TableName,
+    operations: &[AlterTableOperation],
+) -> Result<CommandTag> {
+    let [
+        AlterTableOperation::RenameTable {
+            table_name: RenameTableNameKind::To(new) | RenameTableNameKind::As(new),
+        },
+    ] = operations
+    else {
+        return Err(unsupported("ALTER TABLE of a table of plain files"));
+    };
+    move_to(session, name, &TableName::new(name.schema(), target_of(new)?.table))?;
+    Ok(CommandTag::new("ALTER TABLE"))
+}
+
 /// Views are kept as text: what they name has to stay.
 fn check_dependents(
     session: &Arc<Session>,
@@ -121,7 +153,21 @@ fn check_dependents(
     operations: &[AlterTableOperation],
 ) -> Result<()> {
     let harmless = |operation: &AlterTableOperation| {
-        matches!(operation, AlterTableOperation::AddColumn { .. })
+        matches!(
+            operation,
+            AlterTableOperation::AddColumn { .. }
+                | AlterTableOperation::AddConstraint { .. }
+                | AlterTableOperation::DropConstraint { .. }
+                | AlterTableOperation::RenameConstraint { .. }
+                | AlterTableOperation::OwnerTo { .. }
+                | AlterTableOperation::AlterColumn {
+                    op: AlterColumnOperation::SetNotNull
+                        | AlterColumnOperation::DropNotNull
+                        | AlterColumnOperation::SetDefault { .. }
+                        | AlterColumnOperation::DropDefault,
+                    ..
+                }
+        )
     };
     let dependents = session.dependents(name);
     match dependents.first() {
@@ -289,6 +335,11 @@ fn change_one(
                 };
                 altered.fields.remove(at);
                 altered.details.defaults.remove(at);
+                for list in [&mut altered.details.generated, &mut altered.details.column_comments] {
+                    if at < list.len() {
+                        list.remove(at);
+                    }
+                }
                 let folded = fold(name);
                 altered.details.keys.retain(|key| !key.columns.contains(&folded));
                 altered.with_columns(|columns, _| {
@@ -301,12 +352,74 @@ fn change_one(
             alter_column(altered, column_name, op)
         }
         AlterTableOperation::OwnerTo { .. } => Ok(()),
-        AlterTableOperation::AddConstraint { .. } => {
-            session.notice("NOTICE", "00000", "keys are noted and not enforced");
-            Ok(())
+        AlterTableOperation::DropConstraint { name, if_exists, .. } => {
+            drop_constraint(session, altered, &fold(name), *if_exists)
         }
         other => Err(unsupported(format!("ALTER TABLE … {other}"))),
     }
+}
+
+/// ADD CONSTRAINT: a condition has to hold for the rows that are there.
+async fn add_constraint(
+    session: &Arc<Session>,
+    statement: &Statement,
+    altered: &mut Altered,
+    (constraint, not_valid): (&ast::TableConstraint, bool),
+    query_id: QueryId,
+) -> Result<()> {
+    if not_valid {
+        return Err(unsupported("ADD CONSTRAINT … NOT VALID"));
+    }
+    let mut declared =
+        Declared { fields: altered.fields.clone(), details: altered.details.clone() };
+    declared.constrain(session, &altered.name, constraint)?;
+    if let (ast::TableConstraint::Check(_), Some(check)) =
+        (constraint, declared.details.checks.last())
+    {
+        let (table, text) = (altered.name.table(), &check.expression);
+        let fields = &declared.fields;
+        expressions::check_condition(session, statement, table, fields, text).await?;
+        let nullable = fields.iter().map(|field| field.clone().with_nullable(true));
+        let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
+        let provider = tarn_catalog::memory::provider_of(schema, altered.batches.clone());
+        let rows = expressions::Rows { session, statement, provider, table, query_id };
+        if rows.has(&format!("NOT ({text})")).await? {
+            let message = format!(
+                "check constraint \"{}\" of relation \"{table}\" is violated by some row",
+                check.name
+            );
+            return Err(Error::Value { code: "23514", message });
+        }
+    } else {
+        session.notice("NOTICE", "00000", "keys are noted and not enforced");
+    }
+    altered.fields = declared.fields;
+    altered.details = declared.details;
+    Ok(())
+}
+
+fn drop_constraint(
+    session: &Arc<Session>,
+    altered: &mut Altered,
+    name: &str,
+    if_exists: bool,
+) -> Result<()> {
+    let details = &mut altered.details;
+    let count = |d: &TableDetails| d.keys.len() + d.foreign_keys.len() + d.checks.len();
+    let n_before = count(details);
+    details.keys.retain(|key| key.name != name);
+    details.foreign_keys.retain(|key| key.name != name);
+    details.checks.retain(|check| check.name != name);
+    if count(details) < n_before {
+        return Ok(());
+    }
+    let table = altered.name.table();
+    let message = format!("constraint \"{name}\" of relation \"{table}\" does not exist");
+    if if_exists {
+        session.notice("NOTICE", "00000", format!("{message}, skipping"));
+        return Ok(());
+    }
+    Err(Error::Value { code: "42704", message })
 }
 
 fn alter_column(altered: &mut Altered, name: &ast::Ident, op: &AlterColumnOperation) -> Result<()> {

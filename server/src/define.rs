@@ -6,7 +6,7 @@
 //! | `tables` | CREATE TABLE in all its forms |
 //! | `columns` | columns, keys and checks of CREATE TABLE |
 //! | `expressions` | what CHECK and GENERATED may say |
-//! | `lake` | tables in open formats |
+//! | `lake`, `fill` | tables in open formats; their rows, for CREATE TABLE … AS |
 //! | `schemas` | schemas and databases |
 //! | `comments` | COMMENT ON |
 //! | `storage` | CREATE STORAGE |
@@ -34,6 +34,7 @@ use crate::transaction::StatementTransaction;
 pub(crate) mod columns;
 pub(crate) mod comments;
 pub(crate) mod expressions;
+mod fill;
 pub(crate) mod lake;
 mod schemas;
 mod storage;
@@ -74,7 +75,8 @@ pub(crate) async fn run(
             Ok(CommandTag::new(&format!("DROP {object_type}")))
         }
         (Define::SetProperties { table, if_exists, properties }, _) => {
-            crate::alter::lake::set_properties(session, table, *if_exists, properties).await
+            crate::alter::lake::set_properties(session, statement, table, *if_exists, properties)
+                .await
         }
         (Define::SetSchema { table, if_exists, schema }, _) => {
             crate::alter::set_schema(session, table, *if_exists, schema)

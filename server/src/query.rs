@@ -433,7 +433,8 @@ impl Session {
                 define::run(self, statement, form, query_id).await.map(Execution::Done)
             }
             Command::Comment { kind, parts, text } => {
-                let done = define::comments::comment(self, kind, parts, text.as_deref());
+                let text = text.as_deref();
+                let done = define::comments::comment(self, statement, kind, parts, text);
                 done.await.map(Execution::Done)
             }
             Command::Commit { chain } => {

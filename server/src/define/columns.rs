@@ -196,7 +196,7 @@ impl Declared {
         Ok(())
     }
 
-    fn has_constraint(&self, name: &str) -> bool {
+    pub(crate) fn has_constraint(&self, name: &str) -> bool {
         let details = &self.details;
         details.keys.iter().any(|key| key.name == name)
             || details.foreign_keys.iter().any(|key| key.name == name)
@@ -248,7 +248,7 @@ fn relies(characteristics: Option<ConstraintCharacteristics>) -> Result<bool> {
 }
 
 /// A column's own constraints in the form of the table's.
-fn constraints_of(column: &ast::ColumnDef) -> Vec<TableConstraint> {
+pub(crate) fn constraints_of(column: &ast::ColumnDef) -> Vec<TableConstraint> {
     let index_column = || ast::IndexColumn {
         column: ast::OrderByExpr {
             expr: ast::Expr::Identifier(column.name.clone()),

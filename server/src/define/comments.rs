@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tarn_catalog::registry::Relation;
 use tarn_catalog::{CatalogError, TableDetails, TableName};
-use tarn_planner::PlannerError;
 use tarn_planner::write::Target;
+use tarn_planner::{PlannerError, Statement};
 
 use crate::error::{Error, Result};
 use crate::lookup::{SessionLookup, TEMPORARY};
@@ -17,6 +17,7 @@ use crate::transaction::StatementTransaction;
 /// Runs one COMMENT ON.
 pub(crate) async fn comment(
     session: &Arc<Session>,
+    statement: &Statement,
     kind: &str,
     parts: &[String],
     text: Option<&str>,
@@ -38,7 +39,8 @@ pub(crate) async fn comment(
         ("database", Some((name, _))) => comment_database(session, name)?,
         ("column", Some((column, table))) if !table.is_empty() => {
             let table = target(table).ok_or_else(|| unsupported("a name of so many parts"))?;
-            comment_relation(session, kind, &table, Some(column), text).await?;
+            let what = Remark { kind, column: Some(column), text };
+            comment_relation(session, statement, &table, what).await?;
         }
         ("column", _) => {
             let message = "column name must be qualified".to_owned();
@@ -46,19 +48,27 @@ pub(crate) async fn comment(
         }
         _ => {
             let table = target(parts).ok_or_else(|| unsupported("a name of so many parts"))?;
-            comment_relation(session, kind, &table, None, text).await?;
+            let what = Remark { kind, column: None, text };
+            comment_relation(session, statement, &table, what).await?;
         }
     }
     transaction.commit().await?;
     Ok(CommandTag::new("COMMENT"))
 }
 
+/// What is said of a relation or of a column of it.
+#[derive(Debug, Clone, Copy)]
+struct Remark<'a> {
+    kind: &'a str,
+    column: Option<&'a str>,
+    text: Option<&'a str>,
+}
+
 async fn comment_relation(
     session: &Arc<Session>,
-    kind: &str,
+    statement: &Statement,
     target: &Target,
-    column: Option<&str>,
-    text: Option<&str>,
+    Remark { kind, column, text }: Remark<'_>,
 ) -> Result<()> {
     let lookup = SessionLookup::new(session);
     let found = lookup.resolve(target.schema.as_deref(), &target.table);
@@ -75,7 +85,8 @@ async fn comment_relation(
     if let Relation::Lake(table) = &relation
         && table.format() == "delta"
     {
-        return crate::alter::lake::comment(session, &name, column, text).await;
+        let place = (&name, table);
+        return crate::alter::lake::comment(session, statement, place, column, text).await;
     }
     let Some(object) = session.object(&name) else {
         return Err(CatalogError::TableNotFound { name: name.table().to_owned() }.into());

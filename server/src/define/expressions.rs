@@ -8,12 +8,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr as LogicalExpr, LogicalPlan, Volatility};
 use futures::future::BoxFuture;
 use sqlparser::ast::{self, Statement as Ast, Visit, Visitor};
 use tarn_catalog::memory::provider_of;
 use tarn_catalog::{CatalogError, TableName};
+use tarn_exec::QueryId;
 use tarn_planner::binder::{Found, Lookup, bind};
 use tarn_planner::rewrite::Relation;
 use tarn_planner::statement::fold;
@@ -28,21 +30,18 @@ use crate::session::Session;
 const DEFINED: &str = "tarn defined";
 
 /// The columns of the table are all that an expression can name.
-struct DefinedLookup<'a> {
-    fields: &'a [Field],
+struct DefinedLookup {
+    provider: Arc<dyn TableProvider>,
 }
 
-impl Lookup for DefinedLookup<'_> {
+impl Lookup for DefinedLookup {
     fn find<'a>(
         &'a self,
         relation: &'a Relation,
     ) -> BoxFuture<'a, Result<Option<Found>, CatalogError>> {
         let found = (relation.table == DEFINED).then(|| {
-            // Whatever the columns say of NULL: a condition is asked for rows that have them.
-            let fields = self.fields.iter().map(|field| field.clone().with_nullable(true));
-            let schema = Arc::new(schema_of(&fields.collect::<Vec<_>>()));
-            let name = TableName::new("", DEFINED);
-            Found::Table { name, provider: provider_of(schema, vec![]), version: None }
+            let (name, provider) = (TableName::new("", DEFINED), Arc::clone(&self.provider));
+            Found::Table { name, provider, version: None }
         });
         Box::pin(futures::future::ready(Ok(found)))
     }
@@ -50,6 +49,48 @@ impl Lookup for DefinedLookup<'_> {
     fn suggest(&self, _: &Relation) -> Option<String> {
         None
     }
+}
+
+/// An empty table of these columns, whatever they say of NULL: a condition is asked for rows that
+/// have them.
+fn empty(fields: &[Field]) -> Arc<dyn TableProvider> {
+    let fields = fields.iter().map(|field| field.clone().with_nullable(true));
+    provider_of(Arc::new(schema_of(&fields.collect::<Vec<_>>())), vec![])
+}
+
+/// The rows of a table that is altered.
+pub(crate) struct Rows<'a> {
+    pub(crate) session: &'a Arc<Session>,
+    pub(crate) statement: &'a Statement,
+    pub(crate) provider: Arc<dyn TableProvider>,
+    pub(crate) table: &'a str,
+    pub(crate) query_id: QueryId,
+}
+
+impl Rows<'_> {
+    /// Whether there is a row for which a condition is true.
+    pub(crate) async fn has(&self, condition: &str) -> Result<bool> {
+        let text = format!(
+            "SELECT 1 FROM {} AS {} WHERE {condition} LIMIT 1",
+            quoted(DEFINED),
+            quoted(self.table)
+        );
+        let statements = self.session.parse(&text)?;
+        let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
+            return Err(Error::Internal { what: "no query of a condition".to_owned() });
+        };
+        let inner = self.statement.with_ast(Ast::Query(query.clone()));
+        let state = self.session.state();
+        let lookup = DefinedLookup { provider: Arc::clone(&self.provider) };
+        let bound = bind(&inner, &state, &lookup).await?;
+        let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+        let batches = self.session.collect(&logical, &state, &inner, self.query_id).await?;
+        Ok(batches.iter().any(|batch| batch.num_rows() > 0))
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Refuses conditions and expressions that no row could be asked for.
@@ -142,7 +183,6 @@ async fn planned(
     fields: &[Field],
     text: &str,
 ) -> Result<LogicalPlan> {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let sql = format!("SELECT {text} FROM {} AS {}", quoted(DEFINED), quoted(table));
     let statements = session.parse(&sql)?;
     let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
@@ -150,7 +190,7 @@ async fn planned(
     };
     let inner = statement.with_ast(Ast::Query(query.clone()));
     let state = session.state();
-    let lookup = DefinedLookup { fields };
+    let lookup = DefinedLookup { provider: empty(fields) };
     let bound = bind(&inner, &state, &lookup).await?;
     let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
     Ok(plan::optimize(&logical, &state, &inner)?)

@@ -14,11 +14,12 @@ use tarn_catalog::registry::Object;
 use tarn_catalog::{CatalogError, LakeTable, TableDetails, TableName, Travel};
 use tarn_exec::QueryId;
 use tarn_planner::statement::TableClauses;
-use tarn_planner::{PlannerError, Statement};
+use tarn_planner::{PlannerError, Statement, plan};
 use uuid::Uuid;
 
 use super::columns::Declared;
-use super::tables::NewTable;
+use super::fill::{self, NewRows};
+use super::tables::{NewTable, renamed};
 use crate::changes::OnCommit;
 use crate::error::{Error, Result};
 use crate::garbage::MadeFolder;
@@ -281,6 +282,29 @@ pub(super) async fn create_as(
     names: &[String],
     query_id: QueryId,
 ) -> Result<u64> {
-    let _ = (session, inner, new, format, logical, names, query_id);
-    Err(unsupported("CREATE TABLE … AS on storage"))
+    if format != Format::Delta {
+        return Err(unsupported(format!("CREATE TABLE … USING {} AS", format.name())));
+    }
+    refuse_options(new.clauses)?;
+    let place = place_of(session, new)?;
+    place.check_empty(session).await?;
+    let state = session.state();
+    let optimized = plan::optimize(&logical, &state, inner)?;
+    let schema = renamed(optimized.schema().as_arrow(), names, "CREATE TABLE AS")?;
+    let fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut declared = Declared { fields, ..Declared::default() };
+    note_clauses(&mut declared, new.clauses)?;
+    let metadata = metadata_of(new.clauses, &declared.fields, declared.details)?;
+    let made = place.managed.then(|| place.made(session, vec![]));
+    let table = NewDeltaTable::new(new.name.table(), &place.location, metadata)?;
+    let physical = plan::physical_plan(&optimized, &state, inner).await?;
+    let physical = fill::spread(physical, new.clauses, session.shared.engine.n_threads())?;
+    let sink = Arc::new(NewRows::new(Arc::clone(table.write_target()), schema));
+    fill::run(session, physical, &state, Arc::clone(&sink) as _, query_id).await?;
+    let (files, n_rows) = sink.take();
+    let paths = files.iter().map(|file| file.path().to_owned()).collect();
+    let table = table.create(files, Creation::AsSelect).await?;
+    add(session, &new.name, table, place.managed).await?;
+    session.note_made(made.unwrap_or_else(|| place.made(session, paths)));
+    Ok(n_rows)
 }
