@@ -10,6 +10,7 @@ use arrow::array::RecordBatch;
 
 use arrow::datatypes::{DataType, SchemaRef};
 
+use crate::analyzed::TableStatistics;
 use crate::memory::TableDetails;
 use crate::pg_type::{PgType, pg_type_of_column};
 
@@ -143,6 +144,8 @@ pub struct TableEntry {
     pub comment: Option<String>,
     /// Defaults and declared keys.
     pub details: TableDetails,
+    /// What ANALYZE has learnt.
+    pub statistics: Option<Arc<TableStatistics>>,
 }
 
 /// The kinds of relation.

@@ -6,6 +6,7 @@
 //!
 //! Not here: sessions, SQL text, plans, sockets. This crate never sees a client.
 
+pub mod analyzed;
 pub mod delta;
 pub mod details;
 pub mod discovery;

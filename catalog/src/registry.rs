@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
@@ -70,6 +70,19 @@ struct State {
     snapshot: Option<Arc<CatalogSnapshot>>,
 }
 
+/// A search of storage for tables.
+#[derive(Debug)]
+struct Search {
+    began: Instant,
+    took: Duration,
+}
+
+/// Between two searches is a pause of so many times what the last one took.
+const N_SEARCHES_PAUSED: u32 = 4;
+
+/// No pause between two searches is longer.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// The catalog; shared by all sessions.
 #[derive(Debug)]
 pub struct Catalog {
@@ -78,7 +91,7 @@ pub struct Catalog {
     roots: Vec<String>,
     state: RwLock<State>,
     /// Held while storage is searched, so that concurrent statements search once.
-    scan: tokio::sync::Mutex<Option<Instant>>,
+    scan: tokio::sync::Mutex<Option<Search>>,
 }
 
 impl Catalog {
@@ -135,7 +148,7 @@ impl Catalog {
             let mut last = self.scan.lock().await;
             let began = Instant::now();
             let broken = self.scan_all().await?;
-            *last = Some(began);
+            *last = Some(Search { began, took: began.elapsed() });
             Ok(broken)
         })
     }
@@ -143,18 +156,26 @@ impl Catalog {
     /// Searches the paths unless a search has begun since `asked_at`, so that statements which
     /// wait for one share it.
     ///
+    /// Names that do not exist must not keep a store busy: between two searches is a pause of four
+    /// times what the last one took, a second at most.
+    ///
     /// # Errors
     /// As [`Self::rescan`].
     pub fn rescan_since(&self, asked_at: Instant) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let mut last = self.scan.lock().await;
-            if last.is_some_and(|began| began >= asked_at) {
-                return Ok(());
+            if let Some(search) = &*last {
+                if search.began >= asked_at {
+                    return Ok(());
+                }
+                let pause = search.took.saturating_mul(N_SEARCHES_PAUSED).min(PAUSE_MAX);
+                tokio::time::sleep_until((search.began + search.took + pause).into()).await;
             }
             let began = Instant::now();
-            self.scan_all().await?;
-            *last = Some(began);
-            Ok(())
+            let searched = self.scan_all().await;
+            // One that fails is a burden, too.
+            *last = Some(Search { began, took: began.elapsed() });
+            searched.map(drop)
         })
     }
 
@@ -438,6 +459,11 @@ impl Catalog {
         snapshot
     }
 
+    /// Notes that what ANALYZE has learnt of a table is to be shown.
+    pub fn statistics_changed(&self) {
+        self.state.write().described_anew();
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.write();
         change(&mut state);
@@ -511,9 +537,13 @@ fn entry_of(name: &TableName, known: &Known) -> TableEntry {
         Relation::View { definition } => (TableKind::View, Some(definition.clone()), None),
     };
     let comment = known.details.comment.clone().or(place);
+    let statistics = match &known.relation {
+        Relation::Lake(table) => table.analyzed(),
+        Relation::Memory(_) | Relation::View { .. } => None,
+    };
     let n_rows_estimate = match &known.relation {
         Relation::Memory(table) => u64::try_from(table.n_rows()).ok(),
-        _ => known.n_rows,
+        _ => known.n_rows.or_else(|| Some(statistics.as_ref()?.n_rows)),
     };
     TableEntry {
         oid: known.oid,
@@ -531,6 +561,7 @@ fn entry_of(name: &TableName, known: &Known) -> TableEntry {
             },
             Relation::Lake(_) | Relation::View { .. } => known.details.as_ref().clone(),
         },
+        statistics,
     }
 }
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use futures::future::BoxFuture;
 
+use crate::analyzed::TableStatistics;
 use crate::delta::DeltaTable;
 use crate::{Result, TableDetails};
 
@@ -35,6 +36,11 @@ pub trait LakeTable: Any + fmt::Debug + Send + Sync {
     /// `VersionNotFound` and `TravelUnsupported` for the time asked for; `Storage`, `Corrupt` and
     /// `UnsupportedFeature` for what was found.
     fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>>;
+
+    /// What ANALYZE has learnt of it, without looking at storage.
+    fn analyzed(&self) -> Option<Arc<TableStatistics>> {
+        None
+    }
 
     /// The table with its log, where it is a Delta table: history, changes, maintenance.
     fn delta(self: Arc<Self>) -> Option<Arc<DeltaTable>> {

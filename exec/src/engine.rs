@@ -53,6 +53,19 @@ pub struct EngineOptions {
     pub object_stores: Arc<dyn ObjectStoreRegistry>,
 }
 
+/// Which queries a query waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// All that read tables.
+    Queries,
+    /// Those that read system relations only: they are short, and tools must be able to look while
+    /// all other places are taken.
+    System,
+}
+
+/// Queries over system relations that run at a time.
+const N_SYSTEM_RUNNING_MAX: usize = 16;
+
 /// Runs plans; shared by all sessions.
 #[derive(Debug)]
 pub struct Engine {
@@ -60,6 +73,8 @@ pub struct Engine {
     runtime: Mutex<Option<Runtime>>,
     env: Arc<RuntimeEnv>,
     permits: Arc<Semaphore>,
+    /// Places of [`Lane::System`].
+    system_permits: Arc<Semaphore>,
     n_waiting: AtomicUsize,
     n_waiting_max: usize,
     n_threads: usize,
@@ -97,6 +112,7 @@ impl Engine {
             runtime: Mutex::new(Some(runtime)),
             env,
             permits: Arc::new(Semaphore::new(options.n_running_max.max(1))),
+            system_permits: Arc::new(Semaphore::new(N_SYSTEM_RUNNING_MAX)),
             n_waiting: AtomicUsize::new(0),
             n_waiting_max: options.n_waiting_max,
             n_threads: options.n_threads.max(1),
@@ -146,18 +162,23 @@ impl Engine {
         plan: Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
         cancel: CancellationToken,
+        lane: Lane,
     ) -> Result<QueryStream> {
         // A query that nobody waits for any more has to stop as well as a cancelled one.
         let stop = cancel.child_token();
         let plan =
             interruptible(plan, &stop).map_err(|error| ExecError::Engine(Box::new(error)))?;
-        let permit = self.admit(&cancel).await?;
+        let permit = self.admit(&cancel, lane).await?;
         Ok(query::start(self, id, plan, context, stop, permit))
     }
 
     /// Waits for a place among the running queries.
-    async fn admit(&self, cancel: &CancellationToken) -> Result<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+    async fn admit(&self, cancel: &CancellationToken, lane: Lane) -> Result<OwnedSemaphorePermit> {
+        let permits = match lane {
+            Lane::Queries => &self.permits,
+            Lane::System => &self.system_permits,
+        };
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);
         }
         if self.n_waiting.fetch_add(1, Ordering::Relaxed) >= self.n_waiting_max {
@@ -166,18 +187,13 @@ impl Engine {
         }
         let waiting = Waiting(&self.n_waiting);
         let permit = tokio::select! {
-            permit = Arc::clone(&self.permits).acquire_owned() => {
+            permit = Arc::clone(permits).acquire_owned() => {
                 permit.map_err(|_| ExecError::Stopping)
             }
             () = cancel.cancelled() => Err(ExecError::Cancelled),
         };
         drop(waiting);
         permit
-    }
-
-    /// The permits, for a task that gave its own back while its client was slow.
-    pub(crate) fn permits(&self) -> &Arc<Semaphore> {
-        &self.permits
     }
 
     /// Queries that run and wait now.
@@ -189,6 +205,7 @@ impl Engine {
     /// Stops taking queries and ends the threads without waiting for them.
     pub fn stop(&self) {
         self.permits.close();
+        self.system_permits.close();
         if let Some(runtime) = self.runtime.lock().take() {
             runtime.shutdown_background();
         }

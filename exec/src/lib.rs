@@ -16,7 +16,7 @@ mod progress;
 mod query;
 mod sink;
 
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, Lane};
 pub use error::{ExecError, Result};
 pub use id::QueryId;
 pub use progress::{Progress, progress_of};

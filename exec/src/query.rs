@@ -75,7 +75,7 @@ impl Drop for QueryStream {
 }
 
 pub(crate) fn start(
-    engine: &Arc<Engine>,
+    engine: &Engine,
     id: QueryId,
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
@@ -89,7 +89,7 @@ pub(crate) fn start(
         context,
         cancel: cancel.clone(),
         sender: sender.clone(),
-        permits: Arc::clone(engine.permits()),
+        permits: Arc::clone(permit.semaphore()),
         permit: Some(permit),
     };
     let task = engine.spawn(async move {

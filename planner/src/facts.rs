@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
@@ -11,6 +12,7 @@ use tarn_catalog::CatalogSnapshot;
 use tarn_catalog::pg_catalog::settings::SettingValue;
 
 use crate::error::PlannerError;
+pub use crate::functions::random::Seed;
 use crate::types::forms::ValueForms;
 
 /// Gives session settings to functions.
@@ -21,11 +23,12 @@ pub trait SettingsLookup: fmt::Debug + Send + Sync {
     /// Every setting.
     fn all(&self) -> Vec<SettingValue>;
 
-    /// Changes a setting for the session, or for the rest of the transaction.
+    /// Changes a setting for the session, or for the rest of the transaction; without a value it
+    /// goes back to its default.
     ///
     /// # Errors
     /// Names and values that SET refuses too.
-    fn set(&self, name: &str, value: &str, local: bool) -> Result<(), PlannerError>;
+    fn set(&self, name: &str, value: Option<&str>, local: bool) -> Result<(), PlannerError>;
 }
 
 /// Lets functions act on other sessions.
@@ -35,6 +38,10 @@ pub trait Backends: fmt::Debug + Send + Sync {
 
     /// Ends a session; returns whether there is such a session.
     fn terminate(&self, pid: i32) -> bool;
+
+    /// Waits in the place of the session's running statement; `false` where that has ended or
+    /// was cancelled before.
+    fn sleep(&self, time: Duration) -> bool;
 }
 
 /// The session that a statement runs in, carried in DataFusion's options under `tarn`.
@@ -60,6 +67,8 @@ pub struct SessionFacts {
     pub backends: Arc<dyn Backends>,
     /// The text forms of values.
     pub forms: Arc<dyn ValueForms>,
+    /// What `setseed` has set.
+    pub seed: Arc<Seed>,
 }
 
 impl ConfigExtension for SessionFacts {

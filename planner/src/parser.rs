@@ -1,5 +1,6 @@
 //! SQL text to statements: splitting, limits on size and depth, positions.
 
+mod literals;
 pub(crate) mod shorthand;
 pub(crate) mod write_words;
 
@@ -242,7 +243,8 @@ fn parse_one(
     let (from, n_chars_before) = cursor.seek(start);
     let (to, n_chars_to_end) = end.map_or((sql.len(), 0), |end| cursor.seek(end));
     let text = sql.get(from..to).unwrap_or(sql).trim_end().to_owned();
-    let tokens = shorthand::expand(write_words::expand(tokens), |token| unexpected(sql, token))?;
+    let tokens = literals::join(write_words::expand(tokens), &|token| unexpected(sql, token))?;
+    let tokens = shorthand::expand(tokens, |token| unexpected(sql, token))?;
     // Each level of nesting passes through several of the parser's guarded functions.
     let mut parser = Parser::new(dialect)
         .with_recursion_limit(limits.n_nesting_max.saturating_mul(4))

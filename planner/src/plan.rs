@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::tree_node::TreeNode;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ParamValues, ScalarValue, metadata::ScalarAndMetadata};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -180,18 +180,22 @@ pub async fn physical_plan(
     planner.create_physical_plan(plan, state).await.map_err(|error| diagnose(error, statement))
 }
 
-/// Whether a plan reads no table and can be evaluated on the spot.
+/// Whether a plan reads no table and can be evaluated on the spot, its subqueries included.
 #[must_use]
 pub fn is_constant(plan: &LogicalPlan) -> bool {
-    let reads = plan.exists(|node| {
-        Ok(!matches!(
+    let mut is_constant = true;
+    let walked = plan.apply_with_subqueries(|node| {
+        is_constant &= matches!(
             node,
             LogicalPlan::Projection(_)
                 | LogicalPlan::EmptyRelation(_)
                 | LogicalPlan::SubqueryAlias(_)
-        ))
+                | LogicalPlan::Subquery(_)
+        );
+        let go_on = if is_constant { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop };
+        Ok(go_on)
     });
-    matches!(reads, Ok(false))
+    is_constant && walked.is_ok()
 }
 
 /// Renames output columns to what the user sees, where a suffix made them unique.

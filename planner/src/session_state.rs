@@ -11,14 +11,15 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionConfig;
 
 use crate::analyzer::{
-    IntervalOrder, PostgresArithmetic, PostgresCasts, StrictTypes, TemporalCasts, UnknownLiterals,
+    InListsOfExpressions, IntervalOrder, Members, PostgresArithmetic, PostgresCasts, StrictTypes,
+    TemporalCasts, UnknownLiterals,
 };
 use crate::decorrelate::{self, CountedSetOperations, Decorrelate};
 use crate::facts::SessionFacts;
 use crate::functions;
 use crate::types::operators::Operators;
 use crate::using::UsingJoins;
-use crate::variables::Variables;
+use crate::variables::{Variables, engine_time_zone};
 
 /// A state behind a trait object, for the same reason as a statement's tree: the type reaches
 /// plans and expressions, over which the compiler would prove `Send` in every future.
@@ -56,6 +57,7 @@ impl SessionStateFactory {
             .with_analyzer_rules(first_rules())
             .with_analyzer_rule(Arc::new(CountedSetOperations))
             .with_analyzer_rule(Arc::new(Decorrelate::new(functions::single_value())))
+            .with_analyzer_rule(Arc::new(InListsOfExpressions))
             .with_analyzer_rule(Arc::new(IntervalOrder))
             .with_analyzer_rule(Arc::new(TemporalCasts))
             .with_analyzer_rule(Arc::new(PostgresCasts))
@@ -107,8 +109,8 @@ impl SessionStateFactory {
         if let Some(Ok(rows)) = rows.map(ConfigNonZeroUsize::try_new) {
             options.execution.batch_size = rows;
         }
-        let zone = variables.get("timezone").unwrap_or_else(|| "UTC".to_owned());
-        options.execution.time_zone = Some(if zone == "UTC" { "+00:00".to_owned() } else { zone });
+        let zone = variables.get("timezone").unwrap_or_default();
+        options.execution.time_zone = Some(engine_time_zone(&zone));
         options.extensions.insert(facts);
         state
     }
@@ -118,7 +120,8 @@ impl SessionStateFactory {
 fn first_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
     rules.insert(0, Arc::new(UnknownLiterals));
-    rules.insert(1, Arc::new(StrictTypes));
+    rules.insert(1, Arc::new(Members));
+    rules.insert(2, Arc::new(StrictTypes));
     rules
 }
 

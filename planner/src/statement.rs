@@ -13,6 +13,7 @@ pub use crate::utility::copy_options::{Columns, CopyErrors, CopyFormat, CopyOpti
 pub use crate::utility::cursor::{Declare, Direction, Fetch};
 pub use crate::utility::lake::{NewStorage, StorageChange, TableClauses};
 pub use crate::utility::transaction::TransactionModes;
+pub use crate::utility::upkeep::Upkeep;
 
 /// A syntax tree behind a trait object.
 ///
@@ -204,8 +205,10 @@ pub enum Command {
         /// The tables.
         tables: Vec<Target>,
     },
-    /// VACUUM, ANALYZE, CHECKPOINT: accepted without effect.
+    /// CHECKPOINT: accepted without effect.
     Maintain(Maintain),
+    /// OPTIMIZE, VACUUM, RESTORE, ANALYZE.
+    Upkeep(Box<Upkeep>),
     /// COMMENT ON.
     Comment {
         /// `table`, `column`, `view`, `schema`, `database`.
@@ -226,7 +229,7 @@ pub enum Command {
 /// A statement that maintains tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Maintain {
-    /// VACUUM, ANALYZE, CHECKPOINT.
+    /// CHECKPOINT.
     pub verb: &'static str,
     /// The tables named, perhaps none.
     pub tables: Vec<Target>,
@@ -511,16 +514,32 @@ fn setting_value(values: &[ast::Expr]) -> Option<String> {
                 other => other.to_string(),
             },
             ast::Expr::Identifier(ident) => ident.value.clone(),
-            ast::Expr::Interval(interval) => match interval.value.as_ref() {
-                ast::Expr::Value(value) => value.value.to_string().trim_matches('\'').to_owned(),
-                other => other.to_string(),
-            },
+            // A time zone: hours and minutes east of Greenwich.
+            ast::Expr::Interval(interval) => {
+                let text = match interval.value.as_ref() {
+                    ast::Expr::Value(value) => value.value.to_string(),
+                    other => other.to_string(),
+                };
+                zone_of_interval(text.trim_matches('\''))
+            }
             other => other.to_string(),
         })
         .collect();
     match texts.as_slice() {
         [one] if one.eq_ignore_ascii_case("default") => None,
         texts => Some(texts.join(", ")),
+    }
+}
+
+/// `-03:30` as the name of a time zone, where it is one.
+fn zone_of_interval(text: &str) -> String {
+    let (sign, digits) = match text.trim().strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.trim().trim_start_matches('+')),
+    };
+    match crate::functions::datetime::zone::parse_offset(digits) {
+        Some(seconds) => crate::variables::offset_name(i64::from(seconds / 60 * sign)),
+        None => text.to_owned(),
     }
 }
 

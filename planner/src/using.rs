@@ -16,7 +16,9 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError, NullEquality, Result, TableReference};
+use datafusion::common::{
+    Column, DFSchema, DataFusionError, ExprSchema, NullEquality, Result, TableReference,
+};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
@@ -27,6 +29,8 @@ use sqlparser::ast::{JoinConstraint, JoinOperator, TableFactor, TableWithJoins};
 
 use crate::error::PlannerError;
 use crate::statement::fold;
+use crate::types::name_in_metadata;
+use crate::types::operators::without_trailing_blanks;
 
 /// Begins the alias that marks a join with merged columns.
 pub(crate) const MARK: &str = "\u{1}using";
@@ -202,12 +206,20 @@ fn build(
 ) -> Result<LogicalPlan> {
     let columns: Vec<Column> =
         left.schema().columns().into_iter().chain(right.schema().columns()).collect();
-    let on = merged
+    let padded = |schema: &DFSchema, column: &Column| {
+        let field = ExprSchema::field_from_column(schema, column);
+        field.is_ok_and(|field| name_in_metadata(field) == Some("bpchar"))
+    };
+    let on: Vec<Expr> = merged
         .iter()
-        .map(|merged| Expr::Column(merged.left.clone()).eq(Expr::Column(merged.right.clone())));
-    let joined = LogicalPlanBuilder::from(left)
-        .join_on(right, join_type, on.collect::<Vec<_>>())?
-        .build()?;
+        .map(|merged| {
+            let (l, r) = (Expr::Column(merged.left.clone()), Expr::Column(merged.right.clone()));
+            let trim = |padded, side| if padded { without_trailing_blanks(side) } else { side };
+            let l = trim(padded(left.schema(), &merged.left), l);
+            l.eq(trim(padded(right.schema(), &merged.right), r))
+        })
+        .collect();
+    let joined = LogicalPlanBuilder::from(left).join_on(right, join_type, on)?.build()?;
     if merged.is_empty() {
         return Ok(joined);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tarn_catalog::pg_catalog::settings::{Refusal, SettingValue, setting_row, setting_rows};
 
 use crate::error::{PlannerError, Result};
+use crate::functions::datetime::zone::posix;
 
 /// What values a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,10 +248,22 @@ pub static SETTINGS: &[Setting] = &[
         "Rows that operators pass on at a time.",
     ),
     setting(
+        "tarn.optimize_file_bytes",
+        Kind::Integer(1, i64::MAX),
+        "134217728",
+        "Bytes of the files that OPTIMIZE makes, where the table does not say.",
+    ),
+    setting(
         "tarn.target_partitions",
         Kind::Integer(0, 1_024),
         "0",
         "Streams that a query runs in; 0 is one per core.",
+    ),
+    setting(
+        "tarn.vacuum_retention_check",
+        Kind::Bool,
+        "on",
+        "Refuses VACUUM with less than the table's retention.",
     ),
     reported(setting(
         "timezone",
@@ -451,7 +464,7 @@ impl Variables {
     /// `UndefinedSetting`.
     pub fn reset(&mut self, name: Option<&str>) -> Result<()> {
         match name {
-            None => self.values.clear(),
+            None => self.reset_all(),
             Some(name) => {
                 let known = find(name).is_some() || setting_row(name).is_some();
                 if !known && !name.contains('.') {
@@ -466,6 +479,35 @@ impl Variables {
             }
         }
         Ok(())
+    }
+
+    /// What belongs to the transaction stays, and a placeholder stays known.
+    fn reset_all(&mut self) {
+        self.values.retain(|name, value| {
+            let known = find(name).is_some() || setting_row(name).is_some();
+            if !known {
+                value.clear();
+            }
+            !known || name.starts_with("transaction_")
+        });
+    }
+
+    /// What was set, without defaults; to be given back to [`Self::restore`].
+    #[must_use]
+    pub fn set_value(&self, name: &str) -> Option<String> {
+        self.values.get(name).cloned()
+    }
+
+    /// Puts back what [`Self::set_value`] gave.
+    pub fn restore(&mut self, name: &str, value: Option<String>) {
+        match value {
+            Some(value) => self.values.insert(name.to_owned(), value),
+            // A placeholder stays known once it has been set.
+            None if find(name).is_none() && setting_row(name).is_none() => {
+                self.values.insert(name.to_owned(), String::new())
+            }
+            None => self.values.remove(name),
+        };
     }
 
     /// Every setting, tarn's own, PostgreSQL's and the session's placeholders, in order.
@@ -606,7 +648,13 @@ fn show_milliseconds(ms: u64) -> String {
     }
 }
 
-/// The name as the time zone database writes it, or a fixed offset as `+05:30`.
+/// The name as the time zone database writes it, or a fixed offset as POSIX has it.
+///
+/// ```text
+/// europe/berlin     Europe/Berlin
+/// 5.5, -3           <+05:30>-05:30, <-03>+03     hours east of Greenwich
+/// gmt-05:30, +3:00  GMT-05:30, +3:00             the sign as in POSIX, where + is west
+/// ```
 fn canonical_time_zone(value: &str) -> Option<String> {
     let value = value.trim();
     if value.eq_ignore_ascii_case("utc") || value.eq_ignore_ascii_case("z") {
@@ -619,22 +667,41 @@ fn canonical_time_zone(value: &str) -> Option<String> {
         }
         #[expect(clippy::cast_possible_truncation, reason = "at most 15 hours of minutes")]
         let minutes = (hours * 60.0).round() as i64;
-        let sign = if minutes < 0 { '-' } else { '+' };
-        return Some(format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60));
-    }
-    if let Some(offset) = written_offset(value) {
-        return Some(offset);
+        return Some(offset_name(minutes));
     }
     let known = chrono_tz::TZ_VARIANTS.iter().find(|tz| tz.name().eq_ignore_ascii_case(value));
-    known.map(|tz| tz.name().to_owned())
+    if let Some(zone) = known {
+        return Some(zone.name().to_owned());
+    }
+    posix(value).map(|_| value.to_ascii_uppercase())
 }
 
-/// An offset as `SET TIME ZONE INTERVAL` gives it and as it is kept: `-03:30`.
-fn written_offset(value: &str) -> Option<String> {
-    let sign = if value.starts_with('-') { '-' } else { '+' };
-    let (hours, minutes) = value.trim_start_matches(['+', '-']).split_once(':')?;
-    let (hours, minutes) = (hours.parse::<u8>().ok()?, minutes.get(..2)?.parse::<u8>().ok()?);
-    (hours <= 15 && minutes < 60).then(|| format!("{sign}{hours:02}:{minutes:02}"))
+/// The name that PostgreSQL gives to an offset in minutes east of Greenwich: `<+05:30>-05:30`.
+pub(crate) fn offset_name(minutes: i64) -> String {
+    let (east, west) = if minutes < 0 { ('-', '+') } else { ('+', '-') };
+    let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
+    let digits =
+        if minutes == 0 { format!("{hours:02}") } else { format!("{hours:02}:{minutes:02}") };
+    format!("<{east}{digits}>{west}{digits}")
+}
+
+/// The zone of the setting as the engine and the encoders read it: a name of the time zone
+/// database, or an offset in which east is positive.
+#[must_use]
+pub fn engine_time_zone(setting: &str) -> String {
+    let seconds = match setting {
+        "" | "UTC" => 0,
+        setting if chrono_tz::TZ_VARIANTS.iter().any(|tz| tz.name() == setting) => {
+            return setting.to_owned();
+        }
+        setting => posix(setting).unwrap_or(0),
+    };
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let (hours, rest) = (seconds.abs() / 3_600, seconds.abs() % 3_600);
+    match (rest / 60, rest % 60) {
+        (minutes, 0) => format!("{sign}{hours:02}:{minutes:02}"),
+        (minutes, seconds) => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
+    }
 }
 
 #[cfg(test)]
@@ -660,7 +727,11 @@ mod tests {
         check("statement_timeout", "2min", Some("2min"));
         check("statement_timeout", "soon", None);
         check("timezone", "europe/berlin", Some("Europe/Berlin"));
-        check("timezone", "+5.5", Some("+05:30"));
+        check("timezone", "+5.5", Some("<+05:30>-05:30"));
+        check("timezone", "-8", Some("<-08>+08"));
+        check("timezone", "gmt-05:30", Some("GMT-05:30"));
+        check("timezone", "+05:30", Some("+05:30"));
+        check("timezone", "GMT-99", None);
         check("timezone", "Mars/Olympus", None);
         check("client_encoding", "utf-8", Some("UTF8"));
         check("client_encoding", "'utf-8'", Some("UTF8"));

@@ -72,6 +72,11 @@ pub(crate) fn read_expr(expr: &Expr, reader: &mut dyn Reader) -> ControlFlow<()>
     expr.visit(&mut Reading(reader))
 }
 
+/// Reads a query with its subqueries.
+pub(crate) fn read_query(query: &Query, reader: &mut dyn Reader) -> ControlFlow<()> {
+    query.visit(&mut Reading(reader))
+}
+
 /// Reads the body of a query with its subqueries.
 pub(crate) fn read_set_expr(body: &SetExpr, reader: &mut dyn Reader) -> ControlFlow<()> {
     body.visit(&mut Reading(reader))

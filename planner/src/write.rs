@@ -13,7 +13,9 @@
 //! where that is a subquery or a constant (apache/datafusion#24654), which would change all rows.
 
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::logical_expr::{Cast, Expr as LogicalExpr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{
+    Cast, Expr as LogicalExpr, LogicalPlan, LogicalPlanBuilder, cast, lit,
+};
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{self, Expr, ObjectName, SelectItem, SetExpr, Statement as Ast, TableObject};
 use tarn_catalog::memory::TableDetails;
@@ -109,6 +111,10 @@ pub struct WriteQuery {
     columns: Vec<usize>,
     /// The columns that an UPDATE or MERGE may give other values.
     assigned: Vec<usize>,
+    /// What the statement calls its target.
+    alias: sqlparser::ast::Ident,
+    /// The query's last columns are those of the target as they were.
+    has_old: bool,
 }
 
 /// The relation that a statement writes.
@@ -171,6 +177,8 @@ pub fn write_query(
             by_name: false,
             columns: vec![],
             assigned: vec![],
+            alias: tree::quoted(table),
+            has_old: false,
         }),
         _ => Err(PlannerError::Internal { what: "not a writing statement".to_owned() }),
     }
@@ -237,6 +245,30 @@ impl WriteQuery {
         &self.assigned
     }
 
+    /// Makes the query yield the target's columns as they were, too, behind everything else; a
+    /// DELETE has them in the place of new ones.
+    pub fn keep_old(&mut self, schema: &Schema) {
+        let Some(Ast::Query(query)) = &mut self.query else { return };
+        let SetExpr::Select(select) = query.body.as_mut() else { return };
+        let old = match self.effect {
+            Effect::Delete if self.columns.is_empty() => "value",
+            Effect::Update | Effect::Merge if !self.has_old => "old",
+            Effect::Append | Effect::Delete | Effect::Update | Effect::Merge | Effect::Clear => {
+                return;
+            }
+        };
+        let columns = schema.fields().iter().enumerate().map(|(at, field)| {
+            let name = format!("tarn {old} {at}");
+            tree::named(tree::column_of(&self.alias, field.name()), &name)
+        });
+        select.projection.extend(columns);
+        if self.effect == Effect::Delete {
+            self.columns = (0..schema.fields().len()).collect();
+        } else {
+            self.has_old = true;
+        }
+    }
+
     /// Makes the query's columns those of the table: order, missing columns, types; row number
     /// and action stay before them.
     ///
@@ -263,15 +295,19 @@ impl WriteQuery {
             if self.effect == Effect::Merge
                 && let Some(action) = outputs.next()
             {
-                projection.push(LogicalExpr::Column(action).alias(ACTION));
+                let action = cast(LogicalExpr::Column(action), DataType::Int64);
+                projection.push(action.alias(ACTION));
             }
-            for (column, index) in outputs.zip(&self.columns) {
+            for (column, index) in outputs.by_ref().take(self.columns.len()).zip(&self.columns) {
                 let Some(field) = schema.fields().get(*index) else { continue };
                 let mut value = LogicalExpr::Column(column);
                 if self.assigned.contains(index) {
                     value = assigned(value, field);
                 }
                 projection.push(value.alias(field.name()));
+            }
+            for (at, column) in outputs.enumerate() {
+                projection.push(LogicalExpr::Column(column).alias(old_name(at)));
             }
         }
         build(plan, projection)
@@ -294,6 +330,11 @@ impl WriteQuery {
         }
         build(plan, projection)
     }
+}
+
+/// The name of a column as it was.
+fn old_name(column: usize) -> String {
+    format!("tarn old {column}")
 }
 
 fn build(plan: LogicalPlan, projection: Vec<LogicalExpr>) -> Result<LogicalPlan> {

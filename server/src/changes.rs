@@ -147,6 +147,22 @@ impl Changes {
     }
 }
 
+impl Changes {
+    /// Sees that no other Delta table was written.
+    fn check_alone(&self, name: &TableName) -> Result<()> {
+        let others = self.relations.iter().filter(|(other, _)| *other != name);
+        let mut others = others.filter_map(|(_, changed)| changed.staged.as_ref());
+        if others.all(|other| other.is_unchanged()) {
+            return Ok(());
+        }
+        Err(PlannerError::Unsupported {
+            what: "writing several Delta tables in one transaction".to_owned(),
+            hint: Some("Commit after each of them.".to_owned()),
+        }
+        .into())
+    }
+}
+
 impl Inner {
     /// The tables whose rows only this session can change.
     fn private_tables(&self) -> Vec<Arc<MemoryTable>> {
@@ -416,6 +432,7 @@ impl Session {
             Ok(staged) => return Ok(staged),
             Err(any) => any,
         };
+        self.inner.lock().changes.check_alone(name)?;
         let Ok(delta) = any.downcast::<DeltaTable>() else {
             let reason = "its format has no transactions".to_owned();
             let name = name.table().to_owned();
@@ -447,14 +464,8 @@ impl Session {
         let found = self.shared.catalog.get(name);
         let known = self.object(name).map(|object| object.details);
         let mut inner = self.inner.lock();
-        let others = inner.changes.relations.iter().filter(|(other, _)| *other != name);
-        let others = others.filter_map(|(_, changed)| changed.staged.as_ref());
-        if !staged.is_unchanged() && others.filter(|other| !other.is_unchanged()).count() > 0 {
-            return Err(PlannerError::Unsupported {
-                what: "writing several Delta tables in one transaction".to_owned(),
-                hint: Some("Commit after each of them.".to_owned()),
-            }
-            .into());
+        if !staged.is_unchanged() {
+            inner.changes.check_alone(name)?;
         }
         let relation = Relation::Lake(Arc::clone(&staged) as Arc<dyn LakeTable>);
         let schema = datafusion::catalog::TableProvider::schema(staged.snapshot().as_ref());
@@ -462,7 +473,7 @@ impl Session {
             relation,
             columns: tarn_catalog::entry::columns_of(&schema),
             depends_on: vec![],
-            details: known.unwrap_or_else(|| Arc::clone(staged.snapshot().details())),
+            details: with_notes(staged.snapshot().details(), known.as_deref()),
         };
         let changed = inner.changes.relations.entry(name.clone()).or_insert_with(|| Changed {
             before: found,
@@ -550,4 +561,16 @@ impl Session {
         *known = Some((shared.version, generation, Arc::clone(&snapshot)));
         snapshot
     }
+}
+
+/// What a Delta table says of itself, and what the server has noted beside it.
+fn with_notes(own: &Arc<TableDetails>, known: Option<&TableDetails>) -> Arc<TableDetails> {
+    let known = known.into_iter().flat_map(|details| &details.properties);
+    let notes: Vec<_> = known.filter(|(name, _)| name.starts_with("tarn.")).collect();
+    if notes.is_empty() {
+        return Arc::clone(own);
+    }
+    let mut details = own.as_ref().clone();
+    details.properties.extend(notes.into_iter().map(|(k, v)| (k.clone(), v.clone())));
+    Arc::new(details)
 }

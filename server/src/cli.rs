@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use tarn_catalog::object_store::ObjectStores;
 
 use crate::client::{ClientOptions, Format, Script};
 use crate::config::{AuthMode, ConfigError, Kind, SETTINGS, ServerConfig, Values, environment};
@@ -296,7 +297,8 @@ fn check(arguments: &ArgMatches) -> ExitCode {
         Err(error) => return fail(&error),
     };
     runtime.block_on(async {
-        let stores = tarn_catalog::object_store::ObjectStores::new(config.store_limits);
+        let stores = ObjectStores::new(config.store_limits);
+        let stores_fit = check_stores(&stores, &config.paths).await;
         let catalog = tarn_catalog::Catalog::new(crate::server::DATABASE, stores, config.paths);
         let broken = match catalog.rescan().await {
             Ok(broken) => broken,
@@ -310,8 +312,31 @@ fn check(arguments: &ArgMatches) -> ExitCode {
         for (place, error) in &broken {
             say(&format!("broken  {place}: {}\n", chain(error)));
         }
-        if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        if broken.is_empty() && stores_fit { ExitCode::SUCCESS } else { ExitCode::from(1) }
     })
+}
+
+/// Says of each object store whether it answers and takes commits; false if one does not answer.
+async fn check_stores(stores: &ObjectStores, paths: &[String]) -> bool {
+    let mut fit = true;
+    for path in paths.iter().filter(|path| path.contains("://") && !path.starts_with("file:")) {
+        let text = match stores.check(path).await {
+            Ok(check) => {
+                let whose = check.storage.unwrap_or_else(|| "the environment's".to_owned());
+                let writable = match check.writable {
+                    Ok(()) => "commits can be written".to_owned(),
+                    Err(reason) => format!("read only: {reason}"),
+                };
+                format!("store   {path}: {whose} credentials, {writable}\n")
+            }
+            Err(error) => {
+                fit = false;
+                format!("store   {path}: {}\n", chain(&error))
+            }
+        };
+        say(&text);
+    }
+    fit
 }
 
 /// Writes to standard output; a reader that is gone is no reason to stop.

@@ -71,6 +71,7 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
         | Command::Declare(_)
         | Command::Fetch(_)
         | Command::Copy(_)
+        | Command::Upkeep(_)
         | Command::Prepare { .. }
         | Command::Execute { .. } => return Err(unsupported("this statement here")),
     };
@@ -182,12 +183,6 @@ fn lock(session: &Arc<Session>, tables: &[Target]) -> Result<&'static str> {
 }
 
 fn run_maintenance(session: &Arc<Session>, maintain: &Maintain) -> Result<&'static str> {
-    if maintain.verb == "VACUUM" && session.in_block() {
-        return Err(Error::Value {
-            code: "25001",
-            message: "VACUUM cannot run inside a transaction block".to_owned(),
-        });
-    }
     check_tables(session, &maintain.tables)?;
     let message = format!("{} is accepted and has no effect", maintain.verb);
     session.notice("NOTICE", "00000", message);

@@ -70,80 +70,49 @@ impl Session {
         deadline: Option<Instant>,
     ) -> Result<Execution> {
         let undefined = || Error::UndefinedCursor { name: fetch.name.clone() };
-        let mut portal = self.take_portal(&fetch.name).ok_or_else(undefined)?;
-        self.open_portal(&mut portal, query_id, deadline).await?;
-        if matches!(portal.state, PortalState::Failed) {
-            let name = fetch.name.clone();
-            self.put_portal(fetch.name.clone(), portal);
-            return Err(Error::FailedPortal { name });
-        }
-        let PortalState::Open(scan) = &mut portal.state else {
-            let nothing = CommandTag::with_rows(if fetch.only_move { "MOVE" } else { "FETCH" }, 0);
-            self.put_portal(fetch.name.clone(), portal);
-            return Ok(Execution::Done(nothing));
+        let portal = self.take_portal(&fetch.name).ok_or_else(undefined)?;
+        // From here on it goes back to the session however this ends, also by being dropped.
+        let (session, name) = (Arc::clone(self), fetch.name.clone());
+        let mut fetching = Fetching { session, name, portal: Some(portal), n_left: None };
+        fetching.open(query_id, deadline).await?;
+        let Some(portal) = &mut fetching.portal else {
+            return Err(Error::Internal { what: "a FETCH without its portal".to_owned() });
+        };
+        let scan = match &mut portal.state {
+            PortalState::Failed => return Err(Error::FailedPortal { name: fetch.name.clone() }),
+            PortalState::Open(scan) => scan,
+            PortalState::New(_) | PortalState::Done(_) => {
+                let verb = if fetch.only_move { "MOVE" } else { "FETCH" };
+                return Ok(Execution::Done(CommandTag::with_rows(verb, 0)));
+            }
         };
         scan.set_deadline(deadline);
         let fetched = match scan.seek(fetch.direction).await {
             Ok(fetched) => fetched,
             Err(error) => {
                 portal.state = PortalState::Failed;
-                self.put_portal(fetch.name.clone(), portal);
                 return Err(error);
             }
         };
         if fetch.only_move {
-            let n_rows = match fetched {
-                Fetched::Rows(batches) => batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
-                Fetched::Forward(n) => {
-                    let n_wanted = n.unwrap_or(u64::MAX);
-                    let n_rows = scan.skip(n_wanted).await?;
-                    if n_rows < n_wanted {
-                        scan.pass_end();
-                    }
-                    usize::try_from(n_rows).unwrap_or(usize::MAX)
+            return match passed(scan, fetched).await {
+                Ok(n_rows) => Ok(Execution::Done(CommandTag::with_rows("MOVE", n_rows))),
+                Err(error) => {
+                    portal.state = PortalState::Failed;
+                    Err(error)
                 }
             };
-            scan.set_deadline(None);
-            self.put_portal(fetch.name.clone(), portal);
-            let n_rows = u64::try_from(n_rows).unwrap_or(u64::MAX);
-            return Ok(Execution::Done(CommandTag::with_rows("MOVE", n_rows)));
         }
         let schema = Arc::clone(scan.schema());
         let binary = portal.cursor.is_some_and(|cursor| cursor.binary);
         let rows = match fetched {
-            Fetched::Rows(batches) => {
-                scan.set_deadline(None);
-                self.put_portal(fetch.name.clone(), portal);
-                Rows::of_batches(self, schema, "FETCH", batches, query_id)
-            }
+            Fetched::Rows(batches) => Rows::of_batches(self, schema, "FETCH", batches, query_id),
             Fetched::Forward(n) => {
-                let name = fetch.name.clone();
-                let session = Arc::clone(self);
-                let fetching = Fetching { session, name, portal: Some(portal), n_left: n };
+                fetching.n_left = n;
                 Rows::of_fetch(self, schema, fetching, query_id, deadline)
             }
         };
         Ok(Execution::Rows(rows.with_binary(binary)))
-    }
-
-    /// Starts a portal that has only been bound, as FETCH from a portal of the protocol needs it.
-    async fn open_portal(
-        self: &Arc<Self>,
-        portal: &mut Portal,
-        query_id: QueryId,
-        deadline: Option<Instant>,
-    ) -> Result<()> {
-        let PortalState::New(parameters) = &mut portal.state else { return Ok(()) };
-        let parameters = std::mem::take(parameters);
-        let Some(prepared) = portal.entry.prepared.clone() else { return Ok(()) };
-        portal.state = match self.run_prepared(&prepared, parameters, query_id, deadline).await? {
-            Execution::Rows(rows) => PortalState::Open(Box::new(Scan::new(rows, Keep::Nothing))),
-            Execution::Done(tag) => PortalState::Done(tag),
-            Execution::CopyOut(..) | Execution::CopyIn(_) => {
-                return Err(Error::Protocol { message: "COPY cannot be fetched from".to_owned() });
-            }
-        };
-        Ok(())
     }
 
     /// CLOSE.
@@ -169,7 +138,44 @@ pub(crate) struct Fetching {
     n_left: Option<u64>,
 }
 
+/// The rows that a MOVE has gone over.
+async fn passed(scan: &mut Scan, fetched: Fetched) -> Result<u64> {
+    match fetched {
+        Fetched::Rows(batches) => {
+            let n_rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+            Ok(u64::try_from(n_rows).unwrap_or(u64::MAX))
+        }
+        Fetched::Forward(n) => {
+            let n_wanted = n.unwrap_or(u64::MAX);
+            let n_rows = scan.skip(n_wanted).await?;
+            if n_rows < n_wanted {
+                scan.pass_end();
+            }
+            Ok(n_rows)
+        }
+    }
+}
+
 impl Fetching {
+    /// Starts a portal that has only been bound, as FETCH from a portal of the protocol needs it.
+    async fn open(&mut self, query_id: QueryId, deadline: Option<Instant>) -> Result<()> {
+        let Some(portal) = &mut self.portal else { return Ok(()) };
+        let PortalState::New(parameters) = &mut portal.state else { return Ok(()) };
+        let parameters = std::mem::take(parameters);
+        let Some(prepared) = portal.entry.prepared.clone() else { return Ok(()) };
+        // Should this come to no end, the parameters are gone.
+        portal.state = PortalState::Failed;
+        let ran = self.session.run_prepared(&prepared, parameters, query_id, deadline).await?;
+        portal.state = match ran {
+            Execution::Rows(rows) => PortalState::Open(Box::new(Scan::new(rows, Keep::Nothing))),
+            Execution::Done(tag) => PortalState::Done(tag),
+            Execution::CopyOut(..) | Execution::CopyIn(_) => {
+                return Err(Error::Protocol { message: "COPY cannot be fetched from".to_owned() });
+            }
+        };
+        Ok(())
+    }
+
     /// The next rows; `None` where the FETCH has all of its own.
     pub(crate) async fn next(&mut self) -> Option<Result<RecordBatch>> {
         if self.n_left == Some(0) {

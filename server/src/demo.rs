@@ -21,6 +21,9 @@ pub const FOLDER: &str = "demo";
 /// Says that the tables are complete, and at which scale.
 const MARKER: &str = "_scale";
 
+/// Says that a folder was begun by a start that did not come to its end.
+const MARKER_PARTIAL: &str = "_writing";
+
 /// Commits of the two tables that get a history.
 const N_COMMITS: i32 = 3;
 
@@ -41,6 +44,12 @@ pub enum DemoError {
         /// The cause.
         #[source]
         source: std::io::Error,
+    },
+    /// There is something that tarn has not written.
+    #[error("{} is not a folder of demo tables, and is left as it is", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
     },
     /// A table cannot be written.
     #[error("cannot write table \"{table}\"")]
@@ -71,7 +80,8 @@ pub enum DemoError {
 /// folder appears with all tables at once: an interrupted start leaves nothing half done.
 ///
 /// # Errors
-/// When the folder or a table cannot be written.
+/// When the folder or a table cannot be written; `Foreign` where a folder of this name holds
+/// something else, which is never removed.
 pub async fn write(data_dir: &Path, scale: f64) -> Result<PathBuf, DemoError> {
     let folder = data_dir.join(FOLDER);
     let marker = folder.join(MARKER);
@@ -84,15 +94,26 @@ pub async fn write(data_dir: &Path, scale: f64) -> Result<PathBuf, DemoError> {
     };
     let partial = data_dir.join(format!("{FOLDER}.partial"));
     for old in [&partial, &folder] {
-        if old.exists() {
+        if std::fs::symlink_metadata(old).is_ok() {
+            if !is_ours(old) {
+                return Err(DemoError::Foreign { path: old.clone() });
+            }
             std::fs::remove_dir_all(old).map_err(failed(old))?;
         }
     }
     std::fs::create_dir_all(&partial).map_err(failed(&partial))?;
+    std::fs::write(partial.join(MARKER_PARTIAL), "").map_err(failed(&partial))?;
     write_tables(&partial, scale).await?;
     std::fs::write(partial.join(MARKER), scale.to_string()).map_err(failed(&partial))?;
+    std::fs::remove_file(partial.join(MARKER_PARTIAL)).map_err(failed(&partial))?;
     std::fs::rename(&partial, &folder).map_err(failed(&folder))?;
     Ok(folder)
+}
+
+/// Whether a folder may be removed: an earlier start has made it, or it is empty.
+fn is_ours(folder: &Path) -> bool {
+    let is_marked = [MARKER, MARKER_PARTIAL].iter().any(|marker| folder.join(marker).is_file());
+    is_marked || std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;

@@ -67,6 +67,14 @@ pub enum Error {
         /// The statement.
         what: String,
     },
+    /// VACUUM with a time in which readers and writers may still need files.
+    #[error("files must be retained for {own_hours} hours, {hours} are too few")]
+    RetentionTooShort {
+        /// What was asked for.
+        hours: f64,
+        /// What the table asks for.
+        own_hours: f64,
+    },
     /// An unknown prepared statement.
     #[error("prepared statement \"{name}\" does not exist")]
     UndefinedStatement {
@@ -191,6 +199,14 @@ pub enum Error {
         /// How many they are.
         n_reserved: usize,
     },
+    /// What a session holds of a kind takes too much memory.
+    #[error("the {what} of one session are too large")]
+    SessionBytes {
+        /// What is too large together, in the plural.
+        what: &'static str,
+        /// The limit.
+        bytes_max: usize,
+    },
     /// A session holds too many objects of a kind.
     #[error("too many {what} in one session")]
     SessionLimit {
@@ -248,6 +264,7 @@ impl Error {
             Self::NoTransaction { .. } => "25P01",
             Self::UndefinedSavepoint { .. } => "3B001",
             Self::ReadOnlyTransaction { .. } | Self::ReadsSnapshot { .. } => "25006",
+            Self::RetentionTooShort { .. } => "22023",
             Self::UndefinedStatement { .. } => "26000",
             Self::DuplicateStatement { .. } => "42P05",
             Self::UndefinedPortal { .. } => "34000",
@@ -264,7 +281,7 @@ impl Error {
             Self::WriteConflict => "40001",
             Self::StatementTimeout => "57014",
             Self::TooManyConnections { .. } | Self::ReservedConnections { .. } => "53300",
-            Self::SessionLimit { .. } => "53400",
+            Self::SessionLimit { .. } | Self::SessionBytes { .. } => "53400",
             Self::InvalidPassword { .. } => "28P01",
             Self::NotAuthorized { .. } => "28000",
             Self::UndefinedDatabase { .. } => "3D000",
@@ -332,6 +349,11 @@ impl Error {
             Self::MergedTwice => Some(
                 "Ensure that not more than one source row matches any one target row.".to_owned(),
             ),
+            Self::RetentionTooShort { .. } => Some(
+                "Readers on other servers may still read these files; SET \
+                 tarn.vacuum_retention_check = off to delete them all the same."
+                    .to_owned(),
+            ),
             Self::CopyFromView { .. } => Some("Try the COPY (SELECT ...) TO variant.".to_owned()),
             Self::ForwardOnly => {
                 Some("Declare it with SCROLL option to enable backward scan.".to_owned())
@@ -347,6 +369,9 @@ impl Error {
             )),
             Self::SessionLimit { what, n_max } => {
                 Some(format!("The limit is {n_max}; close {what} that are no longer needed."))
+            }
+            Self::SessionBytes { bytes_max, .. } => {
+                Some(format!("Together they can take {bytes_max} bytes; close some of them."))
             }
             Self::UndefinedDatabase { .. } => Some("The database is called tarn.".to_owned()),
             _ => None,

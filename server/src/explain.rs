@@ -6,7 +6,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use sqlparser::ast::Statement as Ast;
-use tarn_exec::QueryId;
+use tarn_exec::{Lane, QueryId};
 use tarn_planner::binder::bind;
 use tarn_planner::statement::Explain;
 use tarn_planner::{Statement, plan};
@@ -45,8 +45,9 @@ pub(crate) async fn explain(
         let engine = &session.shared.engine;
         let env = Arc::clone(engine.runtime_env());
         let context = tarn_planner::session_state::task_context(&state, env);
-        let mut stream =
-            engine.run(query_id, Arc::clone(&physical), context, session.token()).await?;
+        let mut stream = engine
+            .run(query_id, Arc::clone(&physical), context, session.token(), Lane::Queries)
+            .await?;
         let mut n_rows = 0;
         while let Some(batch) = stream.next().await {
             n_rows += batch?.num_rows();

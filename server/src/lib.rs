@@ -46,6 +46,7 @@ mod system_tables;
 mod telemetry;
 mod tls;
 mod transaction;
+mod upkeep;
 
 use std::sync::Arc;
 

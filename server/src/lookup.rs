@@ -1,10 +1,12 @@
 //! Finds relations for a session: its search path, its temporary tables, its pinned versions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tarn_catalog::registry::Relation as Known;
 use tarn_catalog::{CatalogError, Pinned, TableName, TableVersion, Travel};
 use tarn_planner::binder::{Found, Lookup};
@@ -20,11 +22,14 @@ pub(crate) const TEMPORARY: &str = "pg_temp";
 /// The binder's view of the catalog for one statement.
 pub(crate) struct SessionLookup<'a> {
     session: &'a Arc<Session>,
+    /// What the statement has pinned: a table that it names twice, perhaps through a view, has one
+    /// version.
+    pinned: Mutex<HashMap<(TableName, Travel), Pinned>>,
 }
 
 impl<'a> SessionLookup<'a> {
     pub(crate) fn new(session: &'a Arc<Session>) -> Self {
-        Self { session }
+        Self { session, pinned: Mutex::default() }
     }
 
     /// The version that a statement beginning now would read; `None` if the table is gone.
@@ -119,8 +124,23 @@ impl<'a> SessionLookup<'a> {
         Ok(None)
     }
 
-    /// Pins a table; inside a transaction every statement gets the version that the first one got.
+    /// Pins a table, once for the statement.
     pub(crate) async fn pin(
+        &self,
+        name: &TableName,
+        travel: Travel,
+    ) -> Result<Pinned, CatalogError> {
+        let key = (name.clone(), travel.clone());
+        if let Some(pinned) = self.pinned.lock().get(&key) {
+            return Ok(pinned.clone());
+        }
+        let pinned = self.pin_for_transaction(name, travel).await?;
+        self.pinned.lock().insert(key, pinned.clone());
+        Ok(pinned)
+    }
+
+    /// Pins a table; inside a transaction every statement gets the version that the first one got.
+    async fn pin_for_transaction(
         &self,
         name: &TableName,
         travel: Travel,

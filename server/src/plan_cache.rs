@@ -65,6 +65,12 @@ impl PlanCache {
         self.plans.get(&key(text, declared, scope)?)
     }
 
+    /// Forgets all plans.
+    pub(crate) fn clear(&self) {
+        self.plans.invalidate_all();
+        self.plans.run_pending_tasks();
+    }
+
     /// Keeps a plan for the next one who sends its text.
     pub(crate) fn put(
         &self,

@@ -15,6 +15,11 @@ use crate::session::{Session, Status};
 /// Open portals of one session; each may hold a running query.
 const N_PORTALS_MAX: usize = 1_000;
 
+/// The parameters of a session's portals that have not run yet, together.
+///
+/// As much as one Bind message can bring.
+const PARAMETER_BYTES_MAX: usize = 256 << 20;
+
 /// A statement with its parameters, perhaps half way through its rows.
 #[derive(Debug)]
 pub(crate) struct Portal {
@@ -54,13 +59,33 @@ pub(crate) enum PortalState {
     Failed,
 }
 
+impl PortalState {
+    /// What waiting parameters take.
+    fn n_bytes(&self) -> usize {
+        match self {
+            Self::New(parameters) => parameters.iter().map(ScalarValue::size).sum(),
+            Self::Open(_) | Self::Done(_) | Self::Failed => 0,
+        }
+    }
+}
+
 pub(crate) type Portals = BTreeMap<String, Portal>;
 
 impl Session {
     /// Makes a portal; the unnamed one replaces the last unnamed one.
     pub(crate) fn add_portal(&self, name: String, portal: Portal) -> Result<()> {
         self.check_portal_name(&name)?;
-        let old = self.portals.lock().insert(name, portal);
+        let mut portals = self.portals.lock();
+        let others = portals.iter().filter(|(other, _)| **other != name);
+        let n_bytes: usize = others.map(|(_, portal)| portal.state.n_bytes()).sum();
+        if n_bytes.saturating_add(portal.state.n_bytes()) > PARAMETER_BYTES_MAX {
+            return Err(Error::SessionBytes {
+                what: "parameters of portals",
+                bytes_max: PARAMETER_BYTES_MAX,
+            });
+        }
+        let old = portals.insert(name, portal);
+        drop(portals);
         // Dropped outside of the lock: it may end a query, which reports to the session.
         drop(old);
         Ok(())

@@ -21,6 +21,9 @@ use crate::session::Session;
 /// Prepared statements of one session.
 const N_STATEMENTS_MAX: usize = 10_000;
 
+/// The texts of a session's prepared statements together.
+const TEXT_BYTES_MAX: usize = 64 << 20;
+
 /// A named or unnamed prepared statement.
 #[derive(Debug, Clone)]
 pub(crate) struct StatementEntry {
@@ -58,6 +61,13 @@ impl Session {
             return Err(Error::SessionLimit {
                 what: "prepared statements",
                 n_max: N_STATEMENTS_MAX,
+            });
+        }
+        let n_bytes: usize = statements.values().map(|kept| kept.text.len()).sum();
+        if n_bytes.saturating_add(entry.text.len()) > TEXT_BYTES_MAX {
+            return Err(Error::SessionBytes {
+                what: "texts of prepared statements",
+                bytes_max: TEXT_BYTES_MAX,
             });
         }
         statements.insert(name, entry);

@@ -15,13 +15,14 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::scalar::ScalarValue;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tarn_catalog::registry::Relation;
-use tarn_exec::{ExecError, QueryId};
+use tarn_exec::{ExecError, Lane, QueryId};
 use tarn_planner::binder::{Bound, Pin, bind};
 use tarn_planner::rewrite::strip_suffix;
 use tarn_planner::{Command, PlannerError, Statement, plan};
@@ -35,7 +36,10 @@ use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
 use crate::plan_cache::Scope;
 use crate::session::{Session, Status};
-use crate::{command, define, explain, modify};
+use crate::{command, define, explain, modify, upkeep};
+
+/// Texts up to this size are parsed where they arrive: that takes less than handing them over.
+pub(crate) const PARSE_HERE_BYTES_MAX: usize = 16 * 1024;
 
 mod rows;
 
@@ -273,6 +277,7 @@ impl Session {
             }
             Command::Explain(_) => prepared.schema = Some(text_schema("QUERY PLAN")),
             Command::Show { name } => prepared.schema = Some(command::show_schema(name)),
+            Command::Upkeep(upkeep) => prepared.schema = upkeep::schema(&self, upkeep)?,
             Command::Write(_) => {
                 let (types, schema) =
                     modify::describe(&self, &prepared.statement, &declared).await?;
@@ -300,7 +305,9 @@ impl Session {
             let known: Vec<_> = parameter_types.iter().cloned().map(Some).collect();
             logical = plan::logical_plan(statement, ast, &state, &tables, &known)?;
         }
-        let reusable = is_reusable(&logical) && pins.iter().all(|pin| pin.version.is_some());
+        let reusable = is_reusable(&logical)
+            && !names_a_moment(statement.text())
+            && pins.iter().all(|pin| pin.version.is_some());
         let optimized = plan::optimize(&logical, &state, statement)?;
         Ok(Planned { optimized, logical, pins, parameter_types, reusable, scope })
     }
@@ -349,6 +356,7 @@ impl Session {
                 query_id,
                 deadline,
                 binary: false,
+                reads: None,
             }));
         }
         let session = Arc::clone(self);
@@ -420,7 +428,7 @@ impl Session {
             }
             Command::Explain(form) => {
                 let lines = explain::explain(self, statement, *form, query_id).await?;
-                Ok(Execution::Rows(self.text_rows("QUERY PLAN", lines, "EXPLAIN", query_id)))
+                Ok(Execution::Rows(self.text_rows("QUERY PLAN", lines, "EXPLAIN", query_id)?))
             }
             Command::Show { name } => {
                 let batch = command::show(self, name)?;
@@ -428,6 +436,10 @@ impl Session {
             }
             Command::Write(write) => {
                 modify::run(self, statement, *write, parameters, query_id).await
+            }
+            Command::Upkeep(upkeep) => {
+                let work = upkeep::Work { session: self, statement, query_id };
+                Box::pin(upkeep::run(&work, upkeep)).await
             }
             Command::Define(form) => {
                 define::run(self, statement, form, query_id).await.map(Execution::Done)
@@ -482,7 +494,15 @@ impl Session {
             _ => plain_schema(&physical.schema()),
         };
         let constant = plan::is_constant(&plan);
-        let rows = self.start(physical, &state, schema, constant, query_id, deadline).await?;
+        let place = match constant {
+            true => Place::Here,
+            false if crate::system_tables::reads_only_system_tables(&plan) => {
+                Place::Lane(Lane::System)
+            }
+            false => Place::Lane(Lane::Queries),
+        };
+        let mut rows = self.start(physical, &state, schema, place, query_id, deadline).await?;
+        rows.reads = Some(plan);
         if let (true, Source::Batches(batches)) = (constant, &rows.source) {
             let cached = prepared.cached(&self.scope());
             // Rows that were made from parameters are theirs alone.
@@ -526,26 +546,39 @@ impl Session {
         physical: Arc<dyn ExecutionPlan>,
         state: &SessionState,
         schema: SchemaRef,
-        constant: bool,
+        place: Place,
         query_id: QueryId,
         deadline: Option<Instant>,
     ) -> Result<Rows> {
         let engine = &self.shared.engine;
         let context =
             tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
-        let source = if constant {
-            let batches = collect(physical, context)
-                .await
-                .map_err(|error| ExecError::Engine(Box::new(error)))?;
-            let batches: Result<VecDeque<_>> = batches.iter().map(|b| rename(b, &schema)).collect();
-            Source::Batches(batches?)
-        } else {
-            let stream = engine.run(query_id, physical, context, self.token()).await?;
-            self.shared.running.add(query_id, Arc::clone(stream.plan()));
-            Source::Stream(stream)
+        let source = match place {
+            Place::Here => {
+                let batches = collect(physical, context)
+                    .await
+                    .map_err(|error| ExecError::Engine(Box::new(error)))?;
+                let batches: Result<VecDeque<_>> =
+                    batches.iter().map(|b| rename(b, &schema)).collect();
+                Source::Batches(batches?)
+            }
+            Place::Lane(lane) => {
+                let stream = engine.run(query_id, physical, context, self.token(), lane).await?;
+                self.shared.running.add(query_id, Arc::clone(stream.plan()));
+                Source::Stream(stream)
+            }
         };
         let session = Arc::clone(self);
-        Ok(Rows { session, schema, verb: "SELECT", source, query_id, deadline, binary: false })
+        Ok(Rows {
+            session,
+            schema,
+            verb: "SELECT",
+            source,
+            query_id,
+            deadline,
+            binary: false,
+            reads: None,
+        })
     }
 
     /// Plans and runs a query to its end, for statements that need all of it.
@@ -561,10 +594,16 @@ impl Session {
         let engine = &self.shared.engine;
         let context =
             tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
-        let mut stream = engine.run(query_id, physical, context, self.token()).await?;
+        let token = self.token();
+        let mut stream = engine.run(query_id, physical, context, token, Lane::Queries).await?;
         let mut batches = Vec::new();
+        // What is gathered counts like what operators hold: rows without end fail, not the server.
+        let gathered = MemoryConsumer::new("gathered rows").register(engine.memory_pool());
         while let Some(batch) = stream.next().await {
-            batches.push(batch?);
+            let batch = batch?;
+            let n_bytes: usize = batch.columns().iter().map(|column| bytes_of(column)).sum();
+            gathered.try_grow(n_bytes).map_err(|error| ExecError::Engine(Box::new(error)))?;
+            batches.push(batch);
         }
         Ok(batches)
     }
@@ -575,21 +614,11 @@ impl Session {
         lines: Vec<String>,
         verb: &'static str,
         query_id: QueryId,
-    ) -> Rows {
-        let schema = text_schema(column);
+    ) -> Result<Rows> {
         let values: ArrayRef = Arc::new(StringArray::from(lines));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![values]);
-        let batches: VecDeque<RecordBatch> = batch.into_iter().collect();
-        let source = Source::Batches(batches);
-        Rows {
-            session: Arc::clone(self),
-            schema,
-            verb,
-            source,
-            query_id,
-            deadline: None,
-            binary: false,
-        }
+        let batch = RecordBatch::try_new(text_schema(column), vec![values])
+            .map_err(|error| Error::Internal { what: format!("lines of text: {error}") })?;
+        Ok(self.batch_rows(batch, verb, query_id))
     }
 
     fn batch_rows(
@@ -608,6 +637,7 @@ impl Session {
             query_id,
             deadline: None,
             binary: false,
+            reads: None,
         }
     }
 
@@ -615,6 +645,14 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let timeout_ms = self.timeout_ms("statement_timeout");
         (timeout_ms > 0).then(|| Instant::now() + std::time::Duration::from_millis(timeout_ms))
+    }
+
+    /// As [`Self::parse`]; a large text on the CPU threads, so that it holds up nobody else.
+    pub(crate) async fn parse_text(self: &Arc<Self>, text: String) -> Result<Vec<Statement>> {
+        if text.len() <= PARSE_HERE_BYTES_MAX {
+            return self.parse(&text);
+        }
+        Arc::clone(self).parse_on_cpu(text).await
     }
 
     /// As [`Self::parse`], on the CPU threads.
@@ -671,6 +709,12 @@ async fn bounded_until_commit<T>(
     }
 }
 
+/// The bytes of an array's own rows, be it a part of a larger one.
+fn bytes_of(column: &ArrayRef) -> usize {
+    let whole = column.get_array_memory_size();
+    column.to_data().get_slice_memory_size().map_or(whole, |bytes| bytes.min(whole))
+}
+
 /// Waits for work unless the statement is cancelled or out of time, planning included.
 async fn bounded<T>(
     work: impl Future<Output = Result<T>>,
@@ -698,6 +742,15 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// Where a plan runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the spot: it reads nothing.
+    Here,
+    /// Among the queries of a lane.
+    Lane(Lane),
+}
+
 struct Planned {
     optimized: LogicalPlan,
     logical: LogicalPlan,
@@ -719,11 +772,25 @@ fn is_reusable(plan: &LogicalPlan) -> bool {
                     reusable = false;
                     return Ok(TreeNodeRecursion::Stop);
                 }
+                // Also inside of a view, where the statement's text does not have it.
+                if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = expr
+                    && names_a_moment(text)
+                {
+                    reusable = false;
+                    return Ok(TreeNodeRecursion::Stop);
+                }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     });
     reusable && walked.is_ok()
+}
+
+/// Whether a text has one of the words that dates and times read as a moment of now: `'today'`.
+fn names_a_moment(text: &str) -> bool {
+    const WORDS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.any(|word| WORDS.iter().any(|moment| word.eq_ignore_ascii_case(moment)))
 }
 
 /// The schema that clients see: names without suffixes.

@@ -186,6 +186,12 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
     }
     let removing = crate::garbage::serve(Arc::clone(&shared), stop.clone());
     parts.push(("removal of files", tokio::spawn(removing)));
+    let upkeep = stop.clone();
+    let upkeep = async move {
+        upkeep.cancelled().await;
+        tarn_catalog::delta::finish_upkeep().await;
+    };
+    parts.push(("checkpoints", tokio::spawn(upkeep)));
     parts.push(("table search", tokio::spawn(rescan(Arc::clone(&shared), stop.clone()))));
     Ok(Handle { shared, pg, flight, http, stop, parts, broken })
 }

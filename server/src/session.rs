@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::SessionState;
@@ -14,8 +15,10 @@ use parking_lot::Mutex;
 use tarn_catalog::pg_catalog::settings::SettingValue;
 use tarn_catalog::{CatalogSnapshot, Pinned, TableName, Travel};
 use tarn_exec::QueryId;
+use tarn_planner::facts::Seed;
 use tarn_planner::variables::Variables;
 use tarn_planner::{Backends, PlannerError, SessionFacts, SettingsLookup, Statement};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -141,6 +144,8 @@ pub struct Session {
     /// Held by a statement that writes: a session of Flight SQL may send several at a time.
     pub(crate) writing: tokio::sync::Mutex<()>,
     scope: Mutex<Option<(u64, Arc<Scope>)>>,
+    /// What `setseed` has set.
+    seed: Arc<Seed>,
     cancel: Mutex<CancellationToken>,
     terminated: CancellationToken,
 }
@@ -187,6 +192,7 @@ impl Session {
             overlaid: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             scope: Mutex::new(None),
+            seed: Arc::default(),
             cancel: Mutex::new(CancellationToken::new()),
             terminated: CancellationToken::new(),
         });
@@ -326,6 +332,10 @@ impl Session {
         let mut inner = self.inner.lock();
         if inner.running.as_ref().is_some_and(|running| running.query_id == query_id) {
             inner.last = inner.running.take();
+            // Outside of a block the statement was the transaction: `set_config(…, true)`.
+            if matches!(inner.transaction, Transaction::Idle) && inner.end_locals() {
+                self.generation.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -376,13 +386,7 @@ impl Session {
     /// Changes a setting until the end of the transaction.
     pub(crate) fn set_local(&self, name: &str, value: Option<&str>) -> Result<()> {
         let mut inner = self.inner.lock();
-        let before = inner.variables.get(name);
-        match value {
-            Some(value) => inner.variables.set(name, value)?,
-            None => inner.variables.reset(Some(name))?,
-        }
-        inner.locals.entry(name.to_owned()).or_insert(before);
-        inner.note_change(name);
+        inner.set_local(name, value)?;
         self.generation.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -404,8 +408,13 @@ impl Session {
         let mut inner = self.inner.lock();
         inner.variables.reset(name)?;
         match name {
-            Some(name) => inner.note_change(name),
+            Some(name) => {
+                inner.locals.remove(name);
+                inner.note_change(name);
+            }
             None => {
+                // What a transaction is belongs to it, not to the session.
+                inner.locals.retain(|name, _| name.starts_with("transaction_"));
                 for setting in tarn_planner::variables::SETTINGS {
                     inner.note_change(setting.name);
                 }
@@ -477,6 +486,8 @@ impl Session {
 
     /// DataFusion's state for a statement of this session that begins now.
     pub(crate) fn state(self: &Arc<Self>) -> SessionState {
+        let query_id = self.inner.lock().running.as_ref().map(|running| running.query_id);
+        let token = self.token();
         let facts = SessionFacts {
             user: self.user.clone(),
             session_user: self.user.clone(),
@@ -486,8 +497,9 @@ impl Session {
             catalog: self.catalog_snapshot(),
             server_started_at: self.shared.started_at,
             settings: Arc::new(SettingsView(Arc::clone(self))),
-            backends: Arc::new(SettingsView(Arc::clone(self))),
+            backends: Arc::new(BackendsView { session: Arc::clone(self), query_id, token }),
             forms: Arc::new(crate::pg::forms::SessionForms::new(self)),
+            seed: Arc::clone(&self.seed),
         };
         let inner = self.inner.lock();
         let n_threads = self.shared.engine.n_threads();
@@ -501,6 +513,7 @@ impl Session {
 
     /// Drops everything that belongs to the session: settings, temporary tables.
     pub(crate) fn discard(&self) -> Result<()> {
+        self.seed.clear();
         self.inner.lock().temporary.clear();
         self.reset(None)
     }
@@ -513,6 +526,32 @@ impl Inner {
             let value = self.variables.get(name).unwrap_or_default();
             self.changed.insert(setting.name, value);
         }
+    }
+
+    /// Changes a setting until the end of the transaction.
+    fn set_local(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+    ) -> std::result::Result<(), PlannerError> {
+        let before = self.variables.set_value(name);
+        match value {
+            Some(value) => self.variables.set(name, value)?,
+            None => self.variables.reset(Some(name))?,
+        }
+        self.locals.entry(name.to_owned()).or_insert(before);
+        self.note_change(name);
+        Ok(())
+    }
+
+    /// Takes back what was set until the end of the transaction; returns whether there was any.
+    pub(crate) fn end_locals(&mut self) -> bool {
+        let locals = std::mem::take(&mut self.locals);
+        for (name, before) in &locals {
+            self.variables.restore(name, before.clone());
+            self.note_change(name);
+        }
+        !locals.is_empty()
     }
 
     /// Goes back to the settings before the transaction.
@@ -537,13 +576,50 @@ impl Drop for Session {
 #[derive(Debug)]
 struct SettingsView(Arc<Session>);
 
-impl Backends for SettingsView {
+/// Lets functions of one statement act on sessions.
+#[derive(Debug)]
+struct BackendsView {
+    session: Arc<Session>,
+    /// The statement, where it is more than planned.
+    query_id: Option<QueryId>,
+    token: CancellationToken,
+}
+
+impl BackendsView {
+    /// Whether nobody waits for the statement any more.
+    fn is_over(&self) -> bool {
+        let running = || self.session.inner.lock().running.as_ref().map(|running| running.query_id);
+        self.token.is_cancelled() || running() != self.query_id
+    }
+}
+
+impl Backends for BackendsView {
     fn cancel(&self, pid: i32) -> bool {
-        self.0.shared.sessions.cancel_by_pid(pid)
+        self.session.shared.sessions.cancel_by_pid(pid)
     }
 
     fn terminate(&self, pid: i32) -> bool {
-        self.0.shared.sessions.terminate_by_pid(pid)
+        self.session.shared.sessions.terminate_by_pid(pid)
+    }
+
+    fn sleep(&self, time: Duration) -> bool {
+        /// How long a statement that is over may go on sleeping.
+        const SLICE: Duration = Duration::from_millis(10);
+        let started = Instant::now();
+        let wait = || {
+            loop {
+                let left = time.saturating_sub(started.elapsed());
+                if left.is_zero() || self.is_over() {
+                    return left.is_zero();
+                }
+                std::thread::sleep(left.min(SLICE));
+            }
+        };
+        // The other threads take over what waits for this one.
+        match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+            _ => wait(),
+        }
     }
 }
 
@@ -556,14 +632,20 @@ impl SettingsLookup for SettingsView {
         self.0.settings()
     }
 
-    fn set(&self, name: &str, value: &str, local: bool) -> Result<(), PlannerError> {
-        if local {
-            let undefined = |_| PlannerError::UndefinedSetting { name: name.to_owned() };
-            return self.0.set_local(name, Some(value)).map_err(undefined);
-        }
+    fn set(&self, name: &str, value: Option<&str>, local: bool) -> Result<(), PlannerError> {
         let mut inner = self.0.inner.lock();
-        inner.variables.set(name, value)?;
-        inner.note_change(name);
+        if local {
+            inner.set_local(name, value)?;
+        } else {
+            match value {
+                Some(value) => inner.variables.set(name, value)?,
+                // A name with a dot is known from now on.
+                None if inner.variables.get(name).is_none() => inner.variables.set(name, "")?,
+                None => inner.variables.reset(Some(name))?,
+            }
+            inner.locals.remove(name);
+            inner.note_change(name);
+        }
         self.0.generation.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

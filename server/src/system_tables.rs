@@ -13,6 +13,9 @@ use ::tarn_catalog::pg_catalog::settings::settings;
 use ::tarn_catalog::{CatalogError, SchemaEntry, TableEntry, information_schema, pg_catalog};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::LogicalPlan;
 
 use self::provider::SystemTable;
 use crate::portals;
@@ -45,6 +48,9 @@ pub(crate) fn provider(
     let batch = match schema {
         "pg_catalog" => match table {
             "pg_settings" => Some(settings(&session.settings())?),
+            "pg_timezone_abbrevs" => {
+                Some(tarn_planner::functions::pg_catalog::timezone_abbreviations()?)
+            }
             "pg_timezone_names" => Some(tarn_planner::functions::pg_catalog::timezone_names()?),
             "pg_stat_activity" => Some(live::stat_activity(&activity(session))?),
             "pg_cursors" => Some(live::cursors(&cursors(session))?),
@@ -65,6 +71,21 @@ pub(crate) fn provider(
         _ => None,
     };
     batch.map(memory_provider).transpose()
+}
+
+/// Whether a plan reads system relations, and nothing else.
+pub(crate) fn reads_only_system_tables(plan: &LogicalPlan) -> bool {
+    let (mut any, mut only) = (false, true);
+    let walked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let source = source_as_provider(&scan.source);
+            let system = source.is_ok_and(|provider| provider.is::<SystemTable>());
+            any = true;
+            only = only && system;
+        }
+        Ok(if only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    any && only && walked.is_ok()
 }
 
 fn memory_provider(batch: RecordBatch) -> Result<Arc<dyn TableProvider>, CatalogError> {
@@ -104,6 +125,8 @@ fn activity(session: &Arc<Session>) -> Vec<Activity> {
             (false, Status::Active) => "idle in transaction",
             (false, Status::Failed) => "idle in transaction (aborted)",
         };
+        let transaction_started_at =
+            session.transaction_start().or_else(|| running.as_ref().map(|query| query.started_at));
         let newest = running.or(last);
         Activity {
             pid: session.pid(),
@@ -115,7 +138,7 @@ fn activity(session: &Arc<Session>) -> Vec<Activity> {
             started_at: Some(session.started_at()),
             query_started_at: newest.as_ref().map(|query| query.started_at),
             state_changed_at: newest.as_ref().map(|query| query.started_at),
-            transaction_started_at: None,
+            transaction_started_at,
             state,
             query: newest.map_or_else(String::new, |query| query.text.to_string()),
         }

@@ -147,6 +147,11 @@ impl Session {
         }
     }
 
+    /// When the open transaction began.
+    pub(crate) fn transaction_start(&self) -> Option<DateTime<Utc>> {
+        self.inner.lock().transaction.block().map(|block| block.started_at)
+    }
+
     /// The transaction's number, 0 outside of one, and how many savepoints it has.
     pub(crate) fn transaction_place(&self) -> (u64, usize) {
         let inner = self.inner.lock();
@@ -319,16 +324,7 @@ impl Session {
         let Some(block) = inner.transaction.take() else { return Ok(true) };
         inner.end_temporary();
         inner.pins.clear();
-        for (name, before) in std::mem::take(&mut inner.locals) {
-            let restored = match before {
-                Some(value) => inner.variables.set(&name, &value),
-                None => inner.variables.reset(Some(&name)),
-            };
-            if let Err(error) = restored {
-                tracing::debug!(%error, %name, "could not restore a local setting");
-            }
-            inner.note_change(&name);
-        }
+        inner.end_locals();
         drop(inner);
         self.touch();
         self.end_portals(true);

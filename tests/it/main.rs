@@ -2,9 +2,16 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | `budgets` | what a statement or session may hold in memory |
+//! | `cli` | the program `tarn` itself: demo, sql, check |
+//! | `bad_input` | broken files, full disks, missing buckets, expired credentials |
+//! | `child`, `lake` | servers to be killed; places for their tables |
+//! | `crash` | a server is killed in the middle of commits |
+//! | `writers` | eight writers from three servers on one table |
 //! | `clients` | drivers, psql, and Delta tables of other writers |
 //! | `scripts` | messages and their answers on tarn and on PostgreSQL, from `scripts/`
 //! | `differential` | the statements of `tests/differential` on PostgreSQL and tarn |
+//! | `interop` | Delta tables of tarn and four other programs, read by all of them |
 //! | `stores` | object stores, their conditional puts, trouble and a bad network |
 //! | `tidy` | dependencies between the crates, sizes, one of each big crate |
 //! | `tpch` | the 22 queries over both frontends against DuckDB |
@@ -13,11 +20,18 @@
     reason = "the bans keep product code on its own settings; tests read the environment"
 )]
 
+mod bad_input;
+mod budgets;
+mod child;
+mod cli;
 mod clients;
+mod crash;
 mod differential;
 mod fuzz;
 mod hostile;
 mod idle;
+mod interop;
+mod lake;
 mod lifecycle;
 mod limits;
 mod login;
@@ -29,3 +43,5 @@ mod streaming;
 mod tidy;
 mod tpch;
 mod wire;
+mod writers;
+mod writing;

@@ -251,3 +251,67 @@ async fn transactions_are_snapshots() -> Result<()> {
     server.stop().await;
     Ok(())
 }
+
+/// Two tables of the same number of commits in one place after another: no plan of the first one
+/// answers for the second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_table_is_noticed_by_prepared_statements() -> Result<()> {
+    let folder = lake()?;
+    let nation = folder.path().join("nation");
+    let server = Server::start(&[folder.path().to_owned()]).await?;
+    let client = server.connect().await?;
+    let sql = "SELECT count(*), max(n_name) FROM nation WHERE n_nationkey >= 0";
+    let prepared = client.prepare(sql).await?;
+    ensure!(client.query_one(&prepared, &[]).await?.get::<_, i64>(0) == 25);
+    let other = tempfile::tempdir()?;
+    copy_folder(&nation, &other.path().join("nation"))?;
+    let kept = other.path().join("nation");
+    let log = log_files(&kept)?.pop().context("no commits")?;
+    // The same version number, with one file twice.
+    let text = std::fs::read_to_string(&log)?;
+    let add = text.lines().find(|line| line.contains("\"add\"")).context("no file")?;
+    let mut add: serde_json::Value = serde_json::from_str(add)?;
+    let path = add["add"]["path"].as_str().context("no path")?.to_owned();
+    std::fs::copy(kept.join(&path), kept.join(format!("again-{path}")))?;
+    add["add"]["path"] = format!("again-{path}").into();
+    std::fs::write(&log, format!("{text}{add}\n"))?;
+    std::fs::remove_dir_all(&nation)?;
+    copy_folder(&kept, &nation)?;
+    for statement in [client.prepare(sql).await?, prepared] {
+        let n_rows: i64 = client.query_one(&statement, &[]).await?.get(0);
+        ensure!(n_rows == 50, "{n_rows} rows");
+    }
+    server.stop().await;
+    Ok(())
+}
+
+/// Wherever a statement names a table, it is the same version, however fast others commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_statement_reads_one_version() -> Result<()> {
+    let folder = lake()?;
+    let table = folder.path().join("nation");
+    let server = Server::start(&[folder.path().to_owned()]).await?;
+    let client = server.connect().await?;
+    client.batch_execute("CREATE VIEW v AS SELECT * FROM nation").await?;
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let writer = tokio::task::spawn_blocking(move || {
+        let mut n_commits = 0;
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) && n_commits < 200 {
+            commit_again(&table)?;
+            n_commits += 1;
+        }
+        Ok::<_, anyhow::Error>(n_commits)
+    });
+    for _ in 0..60 {
+        let sql = "SELECT (SELECT count(*) FROM nation), (SELECT count(*) FROM public.nation), \
+            (SELECT count(*) FROM v)";
+        let row = client.query_one(sql, &[]).await?;
+        let counts: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
+        ensure!(counts[0] == counts[1] && counts[1] == counts[2], "{counts:?}");
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    ensure!(writer.await?? > 0);
+    server.stop().await;
+    Ok(())
+}

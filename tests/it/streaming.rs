@@ -16,7 +16,9 @@ const SCALE: f64 = 0.01;
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// Queries that compute for longer than any test waits, each through other operators.
-const ENDLESS: [&str; 4] = [
+const ENDLESS: [&str; 5] = [
+    "SELECT (SELECT count(*) FROM generate_series(1, 1000000) AS a(x), \
+     generate_series(1, 1000000) AS b(y) WHERE x * y % 7 = 1) AS n",
     "SELECT count(*) FROM generate_series(1, 1000000) AS a(x), generate_series(1, 1000000) AS b(y) \
      WHERE x * y % 7 = 1",
     "SELECT sum(a.l_quantity * b.l_discount) FROM lineitem a, lineitem b, lineitem c \

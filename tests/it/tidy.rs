@@ -145,3 +145,47 @@ fn every_setting_is_documented() {
         assert!(documented.contains(setting.name), "docs/settings.md lacks {}", setting.name);
     }
 }
+
+/// The image's first layer makes an empty source for every target that a manifest names.
+#[test]
+fn the_image_knows_every_target() {
+    let dockerfile = read("docker/Dockerfile");
+    for member in MEMBERS {
+        for line in read(format!("{member}/Cargo.toml")).lines() {
+            let path = line.strip_prefix("path = \"").and_then(|rest| rest.strip_suffix('"'));
+            let Some(path) = path else { continue };
+            let path = format!("{member}/{path}");
+            assert!(dockerfile.contains(&path), "docker/Dockerfile makes no empty {path}");
+        }
+    }
+}
+
+/// Texts between quotes that have the form of an SQLSTATE.
+fn codes_in(text: &str) -> Vec<&str> {
+    let is_code = |word: &&str| {
+        word.len() == 5
+            && word.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
+            && word.chars().any(|c| c.is_ascii_digit())
+    };
+    text.split('"').skip(1).step_by(2).filter(is_code).collect()
+}
+
+#[test]
+fn every_code_is_documented() {
+    let documented = read("docs/sqlstate.md");
+    for path in files(&[".rs"]) {
+        let shown = path.strip_prefix(root()).expect("is below").to_string_lossy().into_owned();
+        let is_source = ["server/src/", "planner/src/"].iter().any(|top| shown.starts_with(top));
+        // The client prints what a server says; tests make up what they like.
+        let is_skipped = shown.starts_with("server/src/client/") || shown.contains("tests");
+        if !is_source || is_skipped {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("is text");
+        for line in text.lines().filter(|line| line.contains("code") || line.contains("=>")) {
+            for code in codes_in(line) {
+                assert!(documented.contains(code), "docs/sqlstate.md lacks {code} ({shown})");
+            }
+        }
+    }
+}

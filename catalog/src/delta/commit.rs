@@ -22,6 +22,7 @@ use super::actions::Commit;
 use super::conflict;
 use super::snapshot::DeltaSnapshot;
 use super::staged::Staged;
+use crate::object_store::StoreFault;
 use crate::{CatalogError, Result};
 
 /// How often a put without a clear answer is made again under one number.
@@ -131,11 +132,13 @@ pub(super) async fn run(log: &CommitLog<'_>, base: &DeltaSnapshot, staged: &Stag
 /// Whether the object may be there after this error.
 fn is_unclear(error: &object_store::Error) -> bool {
     use object_store::Error;
-    matches!(
-        error,
-        Error::AlreadyExists { .. }
-            | Error::Precondition { .. }
-            | Error::Generic { .. }
-            | Error::JoinError { .. }
-    )
+    // A full disk refuses for certain.
+    StoreFault::of(error) != StoreFault::Full
+        && matches!(
+            error,
+            Error::AlreadyExists { .. }
+                | Error::Precondition { .. }
+                | Error::Generic { .. }
+                | Error::JoinError { .. }
+        )
 }

@@ -13,6 +13,7 @@
 //! | `scan` | from filters to files to a `DataSourceExec` |
 //! | `adapter` | expressions on logical columns to expressions on a file's columns |
 //! | `deletion_vector` | which rows of a file are deleted |
+//! | [`upkeep`] | OPTIMIZE, VACUUM, RESTORE: files of versions |
 //! | [`history`] | versions, change data feed, differences of versions |
 //! | `statistics` | from the log's statistics to DataFusion's |
 //! | `actions`, `commit`, `conflict` | a commit's actions; putting one into the log, once; what contradicts it |
@@ -20,6 +21,7 @@
 //! | `features` | what a table asks of its writers |
 //! | `rows`, `row_ids` | sets of rows by file; a table with its rows' identities |
 //! | `writer` | rows to data files with statistics, in parallel |
+//! | `log_upkeep` | checkpoints and the removal of old log files, in the background |
 //! | [`write`] | creates tables; appends, for demo data and tests |
 //!
 //! ```text
@@ -41,6 +43,7 @@ mod features;
 pub mod history;
 mod index;
 mod layout;
+mod log_upkeep;
 pub mod metadata;
 mod replay;
 mod row_ids;
@@ -50,6 +53,7 @@ mod snapshot;
 mod staged;
 mod statistics;
 mod table;
+pub mod upkeep;
 pub mod write;
 mod writer;
 
@@ -58,6 +62,7 @@ mod tests;
 
 pub use conflict::ReadSet;
 pub use create::{Creation, NewDeltaTable};
+pub use log_upkeep::{Upkeep, finish_upkeep};
 pub use metadata::TableMetadata;
 pub use rows::{FileNumber, RowsByFile};
 pub use snapshot::DeltaSnapshot;

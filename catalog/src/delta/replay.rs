@@ -9,10 +9,11 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::Schema;
+use delta_kernel::checkpoint::{CheckpointSpec, V2CheckpointConfig};
 use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use delta_kernel::history_manager::{HistoryCommitType, get_earliest_commit, latest_version_as_of};
 use delta_kernel::scan::{PartitionValuesOptions, StatsOptions};
-use delta_kernel::snapshot::{Snapshot, SnapshotRef};
+use delta_kernel::snapshot::{CheckpointWriteResult, Snapshot, SnapshotRef};
 use delta_kernel::{DeltaResult, Engine, Error as KernelError};
 use delta_kernel_default_engine::DefaultEngineBuilder;
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
@@ -115,6 +116,23 @@ impl LogReader {
     /// When a version was committed, in milliseconds since 1970.
     pub(super) async fn committed_at_ms(&self, snapshot: SnapshotRef) -> Result<i64> {
         self.run(move |engine| snapshot.get_timestamp(engine)).await
+    }
+
+    /// Writes a checkpoint; false if there is one.
+    pub(super) async fn write_checkpoint(
+        &self,
+        snapshot: SnapshotRef,
+        has_sidecars: bool,
+    ) -> Result<(bool, SnapshotRef)> {
+        self.run(move |engine| {
+            let form =
+                has_sidecars.then_some(CheckpointSpec::V2(V2CheckpointConfig::WithSidecar {
+                    file_actions_per_sidecar_hint: None,
+                }));
+            let (done, snapshot) = snapshot.checkpoint(engine, form.as_ref())?;
+            Ok((matches!(done, CheckpointWriteResult::Written), snapshot))
+        })
+        .await
     }
 
     /// The add actions of a version as one batch, with typed statistics and partition values.

@@ -36,7 +36,7 @@ use super::snapshot::DeltaSnapshot;
 use super::table::DeltaTable;
 use super::write::now_ms;
 use super::writer::NewFile;
-use crate::{CatalogError, LakeTable, Pinned, Result, TableVersion, Travel};
+use crate::{CatalogError, LakeTable, Pinned, Result, TableDetails, TableVersion, Travel};
 
 /// What a statement did, for the table's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -407,6 +407,14 @@ impl LakeTable for StagedTable {
 
     fn location(&self) -> &str {
         self.table.location()
+    }
+
+    fn details(&self) -> Option<Arc<TableDetails>> {
+        Some(Arc::clone(self.seen.details()))
+    }
+
+    fn delta(self: Arc<Self>) -> Option<Arc<DeltaTable>> {
+        Some(Arc::clone(&self.table))
     }
 
     fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>> {

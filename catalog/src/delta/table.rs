@@ -19,9 +19,12 @@ use url::Url;
 use super::commit::{self, CommitLog};
 use super::index::FileIndex;
 use super::layout::TableLayout;
+use super::log_upkeep;
 use super::replay::{self, LogReader};
 use super::snapshot::DeltaSnapshot;
 use super::staged::Staged;
+use super::upkeep::readers::Readers;
+use crate::analyzed::TableStatistics;
 use crate::listing::FooterCache;
 use crate::{CatalogError, LakeTable, Pinned, Result, TableDetails, TableVersion, Travel};
 
@@ -48,6 +51,10 @@ pub struct DeltaTable {
     /// Held while the log is read, so that statements arriving together read it once.
     refresh: tokio::sync::Mutex<()>,
     travelled: moka::sync::Cache<u64, Arc<DeltaSnapshot>>,
+    /// The files of versions that were given out.
+    pub(super) readers: Readers,
+    /// What ANALYZE has learnt.
+    pub(super) analyzed: RwLock<Option<Arc<TableStatistics>>>,
 }
 
 /// The newest version that was seen.
@@ -116,8 +123,11 @@ impl DeltaTable {
             latest: RwLock::new(None),
             refresh: tokio::sync::Mutex::new(()),
             travelled: moka::sync::Cache::new(TRAVELLED_SNAPSHOTS_MAX),
+            readers: Readers::default(),
+            analyzed: RwLock::new(None),
         });
         table.latest().await?;
+        table.load_statistics().await;
         Ok(table)
     }
 
@@ -126,6 +136,18 @@ impl DeltaTable {
     /// # Errors
     /// As [`LakeTable::pin`].
     pub async fn snapshot(&self, travel: Travel) -> Result<Arc<DeltaSnapshot>> {
+        let snapshot = self.find(travel).await?;
+        self.readers.note(&snapshot.index);
+        Ok(snapshot)
+    }
+
+    /// Forgets the older versions that nobody reads.
+    pub(super) fn forget_travelled(&self) {
+        self.travelled.invalidate_all();
+        self.travelled.run_pending_tasks();
+    }
+
+    async fn find(&self, travel: Travel) -> Result<Arc<DeltaSnapshot>> {
         let latest = self.latest().await?;
         match travel {
             Travel::Latest => Ok(Arc::clone(&latest.snapshot)),
@@ -278,6 +300,34 @@ impl DeltaTable {
         Ok(None)
     }
 
+    /// Writes a checkpoint of a version; false if there is one.
+    pub(super) async fn write_checkpoint(
+        &self,
+        version: u64,
+    ) -> Result<(Arc<DeltaSnapshot>, bool)> {
+        let latest = self.latest().await?;
+        let snapshot = self.at_version(&latest, version).await?;
+        let kernel = if version == latest.snapshot.version() {
+            self.kernel_of(&latest).await?
+        } else {
+            self.log.at_version(version).await?
+        };
+        let has_sidecars = snapshot.metadata.protocol().has("v2Checkpoint")
+            && snapshot.property("delta.checkpointPolicy").is_some_and(|policy| policy == "v2");
+        let (is_written, kernel) = self.log.write_checkpoint(kernel, has_sidecars).await?;
+        // The next refresh begins there.
+        let mut place = self.latest.write();
+        if let Some(kept) = place.as_ref()
+            && kept.snapshot.version() >= version
+            && kept.kernel.version() < version
+        {
+            let (snapshot, commit) = (Arc::clone(&kept.snapshot), kept.commit.clone());
+            *place = Some(Arc::new(Latest { kernel, snapshot, commit }));
+        }
+        drop(place);
+        Ok((snapshot, is_written))
+    }
+
     pub(super) fn commit_log(&self) -> CommitLog<'_> {
         CommitLog { table: &self.name, root: &self.root, store: self.store.as_ref() }
     }
@@ -296,7 +346,7 @@ impl DeltaTable {
 
     /// Commits what was staged on a version; `seen` is the table with it.
     pub(super) async fn commit(
-        &self,
+        self: &Arc<Self>,
         base: &DeltaSnapshot,
         seen: &Arc<DeltaSnapshot>,
         staged: &Staged,
@@ -319,6 +369,7 @@ impl DeltaTable {
                 }
             }
         }
+        log_upkeep::after_commit(Arc::clone(self), seen, version);
         Ok(version)
     }
 
@@ -394,6 +445,10 @@ impl LakeTable for DeltaTable {
 
     fn details(&self) -> Option<Arc<TableDetails>> {
         self.kept().map(|latest| Arc::clone(latest.snapshot.details()))
+    }
+
+    fn analyzed(&self) -> Option<Arc<TableStatistics>> {
+        Self::analyzed(self)
     }
 
     fn delta(self: Arc<Self>) -> Option<Arc<DeltaTable>> {

@@ -63,6 +63,7 @@ impl Definitions {
                 view_definition: None,
                 comment: None,
                 details: crate::memory::TableDetails::default(),
+                statistics: None,
             })
         };
         self.iter().map(entry).collect()

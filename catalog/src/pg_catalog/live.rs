@@ -151,6 +151,22 @@ pub fn cursors(rows: &[Cursor]) -> Result<RecordBatch> {
         .finish()
 }
 
+/// `pg_timezone_abbrevs` from abbreviation, offset in seconds and daylight saving.
+///
+/// # Errors
+/// `Internal` only.
+pub fn timezone_abbreviations(rows: &[(String, i64, bool)]) -> Result<RecordBatch> {
+    let offsets = rows.iter().map(|row| {
+        arrow::array::types::IntervalMonthDayNano::new(0, 0, row.1.saturating_mul(1_000_000_000))
+    });
+    let offsets = arrow::array::IntervalMonthDayNanoArray::from_iter_values(offsets);
+    columns_of("pg_timezone_abbrevs", rows.len())?
+        .text("abbrev", rows.iter().map(|row| row.0.as_str()))
+        .set("utc_offset", &(Arc::new(offsets) as ArrayRef))
+        .bool("is_dst", rows.iter().map(|row| row.2))
+        .finish()
+}
+
 /// `pg_timezone_names` from name, abbreviation, offset in seconds and daylight saving of each zone.
 ///
 /// # Errors

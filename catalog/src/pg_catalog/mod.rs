@@ -14,6 +14,7 @@
 //! | [`system`] | the relations by name: this is the entrance |
 //! | [`objects`] | every relation of a snapshot, system ones included, in one shape |
 //! | [`relations`] | `pg_class`, `pg_attribute`, `pg_tables`, `pg_views`, statistics views |
+//! | [`statistics`] | `pg_stats` |
 //! | [`server_objects`] | `pg_database`, `pg_namespace`, roles, descriptions |
 //! | [`type_rows`] | `pg_type` |
 //! | [`keywords`] | the words of PostgreSQL's grammar |
@@ -33,6 +34,7 @@ pub(crate) mod objects;
 mod relations;
 mod server_objects;
 pub mod settings;
+mod statistics;
 mod system;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::constant_rows::section;
 use super::definition::PG_CATALOG;
 use super::relations::{self, ColumnsOf};
-use super::{constraints, server_objects, settings, type_rows};
+use super::{constraints, server_objects, settings, statistics, type_rows};
 use crate::Result;
 use crate::entry::{CatalogSnapshot, TableEntry};
 
@@ -62,6 +62,7 @@ fn build_anew(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBat
         "pg_user" | "pg_shadow" => server_objects::users(columns),
         "pg_description" => server_objects::pg_description(columns),
         "pg_type" => type_rows::pg_type(columns),
+        "pg_stats" => statistics::pg_stats(columns),
         "pg_constraint" => constraints::pg_constraint(columns),
         "pg_index" => constraints::pg_index(columns),
         "pg_indexes" => constraints::pg_indexes(columns),

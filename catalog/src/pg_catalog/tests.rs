@@ -27,6 +27,7 @@ fn sample() -> CatalogSnapshot {
             view_definition: (kind == TableKind::View).then(|| "SELECT 1".to_owned()),
             comment: (kind == TableKind::Table).then(|| "delta at /orders".to_owned()),
             details: crate::memory::TableDetails::default(),
+            statistics: None,
         })
     };
     let schema = |oid, name: &str, tables| SchemaEntry { oid, name: name.to_owned(), tables };

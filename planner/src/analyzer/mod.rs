@@ -13,14 +13,18 @@
 
 mod arithmetic;
 mod casts;
+mod in_lists;
 mod intervals;
+mod members;
 mod strict;
 mod temporal;
 mod unknowns;
 
 pub use arithmetic::PostgresArithmetic;
 pub use casts::PostgresCasts;
+pub use in_lists::InListsOfExpressions;
 pub use intervals::IntervalOrder;
+pub use members::Members;
 pub use strict::StrictTypes;
 pub(crate) use strict::name_of_type;
 pub use temporal::TemporalCasts;

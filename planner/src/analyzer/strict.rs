@@ -189,21 +189,42 @@ fn must_be_boolean(expr: &Expr, schema: &DFSchema, clause: &str) -> Result<()> {
 }
 
 fn comparison(binary: &BinaryExpr, schema: &DFSchema) -> Result<()> {
-    use Category::{Boolean, DateTime, Number, Text};
-    let (Some((left, of_left)), Some((right, of_right))) =
-        (typed(&binary.left, schema), typed(&binary.right, schema))
+    let (Some(left), Some(right)) = (typed(&binary.left, schema), typed(&binary.right, schema))
     else {
         return Ok(());
     };
+    let op = match binary.op {
+        Operator::NotEq => "<>".to_owned(),
+        op => op.to_string(),
+    };
+    mismatch(left, right, &op)
+}
+
+/// 42883 where `=` does not take an expression and a column of a subquery, whose literals are text.
+pub(super) fn must_compare(
+    expr: &Expr,
+    schema: &DFSchema,
+    member: &Expr,
+    inner: &DFSchema,
+) -> Result<()> {
+    let (Some(left), Some((right, _))) = (typed(expr, schema), typed(member, inner)) else {
+        return Ok(());
+    };
+    let of_right = category(right.data_type());
+    mismatch(left, (right, of_right), "=")
+}
+
+fn mismatch(
+    (left, of_left): (FieldRef, Category),
+    (right, of_right): (FieldRef, Category),
+    op: &str,
+) -> Result<()> {
+    use Category::{Boolean, DateTime, Number, Text};
     let mismatch = of_left != of_right
         && [of_left, of_right].iter().all(|c| matches!(c, Number | Text | Boolean | DateTime));
     if !mismatch {
         return Ok(());
     }
-    let op = match binary.op {
-        Operator::NotEq => "<>".to_owned(),
-        op => op.to_string(),
-    };
     let message =
         format!("operator does not exist: {} {op} {}", type_name(&left), type_name(&right));
     Err(fault("42883", message))

@@ -5,6 +5,7 @@
 //! left(text, integer) -> text      forms: ([Text, Int4], Text, body)
 //! ```
 
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     TypeSignature, Volatility,
 };
-use tarn_catalog::pg_type::{format_type, pg_type_of};
+use tarn_catalog::pg_type::{FIELD_PG_TYPE, format_type, pg_type_of};
 
 use super::datetime::convert as datetime;
 use super::datetime::span::Span;
@@ -49,6 +50,8 @@ pub(crate) enum Kind {
     Timestamptz,
     Interval,
     Texts,
+    /// Nothing of interest, as a result only; PostgreSQL shows an empty text.
+    Void,
     /// Any type, as an argument only.
     Any,
 }
@@ -61,7 +64,7 @@ impl Kind {
             Self::Int4 => DataType::Int32,
             Self::Int8 => DataType::Int64,
             Self::Float8 => DataType::Float64,
-            Self::Text | Self::Any => DataType::Utf8,
+            Self::Text | Self::Any | Self::Void => DataType::Utf8,
             Self::Bytea => DataType::Binary,
             Self::Date => DataType::Date32,
             Self::Time => TIME,
@@ -311,7 +314,12 @@ impl ScalarUDFImpl for Function {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let literal: Vec<bool> = args.scalar_arguments.iter().map(Option::is_some).collect();
         let form = self.choose(args.arg_fields, &literal)?;
-        Ok(Arc::new(Field::new(self.name, form.result.data_type(), true)))
+        let field = Field::new(self.name, form.result.data_type(), true);
+        if form.result != Kind::Void {
+            return Ok(Arc::new(field));
+        }
+        let metadata = HashMap::from([(FIELD_PG_TYPE.to_owned(), "void".to_owned())]);
+        Ok(Arc::new(field.with_metadata(metadata)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -415,6 +423,16 @@ impl Call {
             Some(DataType::Int32) => self.primitive::<Int32Type>(at, row).map(i64::from),
             _ => self.primitive::<Int64Type>(at, row),
         }
+    }
+
+    /// The elements of an array of texts.
+    pub(crate) fn texts(&self, at: usize, row: usize) -> Result<Vec<Option<String>>> {
+        let arg = self.args.get(at).filter(|arg| !arg.is_null(row));
+        let list = arg
+            .and_then(|arg| arg.array.as_list_opt::<i32>().map(|lists| lists.value(arg.at(row))));
+        let list = list.ok_or_else(|| exec_datafusion_err!("argument {at} is no array"))?;
+        let list = cast(&list, &DataType::Utf8)?;
+        Ok(list.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
     }
 
     pub(crate) fn float(&self, at: usize, row: usize) -> Result<f64> {
@@ -554,7 +572,7 @@ fn array(kind: Kind, values: Vec<Value>) -> Result<ArrayRef> {
             }
             Arc::new(out.finish())
         }
-        Kind::Text | Kind::Any => {
+        Kind::Text | Kind::Void | Kind::Any => {
             let mut out = StringBuilder::new();
             for value in values {
                 out.append_option(if let Value::Text(text) = value { Some(text) } else { None });

@@ -3,15 +3,22 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder};
-use arrow::datatypes::{DataType, Field};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Decimal128Array, StringArray};
+use arrow::datatypes::{
+    DataType, Field, Float32Type, Float64Type, IntervalMonthDayNanoType, IntervalUnit,
+};
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
+use datafusion::common::exec_datafusion_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::binary::comparison_coercion;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
+use tarn_catalog::pg_type::json_kind;
+
+use crate::functions::datetime::span::Span;
+use crate::types::json;
 
 /// True if `x` is among the elements; otherwise NULL if `x` or an element is NULL; otherwise
 /// false. Nothing is a member of no elements, not even NULL.
@@ -63,7 +70,7 @@ impl ScalarUDFImpl for IsMember {
         let [tested, list] = args.args.as_slice() else {
             return Err(DataFusionError::Internal("is_member takes two arguments".to_owned()));
         };
-        let tested = tested.to_array(args.number_rows)?;
+        let tested = comparable(tested.to_array(args.number_rows)?)?;
         let converter = RowConverter::new(vec![SortField::new(tested.data_type().clone())])?;
         let values = converter.convert_columns(std::slice::from_ref(&tested))?;
         let result = match list {
@@ -95,6 +102,37 @@ fn test(tested: &ArrayRef, values: &Rows, members: &Members) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
+/// The values so that equal ones have equal bytes: no negative zeros, one NaN, intervals by their
+/// length, numbers inside of JSON without zeros at the end.
+fn comparable(array: ArrayRef) -> Result<ArrayRef> {
+    let one = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
+    Ok(match array.data_type() {
+        DataType::Float64 => {
+            Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(one))
+        }
+        DataType::Float32 => {
+            let one = |value: f32| if value.is_nan() { f32::NAN } else { value + 0.0 };
+            Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(one))
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let spans = array.as_primitive::<IntervalMonthDayNanoType>();
+            let length = |span| Span::from_arrow(span).order();
+            Arc::new(spans.iter().map(|span| span.map(length)).collect::<Decimal128Array>())
+        }
+        data_type if json_kind(data_type).is_some() => {
+            let texts = array.as_struct().column(0);
+            let texts = texts.as_string::<i32>().iter().map(|text| text.map(json::comparable));
+            let texts =
+                texts.map(Option::transpose).collect::<std::result::Result<StringArray, _>>();
+            let texts = texts.map_err(|error| exec_datafusion_err!("{error}"))?;
+            // A NULL is one of the struct, not of the text inside.
+            let nulls = array.logical_nulls();
+            Arc::new(StringArray::new(texts.offsets().clone(), texts.values().clone(), nulls))
+        }
+        _ => array,
+    })
+}
+
 #[derive(Default)]
 struct Members {
     rows: HashSet<OwnedRow>,
@@ -106,6 +144,7 @@ impl Members {
         if missing {
             return Ok(Self::default());
         }
+        let elements = comparable(elements)?;
         let nulls = elements.logical_nulls();
         let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         let rows = converter.convert_columns(&[Arc::clone(&elements)])?;

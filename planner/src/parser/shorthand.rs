@@ -6,7 +6,6 @@
 //! | `ORDER BY x USING >` | `ORDER BY x DESC` |
 //! | `FROM ROWS FROM (f(x), g(y))` | `FROM "…"(f(x), g(y))` |
 //! | `FROM ONLY t` | `FROM t` |
-//! | `'a'` and `'b'` on the next line | `'ab'` |
 //! | `SELECT WHERE c` | `SELECT FROM (VALUES (1)) AS "…" WHERE c` |
 
 use sqlparser::keywords::Keyword;
@@ -24,26 +23,12 @@ pub(super) fn expand(
 ) -> Result<Vec<TokenWithSpan>, PlannerError> {
     let mut expanded: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut last = Last::Start;
-    let mut new_line = false;
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
-        if let Token::Whitespace(space) = &token.token {
-            new_line = new_line || matches!(space, Whitespace::Newline);
+        if matches!(token.token, Token::Whitespace(_)) {
             expanded.push(token);
             continue;
         }
-        // A string goes on in the next line.
-        if let (Token::SingleQuotedString(more), true) = (&token.token, new_line)
-            && let Some(at) =
-                expanded.iter().rposition(|token| !matches!(token.token, Token::Whitespace(_)))
-            && let Some(TokenWithSpan { token: Token::SingleQuotedString(text), .. }) =
-                expanded.get_mut(at)
-        {
-            text.push_str(more);
-            new_line = false;
-            continue;
-        }
-        new_line = false;
         let keyword = keyword(&token.token);
         if last == Last::From && keyword.is_some_and(begins_clause) {
             return Err(unexpected(&token));

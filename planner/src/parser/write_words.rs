@@ -3,7 +3,8 @@
 //! | before | after |
 //! |---|---|
 //! | `INSERT INTO t BY NAME q` | `INSERT INTO t AS "tarn by name" q` |
-//! | `INSERT INTO t REPLACE WHERE c q` | `INSERT INTO t PARTITION ("tarn replace where", (c)) q` |
+//! | `INSERT INTO t PARTITION (p = 1) q` | the same behind `AS "tarn no alias"` |
+//! | `INSERT INTO t REPLACE WHERE c q` | `… PARTITION ("tarn replace where", (c)) q` |
 //! | `THEN UPDATE SET *` | `THEN UPDATE SET "tarn all" = "tarn all"` |
 //! | `THEN INSERT *` | `THEN INSERT VALUES ("tarn all")` |
 //! | `THEN INSERT DEFAULT VALUES` | `THEN INSERT VALUES ("tarn default values")` |
@@ -14,6 +15,8 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// The alias that stands for BY NAME.
 pub(crate) const BY_NAME: &str = "tarn by name";
+/// The alias of a table without one, so that PARTITION is not taken for it.
+pub(crate) const NO_ALIAS: &str = "tarn no alias";
 /// What stands before the condition of REPLACE WHERE.
 pub(crate) const REPLACE_WHERE: &str = "tarn replace where";
 /// The value that stands for all columns of a MERGE's source.
@@ -124,12 +127,18 @@ impl Reader<'_> {
             let text = vec![keyword("AS"), mark(BY_NAME)];
             return vec![Edit { from: self.index(nth), to: self.index(nth + 2), text }];
         }
+        if self.is(nth, "partition") && self.token(nth + 1) == Some(&Token::LParen) {
+            let text = vec![keyword("AS"), mark(NO_ALIAS)];
+            return vec![Edit { from: self.index(nth), to: self.index(nth), text }];
+        }
         if !self.are(nth, &["replace", "where"]) {
             return vec![];
         }
         let condition = nth + 2;
         let Some(query) = self.query_behind(condition) else { return vec![] };
         let before = vec![
+            keyword("AS"),
+            mark(NO_ALIAS),
             keyword("PARTITION"),
             Token::LParen,
             mark(REPLACE_WHERE),

@@ -1,7 +1,8 @@
 //! Casts to PostgreSQL's catalog types, qualified functions and operators, collations.
 
 use sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, ObjectName, ObjectNamePart, Value,
+    ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Value,
 };
 
 use super::call;
@@ -32,8 +33,30 @@ pub(super) fn rewrite(expr: &mut Expr) {
         }
         Expr::Function(function) => {
             unqualify(function);
+            if let Some(cast) = called_cast(function) {
+                *expr = cast;
+            } else if fold_name(function) == "normalize" {
+                form_as_text(function);
+            }
         }
-        Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } => like_any(expr),
+        Expr::IsNormalized { expr: inner, form, negated } => {
+            let form = form.map_or_else(|| "NFC".to_owned(), |form| form.to_string());
+            let form = Expr::value(Value::SingleQuotedString(form));
+            let test = call("is_normalized", vec![take(inner), form]);
+            *expr = if *negated {
+                let op = sqlparser::ast::UnaryOperator::Not;
+                Expr::Nested(Box::new(Expr::UnaryOp { op, expr: Box::new(test) }))
+            } else {
+                test
+            };
+        }
+        Expr::Like { any: false, pattern, .. } | Expr::ILike { any: false, pattern, .. } if matches!(pattern.as_ref(), Expr::Function(function) if fold_name(function) == "all") =>
+        {
+            like_quantified(expr, ALL);
+        }
+        Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } => {
+            like_quantified(expr, ANY);
+        }
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             rewrite_escape(pattern, escape_char);
         }
@@ -42,41 +65,12 @@ pub(super) fn rewrite(expr: &mut Expr) {
                 *expr = replaced;
             }
         }
-        Expr::InList { expr: tested, list, negated } => {
-            if let Some(expanded) = expand_in_list(tested, list, *negated) {
-                *expr = expanded;
-            }
-        }
         _ => {}
     }
 }
 
-/// `7 IN (1, CASE …)` as a chain of comparisons: the engine's IN list is wrong where an element is
-/// a CASE (always true for a constant on the left).
-fn expand_in_list(tested: &Expr, list: &[Expr], negated: bool) -> Option<Expr> {
-    if !list.iter().any(|element| matches!(element, Expr::Case { .. } | Expr::Nested(_))) {
-        return None;
-    }
-    let equal = |element: &Expr| Expr::BinaryOp {
-        left: Box::new(tested.clone()),
-        op: BinaryOperator::Eq,
-        right: Box::new(element.clone()),
-    };
-    let chain = list.iter().map(equal).reduce(|left, right| Expr::BinaryOp {
-        left: Box::new(left),
-        op: BinaryOperator::Or,
-        right: Box::new(right),
-    })?;
-    let chain = Expr::Nested(Box::new(chain));
-    Some(if negated {
-        Expr::UnaryOp { op: sqlparser::ast::UnaryOperator::Not, expr: Box::new(chain) }
-    } else {
-        chain
-    })
-}
-
 fn take(expr: &mut Expr) -> Expr {
-    std::mem::replace(expr, Expr::Identifier(sqlparser::ast::Ident::new("")))
+    std::mem::replace(expr, Expr::Identifier(Ident::new("")))
 }
 
 /// `OPERATOR(pg_catalog.~)` is the operator itself.
@@ -134,8 +128,61 @@ fn quantified(expr: &mut Expr) -> Expr {
     Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }))
 }
 
+/// The one argument of a call that the parser has made of a word and parentheses.
+fn called<'a>(expr: &'a mut Expr, name: &str) -> Option<&'a mut Expr> {
+    let Expr::Function(function) = expr else { return None };
+    if fold_name(function) != name || function.over.is_some() {
+        return None;
+    }
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    match list.args.as_mut_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => Some(argument),
+        _ => None,
+    }
+}
+
+fn fold_name(function: &Function) -> String {
+    match function.name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] => fold(name),
+        _ => String::new(),
+    }
+}
+
+/// `date(x)` is `x::date`, as for all types that are named by one word.
+fn called_cast(function: &mut Function) -> Option<Expr> {
+    let data_type = match fold_name(function).as_str() {
+        "date" => DataType::Date,
+        "int2" => DataType::Int2(None),
+        "int4" => DataType::Int4(None),
+        "int8" => DataType::Int8(None),
+        "float4" => DataType::Float4,
+        "float8" => DataType::Float8,
+        "timestamptz" => {
+            DataType::Custom(ObjectName::from(vec![Ident::new("timestamptz")]), vec![])
+        }
+        _ => return None,
+    };
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_mut_slice() else {
+        return None;
+    };
+    let expr = Box::new(Expr::Nested(Box::new(take(argument))));
+    Some(Expr::Cast { kind: CastKind::Cast, expr, data_type, array: false, format: None })
+}
+
+/// `normalize(x, NFD)`: the form is a word, not a column.
+fn form_as_text(function: &mut Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    if let [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(form))] = list.args.as_mut_slice()
+        && let Expr::Identifier(ident) = &*form
+        && ident.quote_style.is_none()
+    {
+        *form = Expr::value(Value::SingleQuotedString(ident.value.to_uppercase()));
+    }
+}
+
 /// `x LIKE ANY (a)` is `x ~~ ANY (a)`.
-fn like_any(expr: &mut Expr) {
+fn like_quantified(expr: &mut Expr, quantifier: &str) {
     let insensitive = matches!(expr, Expr::ILike { .. });
     let (Expr::Like { negated, expr: left, pattern, .. }
     | Expr::ILike { negated, expr: left, pattern, .. }) = expr
@@ -148,8 +195,12 @@ fn like_any(expr: &mut Expr) {
         (false, true) => "~~*",
         (true, true) => "!~~*",
     };
-    let (left, right) = (Box::new(take(left)), Box::new(take(pattern)));
-    let op = BinaryOperator::Custom(format!("{ANY}{op}"));
+    let array = match called(pattern, "all") {
+        Some(argument) if quantifier == ALL => take(argument),
+        _ => take(pattern),
+    };
+    let (left, right) = (Box::new(take(left)), Box::new(array));
+    let op = BinaryOperator::Custom(format!("{quantifier}{op}"));
     *expr = Expr::Nested(Box::new(Expr::BinaryOp { left, op, right }));
 }
 

@@ -14,6 +14,7 @@
 //!
 //! Nothing here matches the text of one client's query: each rule is about a construct.
 
+mod aggregates;
 pub(crate) mod calls;
 mod casts;
 mod checks;
@@ -21,6 +22,7 @@ mod clauses;
 mod joins;
 mod membership;
 mod names;
+mod outputs;
 mod refused;
 mod relations;
 mod rows;
@@ -60,8 +62,14 @@ pub struct Rewritten {
 pub fn rewrite(ast: &Ast, source: &str) -> Result<Rewritten> {
     let mut ast = ast.clone();
     let relations = relations::Collector::default();
-    let mut rewriter =
-        Rewriter { source, relations, n_marks: 0, scopes: with::Scopes::default(), error: None };
+    let mut rewriter = Rewriter {
+        source,
+        relations,
+        n_marks: 0,
+        scopes: with::Scopes::default(),
+        n_visits_left: source.len().saturating_add(N_VISITS_MORE),
+        error: None,
+    };
     // Whether the walk ended early is known from the error it left.
     let _ = walk::edit_statement(&mut ast, &mut rewriter);
     match rewriter.error {
@@ -77,8 +85,14 @@ struct Rewriter<'a> {
     /// Joins that were marked so far, to tell them apart.
     n_marks: usize,
     scopes: with::Scopes,
+    /// Queries and expressions that may still be visited.
+    n_visits_left: usize,
     error: Option<PlannerError>,
 }
+
+/// How many queries and expressions a rewritten statement may have beside those of its text,
+/// which has at most one for each byte.
+const N_VISITS_MORE: usize = 1_000_000;
 
 impl Rewriter<'_> {
     fn flow(&mut self, result: Result<()>) -> ControlFlow<()> {
@@ -93,6 +107,16 @@ impl Rewriter<'_> {
 }
 
 impl Rewriter<'_> {
+    /// Counts what is visited: some rewrites write an operand twice.
+    fn visit(&mut self) -> ControlFlow<()> {
+        self.n_visits_left = self.n_visits_left.saturating_sub(1);
+        if self.n_visits_left > 0 {
+            return ControlFlow::Continue(());
+        }
+        let what = "parts of a statement as it is rewritten".to_owned();
+        self.flow(Err(PlannerError::TooComplex { what }))
+    }
+
     fn check(&mut self, result: std::result::Result<(), checks::Misuse>) -> ControlFlow<()> {
         let source = self.source;
         self.flow(result.map_err(|misuse| PlannerError::Semantics {
@@ -105,8 +129,12 @@ impl Rewriter<'_> {
 
 impl Editor for Rewriter<'_> {
     fn enter_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.visit()?;
         self.check(checks::query(query))?;
         self.scopes.enter(query);
+        let checked = with::check(query);
+        self.flow(checked)?;
+        aggregates::order(query);
         if let Some(with) = &query.with {
             self.relations.add_ctes(with);
         }
@@ -115,6 +143,7 @@ impl Editor for Rewriter<'_> {
             query.locks.clear();
         }
         values::rewrite(&mut query.body);
+        outputs::qualify_order(query);
         joins::rewrite(query, &mut self.n_marks);
         let result = subqueries::fetch_to_limit(query);
         self.flow(result)
@@ -141,6 +170,7 @@ impl Editor for Rewriter<'_> {
         self.check(checks::select(select))?;
         // Before anything is rewritten, as outputs are named after what is written.
         names::name_outputs(select);
+        outputs::qualify_having(select);
         clauses::rewrite(select);
         sets::name_values(select);
         // Before relations are renamed, as the names are needed as written.
@@ -151,6 +181,7 @@ impl Editor for Rewriter<'_> {
     }
 
     fn enter_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.visit()?;
         times::enter(expr);
         self.check(checks::expression(expr))?;
         rows::rewrite(expr);

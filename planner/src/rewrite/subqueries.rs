@@ -117,7 +117,8 @@ pub(super) fn fetch_to_limit(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-/// `FETCH FIRST n ROWS WITH TIES` as `QUALIFY rank() OVER (ORDER BY …) <= n`.
+/// `FETCH FIRST n ROWS WITH TIES` as `QUALIFY rank() OVER (ORDER BY …) <= n`; behind `OFFSET m`
+/// as `n > 0 AND rank() … <= m + n AND row_number() … > m`.
 fn with_ties(query: &mut Query, quantity: Option<Expr>) -> Result<()> {
     let keys = match query.order_by.as_ref().map(|order_by| &order_by.kind) {
         Some(OrderByKind::Expressions(keys)) if !keys.is_empty() => keys.clone(),
@@ -132,11 +133,20 @@ fn with_ties(query: &mut Query, quantity: Option<Expr>) -> Result<()> {
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Err(PlannerError::unsupported("FETCH FIRST … WITH TIES after a set operation"));
     };
-    if select.distinct.is_some() || query.limit_clause.is_some() {
-        return Err(PlannerError::unsupported(
-            "FETCH FIRST … WITH TIES together with DISTINCT or OFFSET",
-        ));
+    if select.distinct.is_some() {
+        return Err(PlannerError::unsupported("FETCH FIRST … WITH TIES together with DISTINCT"));
     }
+    let offset = match query.limit_clause.take() {
+        None => None,
+        Some(LimitClause::LimitOffset { limit: None, offset, .. }) => offset.map(|o| o.value),
+        Some(_) => {
+            return Err(PlannerError::Semantics {
+                code: "42601",
+                message: "multiple LIMIT clauses not allowed".to_owned(),
+                position: None,
+            });
+        }
+    };
     let keys = keys.into_iter().map(|key| {
         let expr = output_of(&key.expr, &select.projection).unwrap_or(key.expr);
         OrderByExpr { expr, ..key }
@@ -147,13 +157,33 @@ fn with_ties(query: &mut Query, quantity: Option<Expr>) -> Result<()> {
         order_by: keys.collect(),
         window_frame: None,
     };
-    let mut rank = call("rank", vec![]);
-    if let Expr::Function(function) = &mut rank {
-        function.over = Some(WindowType::WindowSpec(window));
-    }
-    let n = quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false)));
-    select.qualify =
-        Some(Expr::BinaryOp { left: Box::new(rank), op: BinaryOperator::LtEq, right: Box::new(n) });
+    let over = |name: &str| {
+        let mut ranking = call(name, vec![]);
+        if let Expr::Function(function) = &mut ranking {
+            function.over = Some(WindowType::WindowSpec(window.clone()));
+        }
+        ranking
+    };
+    let binary = |left: Expr, op: BinaryOperator, right: Expr| Expr::BinaryOp {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    };
+    let number = |digits: &str| Expr::value(Value::Number(digits.to_owned(), false));
+    let nested = |expr: Expr| Expr::Nested(Box::new(expr));
+    let n = quantity.unwrap_or_else(|| number("1"));
+    select.qualify = Some(match offset {
+        None => binary(over("rank"), BinaryOperator::LtEq, n),
+        Some(offset) => {
+            let last =
+                nested(binary(nested(offset.clone()), BinaryOperator::Plus, nested(n.clone())));
+            let some = binary(nested(n), BinaryOperator::Gt, number("0"));
+            let first = binary(over("row_number"), BinaryOperator::Gt, nested(offset));
+            let ties = binary(over("rank"), BinaryOperator::LtEq, last);
+            let both = binary(ties, BinaryOperator::And, first);
+            binary(some, BinaryOperator::And, both)
+        }
+    });
     Ok(())
 }
 

@@ -7,10 +7,105 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Ident, ObjectName, Query, TableAlias, TableFactor};
+use sqlparser::ast::{Expr, Ident, ObjectName, Query, SetExpr, TableAlias, TableFactor};
 
+use crate::error::{PlannerError, Result};
 use crate::statement::fold;
-use crate::walk::{self, Editor};
+use crate::walk::{self, Editor, Reader};
+
+/// Functions that give another value each time.
+const VOLATILE: &[&str] =
+    &["random", "gen_random_uuid", "uuid", "clock_timestamp", "timeofday", "nextval"];
+
+/// Refuses what WITH means otherwise here than in PostgreSQL.
+///
+/// The planner below puts the query in the places of its name, so that two places would see two
+/// different random numbers.
+///
+/// # Errors
+/// `Unsupported`.
+pub(super) fn check(query: &Query) -> Result<()> {
+    let Some(with) = &query.with else { return Ok(()) };
+    let mut volatile: Vec<String> = Vec::new();
+    for cte in &with.cte_tables {
+        if writes(&cte.query) {
+            return Err(PlannerError::Unsupported {
+                what: "data-modifying statements in WITH".to_owned(),
+                hint: Some("Run the statements one by one inside of a transaction.".to_owned()),
+            });
+        }
+        let name = fold(&cte.alias.name);
+        let mut uses = Volatility { names: &volatile, found: false };
+        // What the walk found is what counts, not where it ended.
+        let _ = walk::read_query(&cte.query, &mut uses);
+        if uses.found {
+            volatile.push(name);
+        }
+    }
+    for name in &volatile {
+        let mut count = Count { name, n_uses: 0 };
+        for cte in with.cte_tables.iter().filter(|cte| fold(&cte.alias.name) != *name) {
+            let _ = walk::read_query(&cte.query, &mut count);
+        }
+        let _ = walk::read_set_expr(&query.body, &mut count);
+        if count.n_uses > 1 {
+            let what = format!("naming \"{name}\" twice, as its values change with each call");
+            let hint = "Put its rows into a temporary table first.".to_owned();
+            return Err(PlannerError::Unsupported { what, hint: Some(hint) });
+        }
+    }
+    Ok(())
+}
+
+fn writes(query: &Query) -> bool {
+    matches!(
+        query.body.as_ref(),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+    )
+}
+
+fn names(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { name, args: None, .. } => match name.0.as_slice() {
+            [part] => part.as_ident().map(fold),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Looks for volatile functions and for names of queries that have some.
+struct Volatility<'a> {
+    names: &'a [String],
+    found: bool,
+}
+
+impl Reader for Volatility<'_> {
+    fn enter_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        self.found |= names(factor).is_some_and(|name| self.names.contains(&name));
+        ControlFlow::Continue(())
+    }
+
+    fn enter_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr {
+            let name = function.name.0.last().and_then(|part| part.as_ident()).map(fold);
+            self.found |= name.is_some_and(|name| VOLATILE.contains(&name.as_str()));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+struct Count<'a> {
+    name: &'a str,
+    n_uses: usize,
+}
+
+impl Reader for Count<'_> {
+    fn enter_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        self.n_uses += usize::from(names(factor).is_some_and(|name| name == self.name));
+        ControlFlow::Continue(())
+    }
+}
 
 /// The names that the queries around have defined.
 #[derive(Default)]

@@ -85,7 +85,28 @@ pub fn normalized(text: &str) -> Result<String, JsonError> {
     parse_binary(text).map(|value| value.to_string())
 }
 
+/// A text that two values share exactly when they are equal: numbers without zeros at the end.
+///
+/// # Errors
+/// As [`normalized`].
+pub(crate) fn comparable(text: &str) -> Result<String, JsonError> {
+    let mut value = parse_binary(text)?;
+    value.shorten_numbers();
+    Ok(value.to_string())
+}
+
 impl Value {
+    fn shorten_numbers(&mut self) {
+        match self {
+            Self::Number(digits) if digits.contains('.') => {
+                digits.truncate(digits.trim_end_matches('0').trim_end_matches('.').len());
+            }
+            Self::Array(elements) => elements.iter_mut().for_each(Self::shorten_numbers),
+            Self::Object(pairs) => pairs.iter_mut().for_each(|(_, value)| value.shorten_numbers()),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => {}
+        }
+    }
+
     /// Sorts keys, drops all but the last of equal ones, and writes numbers in full.
     pub fn normalize(&mut self) {
         match self {

@@ -20,7 +20,7 @@ use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawFieldAccessExpr, RawWindowExpr,
 };
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF,
+    BinaryExpr, Cast, Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF, not,
 };
 use sqlparser::ast::BinaryOperator;
 use tarn_catalog::pg_type::{Json, format_type, json_kind, json_type, pg_type_of};
@@ -29,7 +29,7 @@ use super::{name_in_metadata, target};
 use crate::functions::array::frame::{common_leaf, depth, leaf, list_of};
 use crate::functions::array::{self, ALL, ANY, quantified};
 use crate::functions::fault::fault;
-use crate::functions::json;
+use crate::functions::{json, quantified_like};
 
 /// Plans operators whose meaning depends on types that DataFusion does not know.
 #[derive(Debug)]
@@ -399,11 +399,7 @@ fn without_blanks(mut expr: RawBinaryExpr, left: &Field, right: &Field) -> RawBi
         return expr;
     }
     let both = !matching;
-    let trim = |expr: Expr| {
-        let function = datafusion::functions::string::rtrim();
-        let blank = Expr::Literal(ScalarValue::from(" "), None);
-        Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, blank]))
-    };
+    let trim = without_trailing_blanks;
     let (left_padded, right_padded) = (padded(left), padded(right));
     if left_padded || (both && right_padded && is_unknown(&expr.left)) {
         expr.left = trim(expr.left);
@@ -412,6 +408,13 @@ fn without_blanks(mut expr: RawBinaryExpr, left: &Field, right: &Field) -> RawBi
         expr.right = trim(expr.right);
     }
     expr
+}
+
+/// `rtrim(x, ' ')`.
+pub(crate) fn without_trailing_blanks(expr: Expr) -> Expr {
+    let function = datafusion::functions::string::rtrim();
+    let blank = Expr::Literal(ScalarValue::from(" "), None);
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, blank]))
 }
 
 fn array_function(name: &str) -> Arc<ScalarUDF> {
@@ -515,8 +518,13 @@ fn plan_pattern(
 ) -> Result<PlannerResult<RawBinaryExpr>> {
     use datafusion::logical_expr::Like;
     let unsupported = || fault("0A000", format!("{op} ANY/ALL over this array is not supported"));
+    let is_written = matches!(&right, Expr::ScalarFunction(call) if call.name() == "make_array");
+    if !is_written && let Some((function, negated)) = quantified_like::function(op, any) {
+        let call = Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![left, right]));
+        return Ok(PlannerResult::Planned(if negated { not(call) } else { call }));
+    }
     let Expr::ScalarFunction(call) = right else { return Err(unsupported()) };
-    if call.name() != "make_array" {
+    if !is_written {
         return Err(unsupported());
     }
     let test = |pattern: Expr| -> Result<Expr> {

@@ -1,4 +1,4 @@
-//! LOCK, VACUUM, LISTEN, DISCARD, COMMENT and others that touch no rows.
+//! LOCK, LISTEN, DISCARD, COMMENT and others that touch no rows.
 
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
@@ -7,32 +7,13 @@ use super::{
     Parsed, Result, expect_word, name, nothing, skip_rest, string, unexpected, word, words,
 };
 use crate::error::PlannerError;
-use crate::statement::{Command, Maintain};
+use crate::statement::Command;
 use crate::write::{Target, target_of};
 
 /// The first words of the statements that are read here.
 pub(super) const STATEMENTS: &[&str] = &[
-    "lock",
-    "vacuum",
-    "analyze",
-    "analyse",
-    "checkpoint",
-    "listen",
-    "unlisten",
-    "notify",
-    "discard",
-    "comment",
-    "grant",
-    "revoke",
-    "reindex",
-    "cluster",
-    "do",
-    "call",
-    "load",
-    "security",
-    "reassign",
-    "refresh",
-    "import",
+    "lock", "listen", "unlisten", "notify", "discard", "comment", "grant", "revoke", "reindex",
+    "cluster", "do", "call", "load", "security", "reassign", "refresh", "import",
 ];
 
 pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Parsed> {
@@ -40,9 +21,6 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Parsed> {
     parser.next_token();
     let command = match first.as_str() {
         "lock" => lock(parser)?,
-        "vacuum" => vacuum(parser)?,
-        "analyze" | "analyse" => analyze(parser)?,
-        "checkpoint" => Command::Maintain(Maintain { verb: "CHECKPOINT", tables: vec![] }),
         "listen" => Command::Listen(name(parser)?),
         "unlisten" if parser.consume_token(&Token::Mul) => Command::Unlisten(None),
         "unlisten" => Command::Unlisten(Some(name(parser)?)),
@@ -110,35 +88,6 @@ fn lock(parser: &mut Parser<'_>) -> Result<Command> {
     }
     word(parser, "nowait");
     Ok(Command::Lock { tables })
-}
-
-fn options_in_parentheses(parser: &mut Parser<'_>) -> Result<()> {
-    if !parser.consume_token(&Token::LParen) {
-        return Ok(());
-    }
-    while !parser.consume_token(&Token::RParen) {
-        if parser.next_token().token == Token::EOF {
-            parser.prev_token();
-            return Err(unexpected(parser));
-        }
-    }
-    Ok(())
-}
-
-fn vacuum(parser: &mut Parser<'_>) -> Result<Command> {
-    options_in_parentheses(parser)?;
-    for option in ["full", "freeze", "verbose", "analyze"] {
-        word(parser, option);
-    }
-    let tables = if parser.peek_token_ref().token == Token::EOF { vec![] } else { tables(parser)? };
-    Ok(Command::Maintain(Maintain { verb: "VACUUM", tables }))
-}
-
-fn analyze(parser: &mut Parser<'_>) -> Result<Command> {
-    options_in_parentheses(parser)?;
-    word(parser, "verbose");
-    let tables = if parser.peek_token_ref().token == Token::EOF { vec![] } else { tables(parser)? };
-    Ok(Command::Maintain(Maintain { verb: "ANALYZE", tables }))
 }
 
 fn discard(parser: &mut Parser<'_>) -> Result<Command> {

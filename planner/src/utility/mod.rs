@@ -9,7 +9,8 @@
 //! | `copy`, `copy_options` | COPY |
 //! | `history` | DESCRIBE HISTORY |
 //! | `lake` | CREATE TABLE with USING and its kin, STORAGE, DATABASE, ALTER SCHEMA |
-//! | `maintenance` | LOCK, VACUUM, ANALYZE, LISTEN, DISCARD, COMMENT, GRANT and what has no effect |
+//! | `upkeep` | OPTIMIZE, VACUUM, RESTORE, ANALYZE |
+//! | `maintenance` | LOCK, LISTEN, DISCARD, COMMENT, GRANT and what has no effect |
 //!
 //! A statement that holds a query is that query's tree with a [`Command`] beside it, so that
 //! binding and planning need not know of the words around it.
@@ -29,6 +30,7 @@ pub(crate) mod lake;
 mod maintenance;
 mod prepare;
 pub(crate) mod transaction;
+pub(crate) mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -79,6 +81,7 @@ pub(crate) fn parse(parser: &mut Parser<'_>) -> Option<Result<Parsed>> {
         ("create" | "alter" | "drop", "storage" | "database") => lake::other,
         ("alter", "schema") => lake::other,
         ("create", "or") if peek_word(parser, 3).as_deref() == Some("storage") => lake::other,
+        (word, _) if upkeep::STATEMENTS.contains(&word) => upkeep::parse,
         (word, _) if maintenance::STATEMENTS.contains(&word) => maintenance::parse,
         _ => return None,
     };

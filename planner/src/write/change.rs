@@ -39,6 +39,8 @@ pub(super) fn update_query(
     let returning = returning_query(update.returning.as_deref(), &alias, !others.is_empty())?;
     let query = target_query(items, &alias, others, update.selection.clone());
     Ok(WriteQuery {
+        alias,
+        has_old: false,
         query: Some(query),
         effect: Effect::Update,
         returning,
@@ -68,6 +70,8 @@ pub(super) fn delete_query(
     }
     let query = target_query(items, &alias, others, delete.selection.clone());
     Ok(WriteQuery {
+        alias,
+        has_old: false,
         query: Some(query),
         effect: Effect::Delete,
         returning,

@@ -81,6 +81,7 @@ impl WriteQuery {
             };
             computed.push(named(expr, field.name()));
         }
+        computed.extend(self.old_columns(schema));
         let rows = relation(ROWS, alias.clone());
         let inner = select_query(computed, TableWithJoins { relation: rows, joins: vec![] });
         if checks.is_empty() {
@@ -90,6 +91,7 @@ impl WriteQuery {
         let columns = schema.fields().iter();
         outer.extend(columns.map(|f| named(column_of(&alias, f.name()), f.name())));
         outer.extend(items);
+        outer.extend(self.old_columns(schema));
         let rows = derived(inner, alias);
         let query = select_query(outer, TableWithJoins { relation: rows, joins: vec![] });
         Ok(Some(Checked { query: Ast::Query(query), checks }))
@@ -103,6 +105,13 @@ impl WriteQuery {
             Effect::Merge => &[ROW, ACTION],
         };
         own.iter().map(|name| named(Expr::Identifier(quoted(name)), name)).collect()
+    }
+
+    /// The columns behind everything else.
+    fn old_columns(&self, schema: &Schema) -> Vec<SelectItem> {
+        let names = (0..schema.fields().len()).map(super::old_name);
+        let names = names.filter(|_| self.has_old);
+        names.map(|name| named(Expr::Identifier(quoted(&name)), &name)).collect()
     }
 
     fn checked_item(&self, condition: Expr, at: usize) -> SelectItem {

@@ -19,7 +19,7 @@ use tarn_catalog::memory::TableDetails;
 use super::tree::{derived, quoted, returning_query, row_number, select_query, star, target_query};
 use super::{Effect, Replace, WriteQuery, generated_only};
 use crate::error::{PlannerError, Result};
-use crate::parser::write_words::{BY_NAME, REPLACE_WHERE};
+use crate::parser::write_words::{BY_NAME, NO_ALIAS, REPLACE_WHERE};
 use crate::statement::fold;
 use crate::types;
 
@@ -36,7 +36,7 @@ pub(super) fn insert_query(
     let n_columns = schema.fields().len();
     let by_name = insert.table_alias.as_ref().is_some_and(|alias| alias.alias.value == BY_NAME);
     let alias = match &insert.table_alias {
-        Some(alias) if !by_name => alias.alias.clone(),
+        Some(alias) if !by_name && alias.alias.value != NO_ALIAS => alias.alias.clone(),
         _ => quoted(table),
     };
     let mut source = match &insert.source {
@@ -67,15 +67,16 @@ pub(super) fn insert_query(
     let returning = returning_query(insert.returning.as_deref(), &alias, false)?;
     let replaces = replaces(insert, partition, &alias);
     let query = Some(ast::Statement::Query(source));
-    let assigned = vec![];
     Ok(WriteQuery {
         query,
         effect: Effect::Append,
         returning,
         replaces,
         columns,
-        assigned,
+        assigned: vec![],
         by_name,
+        alias,
+        has_old: false,
     })
 }
 

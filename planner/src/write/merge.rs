@@ -87,6 +87,8 @@ pub(super) fn merge_query(
     Ok(WriteQuery {
         query: Some(ast::Statement::Query(select_query(items, from))),
         effect: Effect::Merge,
+        alias: target,
+        has_old: false,
         returning,
         replaces: None,
         columns: (0..schema.fields().len()).collect(),

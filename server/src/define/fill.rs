@@ -124,7 +124,8 @@ pub(super) async fn run(
     let context =
         tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
     let plan: Arc<dyn ExecutionPlan> = Arc::new(SinkExec::new(physical, sink));
-    let mut stream = engine.run(query_id, plan, context, session.token()).await?;
+    let mut stream =
+        engine.run(query_id, plan, context, session.token(), tarn_exec::Lane::Queries).await?;
     session.shared.running.add(query_id, Arc::clone(stream.plan()));
     let mut done = Ok(());
     while let Some(batch) = stream.next().await {

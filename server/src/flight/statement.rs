@@ -186,7 +186,8 @@ pub(super) fn prepare(
         let sql = numbered.map_err(|_| {
             refusal::too_much(format!("a statement can have at most {PARAMETERS_MAX} parameters"))
         })?;
-        let parsed = session.session().parse(&sql).map_err(|error| session.failed(&error))?;
+        let parsed = session.session().parse_text(sql).await;
+        let parsed = parsed.map_err(|error| session.failed(&error))?;
         let mut statements = parsed.into_iter();
         let Some(statement) = statements.next() else {
             return Err(refusal::not_one_statement("there is no statement"));

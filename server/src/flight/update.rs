@@ -24,7 +24,7 @@ pub(super) fn run_text(
     Box::pin(async move {
         let caller = frontend.session_of(caller).await?;
         let session = frontend.statement_session(&caller, command.transaction_id.as_ref())?;
-        let statements = session.session().parse(&command.query);
+        let statements = session.session().parse_text(command.query).await;
         let mut n_rows = 0_i64;
         for statement in statements.map_err(|error| session.failed(&error))? {
             let prepared = session.session().prepare(statement, Vec::new()).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use parking_lot::Mutex;
 use tarn_catalog::delta::RowsByFile;
@@ -36,6 +36,8 @@ pub(super) struct Gated {
     effect: Effect,
     /// The table's columns; `None` for a DELETE that does not need them.
     pub(super) values: Option<RecordBatch>,
+    /// The same as they were, where the query yields them.
+    pub(super) old: Option<RecordBatch>,
     pub(super) n_rows: usize,
 }
 
@@ -109,7 +111,7 @@ impl Gate {
         let numbers = if n_own > 0 { Some(integers(&batch, 0)?.clone()) } else { None };
         let actions = if n_own > 1 { Some(integers(&batch, 1)?.clone()) } else { None };
         let effect = self.effect;
-        let mut gated = Gated { numbers, actions, effect, values: None, n_rows };
+        let mut gated = Gated { numbers, actions, effect, values: None, old: None, n_rows };
         let n_columns = self.schema.fields().len();
         if batch.num_columns() < n_own + n_columns {
             return Ok(gated);
@@ -121,6 +123,15 @@ impl Gate {
         let schema = Arc::clone(&self.schema);
         let values = RecordBatch::try_new_with_options(schema, columns, &options);
         gated.values = Some(values.map_err(internal)?);
+        let n_before = n_own + n_columns + self.checks.len();
+        if batch.num_columns() >= n_before + n_columns {
+            let columns = batch.columns().iter().skip(n_before).cloned().collect();
+            let fields = self.schema.fields().iter();
+            let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+            let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+            let old = RecordBatch::try_new_with_options(schema, columns, &options);
+            gated.old = Some(old.map_err(internal)?);
+        }
         Ok(gated)
     }
 

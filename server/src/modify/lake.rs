@@ -8,6 +8,7 @@
 //! The files are in storage before the table names them, so a statement that fails leaves nothing
 //! that anybody sees.
 
+mod changes;
 mod recorder;
 mod sink;
 
@@ -50,6 +51,7 @@ pub(super) fn truncate(
     if staged.snapshot().n_files() == 0 {
         return Ok(());
     }
+    changes::check_whole_files(session, staged.snapshot(), "TRUNCATE")?;
     let next = staged.replace_all(vec![], Operation::new("TRUNCATE", BTreeMap::new()))?;
     session.put_staged(name, next)
 }
@@ -63,6 +65,12 @@ impl Writing<'_> {
         staged: &Arc<StagedTable>,
     ) -> Result<Done> {
         let snapshot = staged.snapshot();
+        let feeds = changes::needed(self.session, snapshot, write)?;
+        let mut write = write.clone();
+        if feeds {
+            write.keep_old(&table.schema);
+        }
+        let write = &write;
         let recorder = Arc::new(Recorder::new(snapshot.with_row_ids(ROW)));
         let mut change = TableChange::default();
         match &write.replaces {
@@ -91,14 +99,20 @@ impl Writing<'_> {
         let target = snapshot.write_target()?;
         let options = WriteOptions::default();
         let sink = WrittenRows::new(gate, target, options, keeps.then_some(n_bytes_max));
+        let sink = if feeds { sink.with_changes() } else { sink };
         let sink = Arc::new(sink);
         self.drain(planned, &sink, Some(snapshot)).await?;
         let taken = sink.take();
         let n_deleted = taken.numbers.len();
         change.added = taken.files;
-        for (file, rows) in taken.numbers.files() {
-            for row in rows {
-                change.rows.insert_row(file, row);
+        change.changes = taken.changes;
+        if change.rows.is_empty() {
+            change.rows = taken.numbers;
+        } else {
+            for (file, rows) in taken.numbers.files() {
+                for row in rows {
+                    change.rows.insert_row(file, row);
+                }
             }
         }
         self.copy_on_write(snapshot, &mut change).await?;
@@ -152,7 +166,8 @@ impl Writing<'_> {
             tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
         let plan: Arc<dyn ExecutionPlan> = Arc::new(SinkExec::new(physical, sink));
         let token = self.session.token();
-        let mut stream = engine.run(self.query_id, plan, context, token).await?;
+        let mut stream =
+            engine.run(self.query_id, plan, context, token, tarn_exec::Lane::Queries).await?;
         self.session.shared.running.add(self.query_id, Arc::clone(stream.plan()));
         let mut done = Ok(());
         while let Some(batch) = stream.next().await {
@@ -259,7 +274,8 @@ fn spread(
         let schema = plan.schema();
         let mut keys: Vec<Arc<dyn PhysicalExpr>> = Vec::with_capacity(columns.len());
         for name in columns {
-            let key = Column::new_with_schema(name, &schema).map_err(engine_error)?;
+            // A DELETE yields no columns.
+            let Ok(key) = Column::new_with_schema(name, &schema) else { return Ok(plan) };
             keys.push(Arc::new(key));
         }
         Partitioning::Hash(keys, n_writers)

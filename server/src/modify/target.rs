@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::datatypes::SchemaRef;
 use tarn_catalog::delta::{DeltaSnapshot, StagedTable};
@@ -44,7 +45,13 @@ impl WriteTable {
     /// written.
     pub(crate) async fn find(session: &Arc<Session>, target: &Target) -> Result<Self> {
         let lookup = SessionLookup::new(session);
-        match lookup.resolve(target.schema.as_deref(), &target.table) {
+        let mut known = lookup.resolve(target.schema.as_deref(), &target.table);
+        if known.is_none() {
+            // A table may have been added to storage since the last search.
+            session.shared.catalog.rescan_since(Instant::now()).await?;
+            known = lookup.resolve(target.schema.as_deref(), &target.table);
+        }
+        match known {
             Some((name, Relation::Memory(table))) => Ok(Self {
                 name,
                 schema: Arc::clone(table.schema()),

@@ -24,9 +24,6 @@ use crate::notifications::Notification;
 use crate::query::CommandTag;
 use crate::session::{Session, Status};
 
-/// Texts up to this size are parsed where they arrive: that takes less than handing them over.
-const PARSE_HERE_BYTES_MAX: usize = 16 * 1024;
-
 /// One connection.
 pub(super) struct Connection {
     pub(super) wire: Wire,
@@ -193,7 +190,7 @@ impl Connection {
 
     /// Splits and parses a text: a large one on the CPU threads, so that it holds up nobody else.
     pub(super) async fn parse_text(&mut self, text: &str) -> Result<Vec<Statement>> {
-        if text.len() <= PARSE_HERE_BYTES_MAX {
+        if text.len() <= crate::query::PARSE_HERE_BYTES_MAX {
             return self.session.parse(text);
         }
         let (session, text) = (Arc::clone(&self.session), text.to_owned());
@@ -268,12 +265,14 @@ impl Connection {
     }
 
     fn push_notices(&mut self) -> Result<()> {
-        let quiet = matches!(
-            self.session.setting("client_min_messages").as_deref(),
-            Some("warning" | "error" | "fatal" | "panic")
-        );
+        let least = self.session.setting("client_min_messages");
+        let quiet: &[&str] = match least.as_deref() {
+            Some("warning") => &["NOTICE"],
+            Some("error" | "fatal" | "panic") => &["NOTICE", "WARNING"],
+            _ => &[],
+        };
         for notice in self.session.take_notices() {
-            if quiet && notice.severity == "NOTICE" {
+            if quiet.contains(&notice.severity) {
                 continue;
             }
             let fields = vec![

@@ -11,6 +11,7 @@ use pgwire::messages::PgWireFrontendMessage as Frontend;
 use pgwire::messages::copy::CopyInResponse;
 use tarn_exec::ExecError;
 use tarn_planner::statement::CopyFormat;
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::copy_reader::CopyReader;
@@ -48,10 +49,12 @@ impl Connection {
     }
 
     async fn receive_rows(&mut self, copy: &CopyIn, incoming: &mut Incoming) -> Result<()> {
+        // The time that the client takes counts too.
+        let deadline = self.session.deadline();
         let is_binary = copy.options().format == CopyFormat::Binary;
         let mut binary = is_binary.then(|| CopyReader::new(copy, self.encode_settings().time_zone));
         loop {
-            let data = match self.next_copy_message().await? {
+            let data = match self.next_copy_message(deadline).await? {
                 Frontend::CopyData(data) => data.data,
                 Frontend::CopyDone(_) => break,
                 Frontend::CopyFail(failure) => {
@@ -85,7 +88,14 @@ impl Connection {
         Ok(())
     }
 
-    async fn next_copy_message(&mut self) -> Result<Frontend> {
+    async fn next_copy_message(&mut self, deadline: Option<Instant>) -> Result<Frontend> {
+        let timed_out = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(timed_out);
         let token = self.session.token();
         let ending = self.ending();
         loop {
@@ -98,6 +108,7 @@ impl Connection {
                 biased;
                 () = token.cancelled() => return Err(ExecError::Cancelled.into()),
                 error = ending.wait() => return Err(error),
+                () = &mut timed_out => return Err(Error::StatementTimeout),
                 open = self.wire.read_some() => open?,
             };
             if !open {

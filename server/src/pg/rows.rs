@@ -14,6 +14,7 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use tarn_catalog::pg_type::{self, NumericDigits};
+use tarn_planner::variables::engine_time_zone;
 
 mod column;
 pub(crate) mod datetime;
@@ -110,7 +111,8 @@ impl EncodeSettings {
     pub(crate) fn of(setting: impl Fn(&str) -> String) -> Self {
         let date_style = setting("datestyle").to_lowercase();
         Self {
-            time_zone: TimeZone::parse(&setting("timezone")).unwrap_or(TimeZone::UTC),
+            time_zone: TimeZone::parse(&engine_time_zone(&setting("timezone")))
+                .unwrap_or(TimeZone::UTC),
             date_style: if date_style.contains("sql") {
                 DateStyle::Sql
             } else if date_style.contains("postgres") {

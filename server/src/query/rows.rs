@@ -1,5 +1,6 @@
 //! A statement's rows on their way.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -25,6 +26,9 @@ pub struct Rows {
     pub(super) deadline: Option<Instant>,
     /// Whether a cursor asks for the binary format also in the simple protocol.
     pub(super) binary: bool,
+    /// The logical plan, held as long as it runs: it holds the versions that are read, so that
+    /// VACUUM lets their files be. Behind `Any` so that futures which hold rows compile quickly.
+    pub(super) reads: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug)]
@@ -90,7 +94,7 @@ impl Rows {
         query_id: QueryId,
     ) -> Self {
         let (session, source) = (Arc::clone(session), Source::Batches(batches.into()));
-        Self { session, schema, verb, source, query_id, deadline: None, binary: false }
+        Self { session, schema, verb, source, query_id, deadline: None, binary: false, reads: None }
     }
 
     /// The rows of a FETCH.
@@ -102,7 +106,16 @@ impl Rows {
         deadline: Option<Instant>,
     ) -> Self {
         let (session, source) = (Arc::clone(session), Source::Fetch(Box::new(fetching)));
-        Self { session, schema, verb: "FETCH", source, query_id, deadline, binary: false }
+        Self {
+            session,
+            schema,
+            verb: "FETCH",
+            source,
+            query_id,
+            deadline,
+            binary: false,
+            reads: None,
+        }
     }
 
     /// The plan that runs, where there is one.

@@ -79,6 +79,7 @@ pub(super) fn entries() -> Vec<Arc<TableEntry>> {
             view_definition: None,
             comment: None,
             details: tarn_catalog::memory::TableDetails::default(),
+            statistics: None,
         })
     };
     TABLES.iter().map(entry).collect()

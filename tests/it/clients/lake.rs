@@ -13,14 +13,24 @@ async fn run_blocking(program: PathBuf, arguments: Vec<String>) -> Result<String
 
 #[tokio::test(flavor = "multi_thread")]
 async fn delta_tables_of_other_writers() -> Result<()> {
+    write_and_check("python/delta_tables.py", "python/delta_check.py").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_of_tables_of_other_writers() -> Result<()> {
+    write_and_check("python/history_tables.py", "python/history_check.py").await
+}
+
+/// Runs a program that writes tables, and one that compares what tarn says of them.
+async fn write_and_check(writer: &str, check: &str) -> Result<()> {
     let Some(python) = installed::need("python", python()) else { return Ok(()) };
     let folder = tempfile::tempdir()?;
-    let writer = installed::source("python/delta_tables.py");
+    let writer = installed::source(writer);
     let path = folder.path().display().to_string();
     run_blocking(python.clone(), vec!["-B".to_owned(), writer, path.clone()]).await?;
     let server = Server::start(&[folder.path().to_owned()]).await?;
     let addr = server.pg_addr()?;
-    let mut arguments = vec!["-B".to_owned(), installed::source("python/delta_check.py")];
+    let mut arguments = vec!["-B".to_owned(), installed::source(check)];
     arguments.extend([addr.ip().to_string(), addr.port().to_string()]);
     arguments.extend(["tarn", "unused", "tarn"].map(str::to_owned));
     arguments.push(path);

@@ -3,6 +3,8 @@
 mod network;
 mod trouble;
 
+pub use trouble::SmallDisk;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;

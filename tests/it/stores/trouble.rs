@@ -105,10 +105,12 @@ async fn stores_that_ignore_conditions_are_not_written() -> Result<()> {
 }
 
 /// A small file system in memory, gone when dropped; none where we may not mount.
-struct SmallDisk(tempfile::TempDir);
+#[derive(Debug)]
+pub struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount(size: &str) -> Result<Option<Self>> {
+    /// Mounts a file system of this size.
+    pub fn mount(size: &str) -> Result<Option<Self>> {
         let folder = tempfile::tempdir()?;
         let options = format!("size={size}");
         let mounted = Command::new("mount")
@@ -118,7 +120,8 @@ impl SmallDisk {
         Ok(mounted.is_ok_and(|output| output.status.success()).then_some(Self(folder)))
     }
 
-    fn path(&self) -> PathBuf {
+    /// Where it is mounted.
+    pub fn path(&self) -> PathBuf {
         self.0.path().to_owned()
     }
 }

@@ -15,6 +15,8 @@ modes
   fetch        one million rows: pg text, pg binary, Flight, PostgreSQL; memory of the server
   metadata     what clients ask the catalog of many tables: tarn beside PostgreSQL
   concurrency  N clients with think time: throughput and latency percentiles, idle connections
+  load         lineitem from CSV and from Parquet into a table: tarn beside DuckDB's COPY
+  files        plans over a table of 50,000 files
 
 options (default)
   --scale 1          TPC-H scale factor
@@ -31,6 +33,7 @@ options (default)
   --iterations 5000  of latency
   --rows 1000000     of fetch
   --tables 1000 --columns 20   of metadata
+  --files 50000      of files
   --clients 50  --think-ms 20  --seconds 20  --idle 0   of concurrency
   --json FILE        also write the results as JSON";
 
@@ -42,7 +45,7 @@ pub struct Args {
     options: BTreeMap<String, String>,
 }
 
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "tables",
     "columns",
     "scale",
@@ -58,6 +61,7 @@ const KNOWN: [&str; 20] = [
     "data",
     "iterations",
     "rows",
+    "files",
     "clients",
     "think-ms",
     "seconds",

@@ -10,7 +10,7 @@
 //! | `engine` | one engine that runs SQL: tarn over pg or Flight, or a peer |
 //! | `peer` | a Python child process (`tests/bench/peer.py`) |
 //! | `target` | the tarn server that is measured: a child process or a URL |
-//! | `tpch`, `latency`, `fetch`, `concurrency`, `metadata` | the modes |
+//! | `tpch`, `latency`, `fetch`, `concurrency`, `metadata`, `load`, `files` | the modes |
 //! | `stats`, `report`, `machine` | numbers, tables, description of the machine |
 
 pub mod answer;
@@ -18,7 +18,9 @@ pub mod args;
 pub mod concurrency;
 pub mod engine;
 pub mod fetch;
+pub mod files;
 pub mod latency;
+pub mod load;
 pub mod machine;
 pub mod metadata;
 pub mod peer;

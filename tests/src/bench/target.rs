@@ -34,6 +34,11 @@ impl Target {
             let flight = args.text("flight-url").map(resolve).transpose()?;
             return Ok(Self { pg: resolve(url)?, flight, data, pid, _process: None });
         }
+        Self::start_serving(args, data)
+    }
+
+    /// Starts a server for a folder.
+    pub fn start_serving(args: &Args, data: PathBuf) -> Result<Self> {
         let flags = ["--threads".to_owned(), args.value("threads", 2_usize)?.to_string()];
         let process = TarnProcess::start(&binary(args)?, std::slice::from_ref(&data), &flags)?;
         Ok(Self {

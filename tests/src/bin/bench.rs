@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tarn_tests::bench::args::{Args, USAGE};
-use tarn_tests::bench::{concurrency, fetch, latency, metadata, tpch};
+use tarn_tests::bench::{concurrency, fetch, files, latency, load, metadata, tpch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -15,6 +15,8 @@ async fn main() -> ExitCode {
             "fetch" => fetch::run(&args).await,
             "metadata" => metadata::run(&args).await,
             "concurrency" => concurrency::run(&args).await,
+            "load" => load::run(&args).await,
+            "files" => files::run(&args).await,
             _ => {
                 println!("{USAGE}");
                 Ok(())

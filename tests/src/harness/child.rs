@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,6 +27,49 @@ impl Child {
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.0.try_wait(), Ok(None))
     }
+}
+
+impl Child {
+    /// Waits until the process ends by itself.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(Instant::now() < deadline, "the process still runs after {limit:?}");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Returns the program `tarn` of this build; `None` where cargo cannot build it.
+///
+/// `cargo test` builds programs only for the tests of their own package, so this asks cargo,
+/// which has little to do when it is there already. `TARN_BINARY` names another one.
+pub fn tarn_binary() -> Option<PathBuf> {
+    static BINARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        if let Some(path) = std::env::var_os("TARN_BINARY") {
+            return Some(PathBuf::from(path));
+        }
+        let program = std::env::current_exe().ok()?;
+        // The program is beside a bench, and a folder above a test.
+        let folder = program.parent()?;
+        let folder = if folder.ends_with("deps") { folder.parent()? } else { folder };
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--quiet", "--workspace", "--bin", "tarn"]);
+        command.arg("--manifest-path").arg(super::repository_file("../Cargo.toml"));
+        command.arg("--target-dir").arg(folder.parent()?);
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        let built = command.stdin(Stdio::null()).status().is_ok_and(|status| status.success());
+        let binary = folder.join("tarn");
+        (built && binary.is_file()).then_some(binary)
+    };
+    BINARY.get_or_init(build).clone()
 }
 
 impl Drop for Child {

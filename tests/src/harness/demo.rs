@@ -1,6 +1,7 @@
 //! TPC-H as Delta tables, shared by all tests and runs on a machine.
 
-use std::path::PathBuf;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow};
@@ -14,10 +15,11 @@ static WRITER: Mutex<()> = Mutex::new(());
 
 /// Returns the folder that holds the eight demo tables at `scale`, made on first use.
 ///
-/// It lies in the system's folder for temporary files, keyed by version and scale.
+/// It lies in the system's folder for temporary files, keyed by scale and by the code that has
+/// written it.
 /// Tests only read it; a test that writes must copy a table first.
 pub fn demo_data(scale: f64) -> Result<PathBuf> {
-    let name = format!("tarn-demo-{}-sf{scale}", env!("CARGO_PKG_VERSION"));
+    let name = format!("tarn-demo-{:016x}-sf{scale}", writer_code()?);
     let target = std::env::temp_dir().join(name);
     let _writing = WRITER.lock().map_err(|_| anyhow!("another test failed while writing"))?;
     if !target.exists() {
@@ -38,6 +40,23 @@ pub fn demo_data(scale: f64) -> Result<PathBuf> {
         .exists()
         .then_some(folder)
         .with_context(|| format!("{} is not complete: remove it and run again", target.display()))
+}
+
+/// A number for the code that decides what the tables' files look like.
+fn writer_code() -> Result<u64> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut sources = vec![root.join("server/src/demo.rs"), root.join("Cargo.lock")];
+    for folder in ["catalog/src/delta", "catalog/src/delta/write", "catalog/src/delta/writer"] {
+        let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        let named = |path: &PathBuf| path.to_string_lossy().contains("/write");
+        sources.extend(entries.map(|entry| entry.path()).filter(|p| p.is_file()).filter(named));
+    }
+    sources.sort();
+    let mut code = DefaultHasher::new();
+    for source in sources {
+        std::fs::read(&source).with_context(|| source.display().to_string())?.hash(&mut code);
+    }
+    Ok(code.finish())
 }
 
 /// Writes the tables from a thread of its own, so that callers may be inside a runtime.

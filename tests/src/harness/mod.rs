@@ -15,7 +15,8 @@ mod postgres;
 mod server;
 
 pub use child::{
-    Child, TarnProcess, clear_peak, free_addrs, rss_bytes, rss_peak_bytes, wait_for_port,
+    Child, TarnProcess, clear_peak, free_addrs, rss_bytes, rss_peak_bytes, tarn_binary,
+    wait_for_port,
 };
 pub use clients::{
     clients_folder, lake_python, program, python, repository_file, require_or_skip, run_program,

@@ -24,7 +24,7 @@ use super::commits::{Add, Commit, Remove, Vector, stored_rows};
 use super::pieces::{Piece, Pieces, Place};
 use crate::delta::DeltaTable;
 use crate::delta::deletion_vector::{DeletionVector, only_rows, remaining_rows};
-use crate::delta::index::object_path;
+use crate::delta::index::{FileIndex, object_path};
 use crate::delta::snapshot::DeltaSnapshot;
 use crate::{CatalogError, Result, Travel};
 
@@ -44,6 +44,8 @@ struct ChangesTable {
     data: Pieces,
     /// Files of changed rows.
     changed: Pieces,
+    /// Held, so that VACUUM lets the files be.
+    _files: Arc<FileIndex>,
 }
 
 impl DeltaTable {
@@ -122,6 +124,7 @@ impl DeltaTable {
             place: self.place(),
             data: Pieces::new(&last.layout, &[], &own),
             changed: Pieces::new(&last.layout, own.get(..1).unwrap_or_default(), &of_commit),
+            _files: Arc::clone(&last.index),
         };
         for commit in commits {
             let at = CommitFiles { table: self, last, commit };
@@ -131,6 +134,10 @@ impl DeltaTable {
                 at.change_files(&mut gathered.changed.pieces)?;
             }
         }
+        let pieces = gathered.data.pieces.iter().chain(&gathered.changed.pieces);
+        let files = FileIndex::of_paths(pieces.map(|piece| piece.path.clone()).collect());
+        gathered._files = Arc::new(files);
+        self.readers.note(&gathered._files);
         Ok(gathered)
     }
 

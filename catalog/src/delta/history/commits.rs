@@ -147,7 +147,12 @@ impl DeltaTable {
         &self,
         versions: RangeInclusive<u64>,
     ) -> Result<Vec<Commit>> {
-        let reads = versions.map(|version| async move {
+        self.commits_of(versions.collect()).await
+    }
+
+    /// The commits of these versions.
+    pub(in crate::delta) async fn commits_of(&self, versions: Vec<u64>) -> Result<Vec<Commit>> {
+        let reads = versions.into_iter().map(|version| async move {
             let name = format!("{version:020}.json");
             let path = self.root.clone().join("_delta_log").join(name);
             let missing = |error: object_store::Error| match error {

@@ -21,6 +21,7 @@ use super::changes::{CHANGE_TYPE, plan_sets};
 use super::pieces::{Piece, Pieces, Place};
 use crate::delta::DeltaTable;
 use crate::delta::deletion_vector::{only_rows, remaining_rows};
+use crate::delta::index::FileIndex;
 use crate::delta::layout::TableLayout;
 use crate::delta::snapshot::DeltaSnapshot;
 use crate::{CatalogError, Result, Travel};
@@ -31,6 +32,8 @@ struct DiffTable {
     schema: SchemaRef,
     place: Place,
     pieces: Pieces,
+    /// Held, so that VACUUM lets the files be.
+    _files: [Arc<FileIndex>; 2],
 }
 
 impl DeltaTable {
@@ -79,7 +82,8 @@ impl DeltaTable {
                 Some(j) => side.vectors(from, *j, &mut pieces.pieces).await?,
             }
         }
-        Ok(DiffTable { schema, place: self.place(), pieces })
+        let files = [Arc::clone(&from.index), Arc::clone(&to.index)];
+        Ok(DiffTable { schema, place: self.place(), pieces, _files: files })
     }
 }
 

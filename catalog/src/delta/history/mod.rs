@@ -36,7 +36,7 @@ pub enum Point {
 
 impl DeltaTable {
     /// The version that was the newest at a point.
-    async fn version_of(self: &Arc<Self>, point: &Point) -> Result<u64> {
+    pub(in crate::delta) async fn version_of(self: &Arc<Self>, point: &Point) -> Result<u64> {
         match point {
             Point::Version(version) => Ok(*version),
             Point::Instant(at) => Ok(self.snapshot(Travel::Timestamp(*at)).await?.version()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
+use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
@@ -99,9 +100,9 @@ impl OpenFile {
         let footer = match self.writer.finish().await {
             Ok(footer) => footer,
             Err(error) => {
-                let error = self.failed(error);
-                self.abort().await;
-                return Err(error);
+                // `BufWriter::abort` panics after an end that failed, which has given up already.
+                drop(target.store.delete(&self.path).await);
+                return Err(self.failed(error));
             }
         };
         let size = u64::try_from(self.writer.bytes_written()).unwrap_or_default();

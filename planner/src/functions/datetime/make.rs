@@ -129,16 +129,7 @@ const ZONES: &[Form] = &[
 
 fn zone(call: &Call, row: usize) -> Result<Zone> {
     let name = call.text(0, row)?;
-    if let Some(zone) = Zone::parse(name) {
-        // Here, and only here, a bare offset counts west of Greenwich (POSIX).
-        return Ok(match (zone, name.trim().as_bytes().first()) {
-            (Zone::Fixed(seconds), Some(b'+' | b'-')) => Zone::Fixed(-seconds),
-            (zone, _) => zone,
-        });
-    }
-    // A bare number counts west too.
-    let seconds = super::zone::parse_offset(name.trim()).map(|seconds| Zone::Fixed(-seconds));
-    seconds.ok_or_else(|| unknown_zone(name))
+    Zone::operand(name).ok_or_else(|| unknown_zone(name))
 }
 
 fn offset(call: &Call, row: usize) -> Result<Zone> {

@@ -24,7 +24,7 @@ pub(super) fn function() -> Arc<ScalarUDF> {
         form(&[Text, Interval], Interval, span),
         form(&[Text, Timestamptz, Text], Timestamptz, |call, row| {
             let zone = call.text(2, row)?;
-            let found = Zone::parse(zone).ok_or_else(|| unknown_zone(zone))?;
+            let found = Zone::operand(zone).ok_or_else(|| unknown_zone(zone))?;
             in_zone(call, row, found)
         }),
     ];

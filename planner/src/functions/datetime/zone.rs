@@ -90,7 +90,16 @@ impl Zone {
         match text.as_bytes().first()? {
             b'+' => parse_offset(text.get(1..)?).map(Self::Fixed),
             b'-' => parse_offset(text.get(1..)?).map(|seconds| Self::Fixed(-seconds)),
-            _ => Self::named(text).or_else(|| posix(text)),
+            _ => Self::named(text).or_else(|| posix(text).map(Self::Fixed)),
+        }
+    }
+
+    /// Reads an operand of AT TIME ZONE: a bare offset counts west of Greenwich there (POSIX).
+    pub(crate) fn operand(text: &str) -> Option<Self> {
+        let text = text.trim();
+        match text.as_bytes().first()? {
+            b'+' | b'-' | b'<' | b'0'..=b'9' => posix(text).map(Self::Fixed),
+            _ => Self::parse(text),
         }
     }
 
@@ -104,6 +113,12 @@ impl Zone {
     pub(crate) fn abbreviation(text: &str) -> Option<i32> {
         let found = ABBREVIATIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
         found.map(|(_, clock)| clock / 100 * 3_600 + clock % 100 * 60)
+    }
+
+    /// The letters of [`Self::abbreviation`], with seconds east of Greenwich.
+    pub(crate) fn abbreviations() -> impl Iterator<Item = (&'static str, i32)> {
+        let seconds = |clock: i32| clock / 100 * 3_600 + clock % 100 * 60;
+        ABBREVIATIONS.iter().map(move |(name, clock)| (*name, seconds(*clock)))
     }
 
     /// The session's zone as the engine's options hold it.
@@ -175,16 +190,18 @@ impl Zone {
     }
 }
 
-/// `EST5EDT` is in the database; `UTC+3` and `<X>-3` count west of Greenwich.
-fn posix(text: &str) -> Option<Zone> {
-    let at = text.find(['+', '-'])?;
-    let (name, offset) = text.split_at_checked(at)?;
-    let plain = name.trim_start_matches('<').trim_end_matches('>');
-    if plain.is_empty() || !plain.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return None;
+/// Reads `UTC+3`, `<X>-3`, `EST5` and `-8`, which count west of Greenwich, as seconds east of it.
+///
+/// Rules for summer time are not read; `EST5EDT` and its kin are in the database.
+pub(crate) fn posix(text: &str) -> Option<i32> {
+    let offset = match text.strip_prefix('<') {
+        Some(quoted) => quoted.split_once('>')?.1,
+        None => text.trim_start_matches(|c: char| c.is_ascii_alphabetic()),
+    };
+    match offset.strip_prefix('-') {
+        Some(east) => parse_offset(east),
+        None => parse_offset(offset.strip_prefix('+').unwrap_or(offset)).map(|west| -west),
     }
-    let seconds = parse_offset(offset.get(1..)?)?;
-    Some(Zone::Fixed(if offset.starts_with('-') { seconds } else { -seconds }))
 }
 
 /// The instant as chrono has it; instants beyond chrono's years count as its last ones.

@@ -23,8 +23,12 @@ use datafusion::logical_expr::{
 };
 
 use super::divide::{N_DIGITS_WHOLE, Quotient, SCALE_LEAST, SCALE_WIDE, settled};
-use super::totals::{self, INTERVAL, IntervalTotal, RealTotal};
+use super::totals::{self, INTERVAL, IntervalTotal, RealTotal, WideTotal};
 use crate::functions::fault::{fault, out_of_range};
+use crate::functions::resummed::{FloatKind, FloatTotal, Resummed};
+
+/// What has more digits than a result may have.
+const SUM_LIMIT: u128 = 10_u128.pow(38);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
@@ -64,6 +68,11 @@ impl Total {
         match (self.kind, data_type) {
             (Kind::Sum, Int8 | Int16 | Int32 | UInt8 | UInt16) => Some((DataType::Int64, 0)),
             (Kind::Sum, t) if t.is_integer() => Some((numeric(0), 0)),
+            (Kind::Sum, Decimal32(p, s) | Decimal64(p, s) | Decimal128(p, s)) => {
+                // More than 10^10 values need a check, and get one.
+                let digits = p.saturating_add(10).min(DECIMAL128_MAX_PRECISION);
+                Some((Decimal128(digits, *s), *s))
+            }
             (Kind::Avg, Int8 | Int16 | Int32 | UInt8 | UInt16) => Some((numeric(SCALE_WIDE), 0)),
             (Kind::Avg, t) if t.is_integer() => Some((numeric(SCALE_LEAST), 0)),
             (Kind::Avg, Decimal32(p, s) | Decimal64(p, s) | Decimal128(p, s)) => {
@@ -86,6 +95,9 @@ impl Total {
             _ if args.is_distinct => None,
             (kind, &INTERVAL) => Some(Box::new(IntervalTotal::new(kind == Kind::Avg))),
             (Kind::Sum, DataType::Float32) => Some(Box::new(RealTotal::default())),
+            (Kind::Sum, DataType::Decimal256(..)) => {
+                Some(Box::new(WideTotal::new(args.return_field.data_type().clone())))
+            }
             _ => None,
         }
     }
@@ -180,6 +192,16 @@ impl AggregateUDFImpl for Total {
         &self,
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn Accumulator>> {
+        let floats = match (self.kind, args.expr_fields.first().map(|field| field.data_type())) {
+            _ if args.is_distinct => None,
+            (Kind::Sum, Some(DataType::Float32)) => Some(FloatKind::RealSum),
+            (Kind::Sum, Some(DataType::Float64)) => Some(FloatKind::Sum),
+            (Kind::Avg, Some(DataType::Float64)) => Some(FloatKind::Avg),
+            _ => None,
+        };
+        if let Some(kind) = floats {
+            return Ok(Box::new(Resummed::new(FloatTotal::new(kind), 1)));
+        }
         match self.totals(&args) {
             Some(_) => self.accumulator(args),
             None if self.small(&args).is_some() => self.accumulator(args),
@@ -194,6 +216,11 @@ impl AggregateUDFImpl for Total {
             && !args.is_distinct
         {
             return Ok(totals::state_fields(args.name, field.data_type()));
+        }
+        if let (Kind::Sum, false, Some(DataType::Decimal256(_, scale))) =
+            (self.kind, args.is_distinct, args.input_fields.first().map(|field| field.data_type()))
+        {
+            return Ok(totals::state_fields(args.name, &totals::wide_state(*scale)));
         }
         let Some((_, scale)) = own else { return self.inner.state_fields(args) };
         let sum = DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale);
@@ -248,6 +275,8 @@ impl Totals {
     fn finish(&self, quotient: &Quotient, sum: i128, count: i64) -> Result<Option<i128>> {
         match self.kind {
             _ if count == 0 => Ok(None),
+            // A sum of `bigint` from partial sums may still come back into range, a result not.
+            Kind::Sum if sum.unsigned_abs() >= SUM_LIMIT => Err(overflow()),
             Kind::Sum => Ok(Some(sum)),
             Kind::Avg => {
                 let average = quotient.of(sum, i128::from(count))?;

@@ -1,14 +1,17 @@
-//! `sum` and `avg` of intervals, `sum` of `real`: types that DataFusion adds up otherwise.
+//! `sum` and `avg` of intervals, `sum` of `real` and of the widest `numeric`: types that
+//! DataFusion adds up otherwise.
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Field, FieldRef, Float32Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit,
+    DECIMAL256_MAX_PRECISION, DataType, Decimal256Type, Field, FieldRef, Float32Type, Int64Type,
+    IntervalMonthDayNanoType, IntervalUnit, i256,
 };
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::Accumulator;
 
 use crate::functions::datetime::span::Span;
+use crate::functions::fault::fault;
 
 /// What all intervals are here.
 pub(super) const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
@@ -112,18 +115,6 @@ impl Accumulator for RealTotal {
         Ok(())
     }
 
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in argument(values, 0)?.as_primitive::<Float32Type>().iter().flatten() {
-            self.sum -= value;
-            self.count -= 1;
-        }
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
     fn evaluate(&mut self) -> Result<ScalarValue> {
         Ok(ScalarValue::Float32((self.count > 0).then_some(self.sum)))
     }
@@ -140,6 +131,80 @@ impl Accumulator for RealTotal {
         let counts = argument(states, 0)?.as_primitive::<Int64Type>();
         let sums = argument(states, 1)?.as_primitive::<Float32Type>();
         self.sum += sums.iter().flatten().sum::<f32>();
+        self.count += counts.iter().flatten().sum::<i64>();
+        Ok(())
+    }
+}
+
+/// A sum of `numeric` with more than 38 digits, which fails where 76 are not enough.
+#[derive(Debug)]
+pub(super) struct WideTotal {
+    result: DataType,
+    count: i64,
+    sum: i256,
+}
+
+/// The state of a [`WideTotal`] of values with so many digits after the point.
+pub(super) fn wide_state(scale: i8) -> DataType {
+    DataType::Decimal256(DECIMAL256_MAX_PRECISION, scale)
+}
+
+impl WideTotal {
+    pub(super) fn new(result: DataType) -> Self {
+        Self { result, count: 0, sum: i256::ZERO }
+    }
+
+    fn scale(&self) -> i8 {
+        if let DataType::Decimal256(_, scale) = self.result { scale } else { 0 }
+    }
+
+    fn combine(&mut self, values: &ArrayRef, add: bool) -> Result<i64> {
+        let mut count = 0;
+        for value in values.as_primitive::<Decimal256Type>().iter().flatten() {
+            let sum = if add { self.sum.checked_add(value) } else { self.sum.checked_sub(value) };
+            self.sum = sum.ok_or_else(|| fault("22003", "value overflows numeric format"))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+impl Accumulator for WideTotal {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.count += self.combine(argument(values, 0)?, true)?;
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.count -= self.combine(argument(values, 0)?, false)?;
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let limit = i256::from_i128(10).checked_pow(u32::from(DECIMAL256_MAX_PRECISION));
+        if limit.is_none_or(|limit| self.sum >= limit || self.sum <= limit.wrapping_neg()) {
+            return Err(fault("22003", "value overflows numeric format"));
+        }
+        let sum = (self.count > 0).then_some(self.sum);
+        Ok(ScalarValue::Decimal256(sum, DECIMAL256_MAX_PRECISION, self.scale()))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let sum = ScalarValue::Decimal256(Some(self.sum), DECIMAL256_MAX_PRECISION, self.scale());
+        Ok(vec![ScalarValue::Int64(Some(self.count)), sum])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let counts = argument(states, 0)?.as_primitive::<Int64Type>();
+        self.combine(argument(states, 1)?, true)?;
         self.count += counts.iter().flatten().sum::<i64>();
         Ok(())
     }

@@ -41,7 +41,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 pub use lookup::object_name;
 pub(crate) use lookup::{quote_identifier, quote_literal};
-pub use sets::timezone_names;
+pub use sets::{timezone_abbreviations, timezone_names};
 
 /// The scalar functions, in no particular order.
 #[must_use]

@@ -7,6 +7,7 @@ use tarn_catalog::pg_type::pg_type_of;
 use super::function::{Call, Kind, Spec, Value, immutable, stable, volatile};
 use super::lookup::temporary_schema;
 use crate::error::PlannerError;
+use crate::functions::fault::fault;
 
 pub(super) const FUNCTIONS: &[Spec] = &[
     stable("version", (0, 0), Kind::Text, |call, _| {
@@ -42,13 +43,15 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     // Volatile, because set_config may stand beside it.
     volatile("current_setting", (1, 2), Kind::Text, current_setting).called_on_null(),
     volatile("set_config", (3, 3), Kind::Text, |call, row| {
-        let name = call.text(0, row).unwrap_or_default().to_ascii_lowercase();
-        let value = call.text(1, row).unwrap_or_default();
+        let name =
+            call.text(0, row).ok_or_else(|| fault("22004", "SET requires parameter name"))?;
+        let name = name.to_ascii_lowercase();
         let local = call.bool(2, row) == Some(true);
         let failed = |error| DataFusionError::External(Box::new(error));
-        call.facts.settings.set(&name, value, local).map_err(failed)?;
+        call.facts.settings.set(&name, call.text(1, row), local).map_err(failed)?;
         Ok(Value::from_text(call.facts.settings.get(&name)))
-    }),
+    })
+    .called_on_null(),
     stable("pg_postmaster_start_time", (0, 0), Kind::Timestamptz, |call, _| {
         Ok(Value::Instant(call.facts.server_started_at.timestamp_micros()))
     }),

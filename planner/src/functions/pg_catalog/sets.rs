@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::functions::datetime::zone::Zone;
 use arrow::array::RecordBatch;
 use chrono::{Offset, TimeZone, Utc};
 use chrono_tz::{OffsetComponents, OffsetName};
@@ -54,4 +55,21 @@ pub fn timezone_names() -> tarn_catalog::Result<RecordBatch> {
         (zone.name(), name.to_owned(), seconds, !offset.dst_offset().is_zero())
     });
     live::timezone_names(&zones.collect::<Vec<_>>())
+}
+
+/// The rows of `pg_timezone_abbrevs`.
+///
+/// # Errors
+/// `Internal` only.
+pub fn timezone_abbreviations() -> tarn_catalog::Result<RecordBatch> {
+    let rows: Vec<(String, i64, bool)> = Zone::abbreviations()
+        .map(|(name, seconds)| {
+            // Letters of summer time end in DT or ST after another S: PDT, CEST, BST.
+            let name = name.to_ascii_uppercase();
+            let summer = name.ends_with("DT") && name.len() > 2
+                || ["CEST", "EEST", "MEST", "WEST", "BST", "BDST", "MSD"].contains(&name.as_str());
+            (name, i64::from(seconds), summer)
+        })
+        .collect();
+    live::timezone_abbreviations(&rows)
 }

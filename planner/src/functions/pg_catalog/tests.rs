@@ -28,7 +28,12 @@ impl SettingsLookup for Settings {
         Vec::new()
     }
 
-    fn set(&self, name: &str, _value: &str, _local: bool) -> std::result::Result<(), PlannerError> {
+    fn set(
+        &self,
+        name: &str,
+        _value: Option<&str>,
+        _local: bool,
+    ) -> std::result::Result<(), PlannerError> {
         match name {
             "jit" => Ok(()),
             _ => Err(PlannerError::UndefinedSetting { name: name.to_owned() }),
@@ -43,6 +48,10 @@ impl Backends for Settings {
 
     fn terminate(&self, pid: i32) -> bool {
         pid == 1
+    }
+
+    fn sleep(&self, _time: std::time::Duration) -> bool {
+        true
     }
 }
 
@@ -62,6 +71,7 @@ fn facts() -> SessionFacts {
             view_definition: view.map(str::to_owned),
             comment: Some("rows".to_owned()),
             details: tarn_catalog::memory::TableDetails::default(),
+            statistics: None,
         })
     };
     let schema = |oid, name: &str, tables| SchemaEntry { oid, name: name.to_owned(), tables };
@@ -91,6 +101,7 @@ fn facts() -> SessionFacts {
         settings: Arc::new(Settings),
         backends: Arc::new(Settings),
         forms: Arc::new(crate::types::forms::NoForms),
+        seed: Arc::default(),
     }
 }
 

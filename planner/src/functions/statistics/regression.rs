@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
 
 use super::{each_state, float_states, floats};
 use crate::functions::fault::fault;
+use crate::functions::resummed::{Resummed, Running};
 
 /// What is computed from the sums; `None` is NULL.
 type Finish = fn(&Sums) -> Option<f64>;
@@ -101,6 +102,15 @@ impl AggregateUDFImpl for Regression {
         Ok(Box::new(Pairs { finish, counts, sums: Sums::default() }))
     }
 
+    fn create_sliding_accumulator(
+        &self,
+        _args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn Accumulator>> {
+        let finish: Finish = FUNCTIONS.get(self.at).map_or(|_| None, |(_, finish)| *finish);
+        let counts = self.name == COUNT;
+        Ok(Box::new(Resummed::new(Pairs { finish, counts, sums: Sums::default() }, 2)))
+    }
+
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let field = |name: &str| {
             Field::new(format!("{}[{name}]", args.name), DataType::Float64, true).into()
@@ -132,23 +142,14 @@ impl Sums {
             self.xx += from_x * from_x * scale;
             self.yy += from_y * from_y * scale;
             self.xy += from_x * from_y * scale;
+        } else {
+            if !x.is_finite() {
+                (self.xx, self.xy) = (f64::NAN, f64::NAN);
+            }
+            if !y.is_finite() {
+                (self.yy, self.xy) = (f64::NAN, f64::NAN);
+            }
         }
-    }
-
-    fn remove(&mut self, y: f64, x: f64) {
-        if self.n <= 1.0 {
-            *self = Self::default();
-            return;
-        }
-        let from_x = x * self.n - self.x;
-        let from_y = y * self.n - self.y;
-        let scale = 1.0 / (self.n * (self.n - 1.0));
-        self.xx -= from_x * from_x * scale;
-        self.yy -= from_y * from_y * scale;
-        self.xy -= from_x * from_y * scale;
-        self.n -= 1.0;
-        self.x -= x;
-        self.y -= y;
     }
 
     fn merge(&mut self, other: Self) {
@@ -174,6 +175,7 @@ impl Sums {
     }
 }
 
+#[derive(Clone)]
 struct Pairs {
     finish: Finish,
     counts: bool,
@@ -198,26 +200,29 @@ impl Pairs {
     }
 }
 
-impl Accumulator for Pairs {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        Self::each(values, |y, x| self.sums.add(y, x))
+impl Running for Pairs {
+    fn add(&mut self, [y, x]: [f64; 2]) {
+        self.sums.add(y, x);
     }
 
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        Self::each(values, |y, x| self.sums.remove(y, x))
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let value = (self.finish)(&self.sums);
+    fn result(&self) -> Result<ScalarValue> {
+        // One NaN for all: what the processor makes of infinities has a sign.
+        let value = (self.finish)(&self.sums).map(|v| if v.is_nan() { f64::NAN } else { v });
         if self.counts {
             let count = ScalarValue::Float64(value);
             return count.cast_to(&DataType::Int64);
         }
         Ok(ScalarValue::Float64(value))
+    }
+}
+
+impl Accumulator for Pairs {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        Self::each(values, |y, x| self.sums.add(y, x))
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.result()
     }
 
     fn size(&self) -> usize {

@@ -15,6 +15,7 @@ use super::{argument, each_state, float_states, floats};
 use crate::functions::fault::fault;
 use crate::functions::numeric::number::{Number, overflow, quotient_scale};
 use crate::functions::numeric::transcendental;
+use crate::functions::resummed::{Resummed, Running};
 
 /// The digits after the point of `numeric` results.
 const SCALE: i8 = 20;
@@ -102,6 +103,17 @@ impl AggregateUDFImpl for Spread {
             Some(scale) => Box::new(Exact { kind: self.kind, scale, ..Exact::default() }),
             None => Box::new(Float { kind: self.kind, ..Float::default() }),
         })
+    }
+
+    fn create_sliding_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn Accumulator>> {
+        let scale = args.expr_fields.first().and_then(|field| exact_scale(field.data_type()));
+        if scale.is_some() {
+            return self.accumulator(args);
+        }
+        Ok(Box::new(Resummed::new(Float { kind: self.kind, ..Float::default() }, 1)))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -224,7 +236,7 @@ impl Accumulator for Exact {
 }
 
 /// Sums by Youngs and Cramer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Float {
     kind: Kind,
     count: f64,
@@ -232,47 +244,41 @@ struct Float {
     squares: f64,
 }
 
-impl Accumulator for Float {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for x in floats(values, 0)?.iter().flatten() {
-            self.count += 1.0;
-            self.sum += x;
-            if self.count > 1.0 {
-                let distance = x * self.count - self.sum;
-                self.squares += distance * distance / (self.count * (self.count - 1.0));
-            } else if !x.is_finite() {
-                self.squares = f64::NAN;
-            }
+impl Running for Float {
+    fn add(&mut self, [x, _]: [f64; 2]) {
+        self.count += 1.0;
+        self.sum += x;
+        if self.count > 1.0 {
+            let distance = x * self.count - self.sum;
+            self.squares += distance * distance / (self.count * (self.count - 1.0));
+        } else if !x.is_finite() {
+            self.squares = f64::NAN;
         }
-        Ok(())
     }
 
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for x in floats(values, 0)?.iter().flatten() {
-            if self.count > 1.0 {
-                let distance = x * self.count - self.sum;
-                self.squares -= distance * distance / (self.count * (self.count - 1.0));
-            } else {
-                self.squares = 0.0;
-            }
-            self.count -= 1.0;
-            self.sum -= x;
-        }
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
+    fn result(&self) -> Result<ScalarValue> {
         let least = if self.kind.sample { 2.0 } else { 1.0 };
         if self.count < least {
             return Ok(ScalarValue::Float64(None));
         }
         let divisor = if self.kind.sample { self.count - 1.0 } else { self.count };
         let variance = self.squares / divisor;
+        if variance.is_nan() {
+            // One NaN for all: what the processor makes of infinities has a sign.
+            return Ok(ScalarValue::Float64(Some(f64::NAN)));
+        }
         Ok(ScalarValue::Float64(Some(if self.kind.root { variance.sqrt() } else { variance })))
+    }
+}
+
+impl Accumulator for Float {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        floats(values, 0)?.iter().flatten().for_each(|x| self.add([x, 0.0]));
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.result()
     }
 
     fn size(&self) -> usize {

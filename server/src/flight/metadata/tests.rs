@@ -24,6 +24,7 @@ fn table(name: &str, kind: TableKind) -> Arc<TableEntry> {
         view_definition: None,
         comment: None,
         details: tarn_catalog::memory::TableDetails::default(),
+        statistics: None,
     })
 }
 

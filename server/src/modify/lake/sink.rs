@@ -12,9 +12,12 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tarn_catalog::delta::{NewFile, RowsByFile, WriteOptions, WriteTarget, write_files};
+use tarn_catalog::delta::{
+    FileWriter, NewFile, RowsByFile, WriteOptions, WriteTarget, write_files,
+};
 use tarn_exec::RowSink;
 
+use super::changes;
 use crate::error::{Error, Result};
 use crate::modify::gate::Gate;
 use crate::modify::internal;
@@ -26,6 +29,8 @@ pub(super) struct WrittenRows {
     /// `None` where rows only go.
     target: Option<Arc<WriteTarget>>,
     options: WriteOptions,
+    /// Whether the changes go into files of their own, too.
+    has_changes: bool,
     /// The bytes that rows for RETURNING may take; `None` where they are not wanted.
     kept_bytes_max: Option<usize>,
     taken: Mutex<Taken>,
@@ -39,6 +44,8 @@ pub(super) struct WrittenRows {
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub(super) files: Vec<NewFile>,
+    /// Files of the change data feed.
+    pub(super) changes: Vec<NewFile>,
     /// The rows that go.
     pub(super) numbers: RowsByFile,
     /// The rows for RETURNING.
@@ -64,12 +71,18 @@ impl WrittenRows {
             gate,
             target: None,
             options: WriteOptions::default(),
+            has_changes: false,
             kept_bytes_max: None,
             taken: Mutex::default(),
             n_rows: AtomicU64::new(0),
             n_new_rows: AtomicU64::new(0),
             failure: Mutex::default(),
         }
+    }
+
+    /// Writes what the change data feed says, too.
+    pub(super) fn with_changes(self) -> Self {
+        Self { has_changes: true, ..self }
     }
 
     pub(super) fn take(&self) -> Taken {
@@ -86,8 +99,9 @@ impl WrittenRows {
         self.failure.lock().take()
     }
 
-    /// The new rows among those that the statement's query yields.
-    fn accept(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+    /// The new rows among those that the statement's query yields, and what the change data feed
+    /// says of them.
+    fn accept(&self, batch: &RecordBatch) -> Result<Accepted> {
         let gated = self.gate.pass(batch)?;
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         self.n_rows.fetch_add(count(gated.n_rows), Ordering::Relaxed);
@@ -104,16 +118,78 @@ impl WrittenRows {
         let new = gated.new_rows()?.filter(|rows| rows.num_rows() > 0);
         let n_new = new.as_ref().map_or(0, RecordBatch::num_rows);
         self.n_new_rows.fetch_add(count(n_new), Ordering::Relaxed);
-        Ok(new)
+        let changes = if self.has_changes { changes::of(&gated)? } else { vec![] };
+        Ok(Accepted { new, changes })
     }
 
     /// As [`Self::accept`], inside of a plan.
-    fn accept_or_fail(&self, batch: &RecordBatch) -> EngineResult<Option<RecordBatch>> {
+    fn accept_or_fail(&self, batch: &RecordBatch) -> EngineResult<Accepted> {
         self.accept(batch).map_err(|error| {
             let text = error.to_string();
             self.failure.lock().get_or_insert(error);
             DataFusionError::Execution(text)
         })
+    }
+}
+
+/// What a batch has come to.
+struct Accepted {
+    new: Option<RecordBatch>,
+    changes: Vec<RecordBatch>,
+}
+
+/// The files of one partition on their way.
+struct Files {
+    data: FileWriter,
+    changes: FileWriter,
+}
+
+impl Files {
+    async fn write(&mut self, accepted: Accepted) -> EngineResult<()> {
+        if let Some(rows) = accepted.new {
+            self.data.write(&rows).await?;
+        }
+        for rows in accepted.changes {
+            self.changes.write(&rows).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what was written.
+    async fn abort(self) {
+        self.data.abort().await;
+        self.changes.abort().await;
+    }
+}
+
+impl WrittenRows {
+    async fn drain_into(
+        &self,
+        mut rows: SendableRecordBatchStream,
+        target: &Arc<WriteTarget>,
+    ) -> EngineResult<()> {
+        let feed = WriteOptions { is_change_data: true, ..self.options.clone() };
+        let mut files = Files {
+            data: FileWriter::new(Arc::clone(target), self.options.clone()),
+            changes: FileWriter::new(Arc::clone(target), feed),
+        };
+        while let Some(batch) = rows.next().await {
+            let accepted = batch.and_then(|batch| self.accept_or_fail(&batch));
+            let written = match accepted {
+                Ok(accepted) => files.write(accepted).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                files.abort().await;
+                return Err(error);
+            }
+        }
+        let data = files.data.finish().await?;
+        let changes = files.changes.finish().await?;
+        let mut taken = self.taken.lock();
+        taken.files.extend(data);
+        taken.changes.extend(changes);
+        Ok(())
     }
 }
 
@@ -123,21 +199,12 @@ impl RowSink for WrittenRows {
         mut rows: SendableRecordBatchStream,
     ) -> BoxFuture<'static, EngineResult<()>> {
         Box::pin(async move {
-            let Some(target) = self.target.clone() else {
-                while let Some(batch) = rows.next().await {
-                    self.accept_or_fail(&batch?)?;
-                }
-                return Ok(());
-            };
-            let sink = Arc::clone(&self);
-            let new = rows.filter_map(move |batch| {
-                let new = batch.and_then(|batch| sink.accept_or_fail(&batch));
-                futures::future::ready(new.transpose())
-            });
-            let schema = Arc::clone(target.schema());
-            let stream = Box::pin(RecordBatchStreamAdapter::new(schema, new));
-            let files = write_files(&target, vec![stream], &self.options).await?;
-            self.taken.lock().files.extend(files);
+            if let Some(target) = self.target.clone() {
+                return self.drain_into(rows, &target).await;
+            }
+            while let Some(batch) = rows.next().await {
+                self.accept_or_fail(&batch?)?;
+            }
             Ok(())
         })
     }

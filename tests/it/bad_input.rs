@@ -1,0 +1,186 @@
+//! Input and storage that fail: the error says what and where, and nothing half written is seen.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use tarn_catalog::object_store::Storage;
+use tarn_tests::fakes::{CarelessS3, FakeGcs, Moto};
+use tarn_tests::harness::{Server, require_or_skip};
+use tokio_postgres::Client;
+use tokio_postgres::error::DbError;
+
+use super::stores::SmallDisk;
+
+/// What a statement that has to fail says.
+async fn failure(client: &Client, sql: &str) -> Result<DbError> {
+    match client.batch_execute(sql).await {
+        Ok(()) => anyhow::bail!("this works: {sql}"),
+        Err(error) => error.as_db_error().cloned().with_context(|| format!("{sql}: {error}")),
+    }
+}
+
+async fn check(client: &Client, sql: &str, code: &str) -> Result<DbError> {
+    let error = failure(client, sql).await?;
+    ensure!(error.code().code() == code, "{sql}: {error:?} instead of {code}");
+    Ok(error)
+}
+
+async fn count(client: &Client, table: &str) -> Result<i64> {
+    Ok(client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0))
+}
+
+/// The number of commits that a table on disk has.
+fn n_commits(table: &std::path::Path) -> usize {
+    let files = std::fs::read_dir(table.join("_delta_log")).into_iter().flatten().flatten();
+    files.filter(|file| file.path().extension().is_some_and(|ending| ending == "json")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_files_are_told_by_line_and_column() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    // COPY reads files of folders that are served.
+    let served = folder.path().join("served");
+    std::fs::create_dir(&served)?;
+    let file = |name: &str, text: &str| -> Result<PathBuf> {
+        let path = served.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path)
+    };
+    let server = Server::start(std::slice::from_ref(&served)).await?;
+    let client = server.connect().await?;
+    let table = folder.path().join("t");
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE t (id bigint NOT NULL, day date, price numeric(6,2)) USING delta \
+             LOCATION '{}'; INSERT INTO t VALUES (0, NULL, NULL)",
+            table.display()
+        ))
+        .await?;
+    let before = n_commits(&table);
+    let many: String = (0..20_000).map(|n| format!("{n},2024-01-01,1.5\n")).collect();
+    for (name, text, code, place) in [
+        ("type", "1,2024-01-01,1\nx,2024-01-01,2\n", "22P02", "line 2, column id: \"x\""),
+        ("late", &format!("{many}7,2024-13-01,1\n"), "22008", "line 20001, column day"),
+        ("fields", "1,2024-01-01,1,9\n", "22P04", "line 1"),
+        ("short", "1,2024-01-01,1\n2\n", "22P04", "line 2"),
+        ("quote", "1,\"2024-01-01,1\n", "22P04", "line"),
+        ("null", "1,2024-01-01,1\n,2024-01-01,1\n", "23502", ""),
+        ("large", "1,2024-01-01,123456.5\n", "22003", "line 1, column price"),
+    ] {
+        let path = file(&format!("{name}.csv"), text)?;
+        let sql = format!("COPY t FROM '{}' WITH (FORMAT csv)", path.display());
+        let error = failure(&client, &sql).await?;
+        let context = error.where_().unwrap_or_default();
+        println!("{name}: {} {} / {context}", error.code().code(), error.message());
+        ensure!(error.code().code() == code, "{name}: {error:?} instead of {code}");
+        ensure!(context.contains(place), "{name}: \"{context}\" lacks \"{place}\"");
+        ensure!(count(&client, "t").await? == 1, "{name}: rows of the broken file are there");
+    }
+    ensure!(n_commits(&table) == before, "a failed load has committed");
+    let missing = format!("COPY t FROM '{}/none.csv' WITH (FORMAT csv)", served.display());
+    check(&client, &missing, "58P01").await?;
+    check(&client, "COPY t FROM '/nowhere/at/all.csv' WITH (FORMAT csv)", "42501").await?;
+    check(
+        &client,
+        "INSERT INTO t SELECT 1 / (i - 500) FROM generate_series(1, 1000) AS s(i)",
+        "22012",
+    )
+    .await?;
+    ensure!(count(&client, "t").await? == 1 && n_commits(&table) == before);
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_fails_the_statement_only() -> Result<()> {
+    let Some(disk) = SmallDisk::mount("3m")? else {
+        println!("skipped: a small file system cannot be mounted here");
+        return Ok(());
+    };
+    let server = Server::start(&[]).await?;
+    let client = server.connect().await?;
+    let place = disk.path().join("t");
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE t (id bigint, text text) USING delta LOCATION '{}'; \
+             INSERT INTO t VALUES (1, 'one')",
+            place.display()
+        ))
+        .await?;
+    let sql = "INSERT INTO t SELECT i, md5(i::text) || md5((i + 1)::text) \
+               FROM generate_series(1, 300000) AS s(i)";
+    for _ in 0..2 {
+        let error = check(&client, sql, "53100").await?;
+        println!("{} / {:?} / {:?}", error.message(), error.detail(), error.hint());
+        ensure!(count(&client, "t").await? == 1, "rows of a failed statement are there");
+    }
+    // The failed statements have given their space back.
+    client.batch_execute("INSERT INTO t VALUES (2, 'two')").await?;
+    ensure!(count(&client, "t").await? == 2);
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buckets_and_credentials_that_fail_are_told() -> Result<()> {
+    let server = Server::start(&[]).await?;
+    let client = server.connect().await?;
+    let shared = server.shared();
+    let stores = shared.catalog.stores();
+    let good = FakeGcs::start("lake").await?;
+    let expired = FakeGcs::start_with_token("lake", Some("Bearer of today".to_owned())).await?;
+    let storage = |gcs: &FakeGcs| Storage::try_new("g", "gs://lake", FakeGcs::options(gcs.addr()));
+    let nothing = Storage::try_new("n", "gs://nothing", FakeGcs::options(good.addr()))?;
+    stores.set_storages(vec![storage(&good)?, nothing.clone()]);
+    let create =
+        |bucket: &str| format!("CREATE TABLE t (id bigint) USING delta LOCATION '{bucket}/t'");
+    let error = check(&client, &create("gs://nothing"), "58P01").await?;
+    ensure!(error.message().contains("bucket"), "{error:?}");
+    client.batch_execute(&create("gs://lake")).await?;
+    client.batch_execute("INSERT INTO t VALUES (1)").await?;
+    ensure!(count(&client, "t").await? == 1);
+    // Credentials expire while the table is open.
+    stores.set_storages(vec![storage(&expired)?, nothing.clone()]);
+    let error = check(&client, "INSERT INTO t VALUES (2)", "28000").await?;
+    ensure!(error.hint().is_some_and(|hint| hint.contains("expired")), "{error:?}");
+    check(&client, "SELECT count(*) FROM t", "28000").await?;
+    stores.set_storages(vec![storage(&good)?, nothing]);
+    ensure!(count(&client, "t").await? == 1);
+    client.batch_execute("INSERT INTO t VALUES (3)").await?;
+    ensure!(count(&client, "t").await? == 2);
+    server.stop().await;
+    Ok(())
+}
+
+/// DESIGN, rule 9, as a client sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_ignores_conditions_is_read_only() -> Result<()> {
+    let careless = CarelessS3::start().await?;
+    let server = Server::start(&[]).await?;
+    let client = server.connect().await?;
+    let storage = Storage::try_new("c", "s3://lake", Moto::options(careless.addr()))?;
+    server.shared().catalog.stores().set_storages(vec![storage]);
+    let sql = "CREATE TABLE t (id bigint) USING delta LOCATION 's3://lake/t'";
+    let error = check(&client, sql, "25006").await?;
+    ensure!(error.detail().is_some_and(|detail| detail.contains("overwritten")), "{error:?}");
+    check(&client, "SELECT * FROM t", "42P01").await?;
+    server.stop().await;
+    Ok(())
+}
+
+/// With a server of another program in between: moto's answer for a bucket that is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_bucket_of_s3_is_told() -> Result<()> {
+    let Some(moto) = Moto::start(&[]).await? else {
+        require_or_skip("moto is not installed");
+        return Ok(());
+    };
+    let server = Server::start(&[]).await?;
+    let client = server.connect().await?;
+    let storage = Storage::try_new("s", "s3://nothing", Moto::options(moto.addr()))?;
+    server.shared().catalog.stores().set_storages(vec![storage]);
+    let sql = "CREATE TABLE t (id bigint) USING delta LOCATION 's3://nothing/t'";
+    check(&client, sql, "58P01").await?;
+    server.stop().await;
+    Ok(())
+}

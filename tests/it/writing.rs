@@ -1,0 +1,132 @@
+//! Delta tables that tarn has written, as another reader sees them; sessions that race.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use tarn_tests::harness::{Server, lake_python, require_or_skip, run_program};
+use tokio_postgres::error::SqlState;
+
+/// The table's number of rows, sum of `id` and count of `v = 'new'`, as deltalake reads them.
+const PROBE: &str = "
+import sys
+from deltalake import DeltaTable, QueryBuilder
+found = QueryBuilder().register('t', DeltaTable(sys.argv[1])).execute(
+    \"SELECT count(*), sum(id), count(*) FILTER (WHERE v = 'new') FROM t\").read_all()
+print(*[column[0].as_py() for column in found.columns])
+";
+
+fn probe(table: &Path) -> Result<Option<String>> {
+    let Some(python) = lake_python() else {
+        require_or_skip("the package deltalake is missing");
+        return Ok(None);
+    };
+    let arguments = ["-c".to_owned(), PROBE.to_owned(), table.display().to_string()];
+    let found = run_program(&python, &arguments)?;
+    Ok(Some(found.trim().to_owned()))
+}
+
+/// The same as tarn reads them.
+async fn own(client: &tokio_postgres::Client, table: &str) -> Result<String> {
+    let sql = format!(
+        "SELECT concat_ws(' ', count(*), sum(id), count(*) FILTER (WHERE v = 'new')) FROM {table}"
+    );
+    Ok(client.query_one(&sql, &[]).await?.get(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn written_tables_read_elsewhere() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(&[folder.path().to_owned()]).await?;
+    let client = server.connect().await?;
+    let tables = [
+        ("vectors", "", "20"),
+        ("copied", "", "0"),
+        ("plain", "TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')", "20"),
+        ("parted", "PARTITIONED BY (p)", "20"),
+    ];
+    for (name, clause, threshold) in tables {
+        let place = folder.path().join(format!("{name}-files"));
+        let url = place.display();
+        client
+            .batch_execute(&format!(
+                "SET copy_on_write_threshold = {threshold};
+                 CREATE TABLE {name} (id bigint, v text, p integer) USING delta {clause} LOCATION '{url}';
+                 INSERT INTO {name} SELECT i, 'v' || i, i % 5 FROM generate_series(1, 20000) AS g (i);
+                 DELETE FROM {name} WHERE id % 100 = 7;
+                 DELETE FROM {name} WHERE id IN (SELECT id FROM {name} WHERE id < 50);
+                 UPDATE {name} SET v = 'new', p = 9 WHERE id % 1000 = 3;
+                 UPDATE {name} SET v = 'new' WHERE id % 1000 = 3 OR id = 77;
+                 DELETE FROM {name} WHERE p = 4;
+                 MERGE INTO {name} t USING (VALUES (77), (90000)) AS s (id) ON t.id = s.id
+                   WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, 'new');"
+            ))
+            .await
+            .with_context(|| format!("table {name}"))?;
+        let here = own(&client, name).await?;
+        let probed = tokio::task::spawn_blocking(move || probe(&place)).await??;
+        let Some(there) = probed else { return Ok(()) };
+        ensure!(here == there, "{name}: tarn {here}, deltalake {there}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_of_two_transactions_is_told() -> Result<()> {
+    let server = Server::start(&[]).await?;
+    let (one, two) = (server.connect().await?, server.connect().await?);
+    one.batch_execute("CREATE TABLE raced (id integer, v text) USING delta").await?;
+    one.batch_execute("INSERT INTO raced VALUES (1, 'a'), (2, 'b')").await?;
+    for client in [&one, &two] {
+        client.batch_execute("BEGIN; UPDATE raced SET v = v || 'x' WHERE id = 1").await?;
+    }
+    one.batch_execute("COMMIT").await?;
+    let lost = two.batch_execute("COMMIT").await.err().context("both have committed")?;
+    ensure!(lost.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE), "{lost}");
+    // Appends do not get into each other's way, and neither do they to statements of their own.
+    for client in [&one, &two] {
+        client.batch_execute("BEGIN; INSERT INTO raced VALUES (3, 'c')").await?;
+    }
+    one.batch_execute("COMMIT").await?;
+    two.batch_execute("COMMIT").await?;
+    let found: String =
+        one.query_one("SELECT string_agg(v, ' ' ORDER BY id, v) FROM raced", &[]).await?.get(0);
+    ensure!(found == "ax b c c", "{found}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_from_files() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(&[folder.path().to_owned()]).await?;
+    let client = server.connect().await?;
+    client.batch_execute("CREATE TABLE copied (id bigint, v text) USING delta").await?;
+    let lines: String = (0..100_000).map(|i| format!("{i},\"v, {i}\"\n")).collect();
+    std::fs::write(folder.path().join("many.csv"), format!("id,v\n{lines}"))?;
+    std::fs::write(folder.path().join("bad.csv"), "1,a\nx,b\n3\n4,\"d\nd\"\n5,e\n")?;
+    std::fs::write(folder.path().join("rows.json"), "{\"v\": \"j\", \"id\": -1}\n")?;
+    std::fs::write(folder.path().join("secret"), "1\ta\n")?;
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let copy = format!("COPY copied FROM '{}' (HEADER)", place("many.csv"));
+    ensure!(client.execute(&copy, &[]).await? == 100_000);
+    let n = client.execute(&format!("COPY copied FROM '{}'", place("rows.json")), &[]).await?;
+    ensure!(n == 1);
+    let sql = "SELECT concat_ws(' ', count(*), sum(id), count(DISTINCT v)) FROM copied";
+    let found: String = client.query_one(sql, &[]).await?.get(0);
+    ensure!(found == "100001 4999949999 100001", "{found}");
+    // Nothing of a file with a bad line is there, and the error says where it is.
+    let failed = client.execute(&format!("COPY copied FROM '{}'", place("bad.csv")), &[]).await;
+    let failed = failed.err().context("bad lines were copied")?;
+    let at = failed.as_db_error().and_then(|error| error.where_()).unwrap_or_default();
+    ensure!(at == "COPY copied, line 2, column id: \"x\"", "{at}");
+    let text = format!("COPY copied FROM '{}' (FORMAT csv, ON_ERROR ignore)", place("bad.csv"));
+    ensure!(client.execute(&text, &[]).await? == 3);
+    let found: String = client.query_one(sql, &[]).await?.get(0);
+    ensure!(found == "100004 4999950009 100004", "{found}");
+    // Links lead nowhere else.
+    let elsewhere = tempfile::NamedTempFile::new()?;
+    std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("link"))?;
+    let refused = client.execute(&format!("COPY copied FROM '{}'", place("link")), &[]).await;
+    let refused = refused.err().context("a link was followed")?;
+    ensure!(refused.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{refused}");
+    Ok(())
+}
