@@ -16,7 +16,6 @@
 
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use uuid::Uuid;
 
 use super::actions::Commit;
 use super::conflict;
@@ -103,8 +102,14 @@ impl CommitLog<'_> {
 }
 
 /// Commits what was staged on a version, after all commits that have come since.
-pub(super) async fn run(log: &CommitLog<'_>, base: &DeltaSnapshot, staged: &Staged) -> Result<u64> {
-    let token = Uuid::new_v4().to_string();
+///
+/// Commits up to `known` are there: they are read without trying to be put before them.
+pub(super) async fn run(
+    log: &CommitLog<'_>,
+    base: &DeltaSnapshot,
+    staged: &Staged,
+    (token, known): (&str, u64),
+) -> Result<u64> {
     let has_times = base.property_is_on("delta.enableInCommitTimestamps");
     let mut last_time = match has_times {
         true => log.read(base.version()).await?.and_then(|commit| commit.time_ms()),
@@ -112,19 +117,49 @@ pub(super) async fn run(log: &CommitLog<'_>, base: &DeltaSnapshot, staged: &Stag
     };
     let mut version = base.version() + 1;
     loop {
+        if version <= known
+            && let Some(winner) = log.read(version).await?
+        {
+            conflict::check(base, staged, &winner)?;
+            last_time = winner.time_ms().or(last_time);
+            version += 1;
+            continue;
+        }
         let time_ms = has_times.then(|| last_time.map_or(0, |last| last + 1));
         let lines: String = staged
-            .actions(base, &token, time_ms)
+            .actions(base, token, time_ms)
             .iter()
             .map(|action| format!("{action}\n"))
             .collect();
-        match log.put(version, &token, &lines.into_bytes().into()).await? {
+        match log.put(version, token, &lines.into_bytes().into()).await? {
             Landed::Ours => return Ok(version),
             Landed::Theirs(winner) => {
                 conflict::check(base, staged, &winner)?;
                 last_time = winner.time_ms().or(last_time);
                 version += 1;
             }
+        }
+    }
+}
+
+/// Puts a commit that is decided already, after all that are there; once, however often it is called.
+pub(super) async fn put_decided(
+    log: &CommitLog<'_>,
+    base_version: u64,
+    token: &str,
+    content: &str,
+) -> Result<u64> {
+    let content = PutPayload::from(content.to_owned().into_bytes());
+    let mut version = base_version + 1;
+    loop {
+        let found = log.read(version).await?;
+        match found {
+            Some(commit) if commit.token() == Some(token) => return Ok(version),
+            Some(_) => version += 1,
+            None => match log.put(version, token, &content).await? {
+                Landed::Ours => return Ok(version),
+                Landed::Theirs(_) => version += 1,
+            },
         }
     }
 }

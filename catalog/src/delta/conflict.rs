@@ -2,9 +2,10 @@
 //!
 //! | the winner has | then it is a conflict for |
 //! |---|---|
-//! | changed the protocol, or the columns or properties | all but appends that have read nothing and still fit |
+//! | changed the protocol | all |
+//! | changed the columns or properties | all but appends that have read nothing, where columns and rules stay |
 //! | taken out a file (or given it other deleted rows) | who takes out the same file, or has read it |
-//! | added rows | who has read where they are, unless the winner only appended |
+//! | added rows | who has read where they are, unless the winner only appended; who makes a new rule |
 //!
 //! The exception in the last line is Delta's level `WriteSerializable`, the default of all writers: a
 //! pure append can be put after the reader in the order of things. A table with `delta.isolationLevel`
@@ -13,6 +14,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::DFSchema;
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::Expr;
@@ -20,9 +22,12 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use serde_json::Value;
 
 use super::actions::{AddAction, Commit};
 use super::index::{FileIndex, IndexStatistics};
+use super::layout::TableLayout;
+use super::metadata::TableMetadata;
 use super::snapshot::DeltaSnapshot;
 use super::staged::Staged;
 use crate::{CatalogError, Result};
@@ -75,7 +80,12 @@ impl ReadSet {
 /// `Conflict` if the changes do not hold after it.
 pub(super) fn check(base: &DeltaSnapshot, staged: &Staged, winner: &Commit) -> Result<()> {
     let conflict = || Err(CatalogError::Conflict { name: base.table.clone() });
-    if winner.protocol.is_some() || winner.metadata.is_some() {
+    if winner.protocol.is_some() {
+        return conflict();
+    }
+    if let Some(action) = &winner.metadata
+        && !(staged.is_blind_append() && keeps_rows_valid(base, action)?)
+    {
         return conflict();
     }
     let reads = &staged.reads;
@@ -88,7 +98,8 @@ pub(super) fn check(base: &DeltaSnapshot, staged: &Staged, winner: &Commit) -> R
             return conflict();
         }
     }
-    let adds_count = base.is_serializable() || !winner.is_blind_append();
+    let adds_count =
+        base.is_serializable() || !winner.is_blind_append() || is_tightened(base, staged)?;
     if adds_count && !reads.is_nothing() {
         let adds: Vec<&AddAction> = winner.adds.iter().filter(|add| add.data_change).collect();
         if !adds.is_empty() && may_match(base, reads, &adds)?.contains(&true) {
@@ -96,6 +107,32 @@ pub(super) fn check(base: &DeltaSnapshot, staged: &Staged, winner: &Commit) -> R
         }
     }
     Ok(())
+}
+
+/// Whether new metadata leaves the columns and all that writers must keep to as they are.
+fn keeps_rows_valid(base: &DeltaSnapshot, action: &Value) -> Result<bool> {
+    let was = base.metadata.as_ref();
+    let is = TableMetadata::from_actions(&base.table, Some(action), None, Some(was))?;
+    let rules = |metadata: &TableMetadata| -> Vec<(String, String)> {
+        let rules = metadata.configuration().iter().filter(|(name, _)| name.starts_with("delta."));
+        rules.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    Ok(was.id() == is.id()
+        && was.schema_json() == is.schema_json()
+        && was.partition_columns() == is.partition_columns()
+        && rules(was) == rules(&is))
+}
+
+/// Whether rows of others may break what this transaction makes a rule of the table.
+fn is_tightened(base: &DeltaSnapshot, staged: &Staged) -> Result<bool> {
+    let Some(change) = &staged.metadata else { return Ok(false) };
+    let columns = TableLayout::of(&base.table, &change.metadata)?;
+    let requires = |field: &FieldRef| {
+        let was = base.layout.schema.field_with_name(field.name());
+        !field.is_nullable() && was.is_ok_and(Field::is_nullable)
+    };
+    Ok(columns.schema.fields().iter().any(requires)
+        || change.metadata.details().checks != base.details.checks)
 }
 
 /// Whether a file of the base may hold rows that were read.

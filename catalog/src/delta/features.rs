@@ -1,11 +1,40 @@
-//! Which features of a table its writers must know, and what they forbid.
+//! Which features of a table its readers and writers must know, and what they forbid.
 //!
-//! A table that needs of its *readers* what tarn lacks is refused by the kernel when it is opened. A
-//! table that needs more of its *writers* only can be read, but not written.
+//! A table that needs of its *readers* what tarn lacks is refused when it is opened. A table that
+//! needs more of its *writers* only can be read, but not written.
 //! Source: Delta protocol, sections "Table Features" and "Requirements for Writers".
 
+use super::metadata::TableMetadata;
 use super::snapshot::DeltaSnapshot;
 use crate::{CatalogError, Result};
+
+/// The features of readers that tarn has; the kernel, which replays the log, has more.
+const READER_FEATURES: &[&str] = &[
+    "columnMapping",
+    "deletionVectors",
+    "timestampNtz",
+    "timestampWithoutTimezone",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+];
+
+/// Sees that tarn can read the table.
+///
+/// # Errors
+/// `UnsupportedFeature` with the feature's name.
+pub(super) fn check_readable(table: &str, metadata: &TableMetadata) -> Result<()> {
+    let features = metadata.protocol().reader_features();
+    match features.into_iter().find(|name| !READER_FEATURES.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(feature) => Err(CatalogError::UnsupportedFeature {
+            table: table.to_owned(),
+            format: "delta",
+            feature,
+        }),
+    }
+}
 
 /// The features of writers that tarn keeps to.
 ///
@@ -25,6 +54,7 @@ const WRITER_FEATURES: &[&str] = &[
     "inCommitTimestamp",
     "invariants",
     "timestampNtz",
+    "timestampWithoutTimezone",
     "typeWidening",
     "typeWidening-preview",
     "v2Checkpoint",

@@ -38,6 +38,9 @@ use super::statistics;
 use crate::CatalogError;
 use crate::listing::FooterReaderFactory;
 
+/// Files of a scan up to which each carries its statistics, a few hundred bytes per column: filters
+/// that are known at run time only, those of joins, then rule files out before they are opened.
+const FILES_WITH_STATISTICS_MAX: usize = 4096;
 /// Deletion vectors read at the same time.
 const VECTOR_READS_MAX: usize = 16;
 
@@ -277,10 +280,11 @@ pub(super) fn group_files(
             group.push(file);
         }
     }
+    let with_statistics = files.len() <= FILES_WITH_STATISTICS_MAX;
     let groups = groups.into_iter().map(|(_, mut group)| {
         group.sort_unstable();
         let file = |i| {
-            let mut file = partitioned_file(snapshot, i)?;
+            let mut file = partitioned_file(snapshot, i, with_statistics)?;
             let more = more(i)?;
             if !more.is_empty() {
                 // They are of the table's own columns.
@@ -294,7 +298,11 @@ pub(super) fn group_files(
     groups.map(|group| Ok(FileGroup::new(group?))).collect()
 }
 
-fn partitioned_file(snapshot: &DeltaSnapshot, i: usize) -> Result<PartitionedFile> {
+fn partitioned_file(
+    snapshot: &DeltaSnapshot,
+    i: usize,
+    with_statistics: bool,
+) -> Result<PartitionedFile> {
     let index = &snapshot.index;
     let (Some(location), Some(size)) = (index.paths.get(i), index.size_bytes.get(i)) else {
         return Err(CatalogError::Internal { what: format!("no file {i} in the index") }.into());
@@ -310,8 +318,9 @@ fn partitioned_file(snapshot: &DeltaSnapshot, i: usize) -> Result<PartitionedFil
     let mut file =
         PartitionedFile::new_from_meta(meta).with_partition_values(index.partition_values(i)?);
     // Set directly: `with_statistics` would claim that partition values are never NULL.
-    file.statistics = snapshot.file_statistics.get(i).map(|slot| {
-        let made = || Arc::new(statistics::of_files(index, &snapshot.layout, &[i]));
+    let slot = snapshot.file_statistics.get(i).filter(|_| with_statistics);
+    file.statistics = slot.map(|slot| {
+        let made = || Arc::new(statistics::of_file(index, &snapshot.layout, i));
         Arc::clone(slot.get_or_init(made))
     });
     Ok(match snapshot.selections.get(i).and_then(|slot| slot.get()) {

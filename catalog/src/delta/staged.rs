@@ -306,11 +306,26 @@ impl StagedTable {
     /// `Conflict` where another writer has changed what this one is based on; `CommitUnclear` where
     /// storage does not tell whether the commit has landed; `Storage` and `WriteStorage`.
     pub async fn commit(&self) -> Result<u64> {
+        self.commit_as(&Uuid::new_v4().to_string()).await
+    }
+
+    /// The same under a token that was chosen before: [`DeltaTable::find_commit`] finds it again.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_as(&self, token: &str) -> Result<u64> {
         if self.is_unchanged() {
             return Ok(self.base.version());
         }
         features::check_writable(&self.base)?;
-        self.table.commit(&self.base, &self.seen, &self.staged).await
+        self.table.commit(&self.base, &self.seen, (&self.staged, token)).await
+    }
+
+    /// The lines of the commit under a token, for [`DeltaTable::put_decided`].
+    #[must_use]
+    pub fn content(&self, token: &str) -> String {
+        let actions = self.staged.actions(&self.base, token, None);
+        actions.iter().map(|action| format!("{action}\n")).collect()
     }
 
     fn next(&self, operation: Operation) -> Self {

@@ -52,6 +52,59 @@ pub(super) fn of_files(index: &FileIndex, layout: &TableLayout, files: &[usize])
     Statistics { num_rows: n_rows, total_byte_size: total.to_inexact(), column_statistics: columns }
 }
 
+/// Statistics of one file in the scan's column order: the same as [`of_files`], without its arrays.
+pub(super) fn of_file(index: &FileIndex, layout: &TableLayout, file: usize) -> Statistics {
+    let live = index.live_rows(file).and_then(|rows| usize::try_from(rows).ok());
+    let n_rows = live.map_or(Precision::Absent, Precision::Exact);
+    let is_tight = index.is_tight.get(file).copied().unwrap_or_default();
+    let value = |values: &ArrayRef| {
+        let value = ScalarValue::try_from_array(values, file).ok();
+        value.filter(|value| !value.is_null())
+    };
+    let file_fields = layout.scan_schema.file_schema().fields();
+    let stored = index.columns.iter().zip(file_fields).map(|(bounds, field)| {
+        let precise = |value: Option<ScalarValue>| match value {
+            Some(value) if is_tight && has_exact_bounds(field.data_type()) => {
+                Precision::Exact(value)
+            }
+            Some(value) => Precision::Inexact(value),
+            None => Precision::Absent,
+        };
+        let nulls = bounds.null_count.as_ref().filter(|nulls| nulls.is_valid(file));
+        let nulls = nulls.and_then(|nulls| usize::try_from(nulls.value(file)).ok());
+        ColumnStatistics {
+            null_count: match nulls {
+                Some(n) if is_tight => Precision::Exact(n),
+                Some(n) => Precision::Inexact(n),
+                None => Precision::Absent,
+            },
+            min_value: precise(bounds.min.as_ref().and_then(value)),
+            max_value: precise(bounds.max.as_ref().and_then(value)),
+            byte_size: byte_size(field, &n_rows),
+            ..ColumnStatistics::new_unknown()
+        }
+    });
+    let constant = index.partitions.iter().zip(layout.partition_fields()).map(|(values, field)| {
+        let value = value(values);
+        let nulls = if value.is_none() { live } else { Some(0) };
+        let bound = match value {
+            Some(value) if live.is_some_and(|rows| rows > 0) => Precision::Exact(value),
+            Some(value) => Precision::Inexact(value),
+            None => Precision::Absent,
+        };
+        ColumnStatistics {
+            null_count: nulls.map_or(Precision::Absent, Precision::Exact),
+            min_value: bound.clone(),
+            max_value: bound,
+            byte_size: byte_size(field, &n_rows),
+            ..ColumnStatistics::new_unknown()
+        }
+    });
+    let columns: Vec<ColumnStatistics> = stored.chain(constant).collect();
+    let total = columns.iter().fold(Precision::Exact(0), |sum, c| sum.add(&c.byte_size));
+    Statistics { num_rows: n_rows, total_byte_size: total.to_inexact(), column_statistics: columns }
+}
+
 fn file_column(
     bounds: &ColumnBounds,
     field: &Field,

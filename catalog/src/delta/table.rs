@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use url::Url;
 
 use super::commit::{self, CommitLog};
+use super::features;
 use super::index::FileIndex;
 use super::layout::TableLayout;
 use super::log_upkeep;
@@ -344,18 +345,44 @@ impl DeltaTable {
         }
     }
 
+    /// The version of the commit that carries a token, looked for after a version.
+    ///
+    /// # Errors
+    /// `Storage`, `Corrupt`.
+    pub async fn find_commit(&self, token: &str, after: u64) -> Result<Option<u64>> {
+        let log = self.commit_log();
+        let mut version = after + 1;
+        while let Some(commit) = log.read(version).await? {
+            if commit.token() == Some(token) {
+                return Ok(Some(version));
+            }
+            version += 1;
+        }
+        Ok(None)
+    }
+
+    /// Puts a commit whose content was decided before ([`super::StagedTable::content`]), unless it
+    /// has landed: what a transaction over several tables does once it cannot be undone.
+    ///
+    /// # Errors
+    /// `CommitUnclear`, `Storage`, `WriteStorage`; it can be called again then.
+    pub async fn put_decided(&self, base: u64, token: &str, content: &str) -> Result<u64> {
+        commit::put_decided(&self.commit_log(), base, token, content).await
+    }
+
     /// Commits what was staged on a version; `seen` is the table with it.
     pub(super) async fn commit(
         self: &Arc<Self>,
         base: &DeltaSnapshot,
         seen: &Arc<DeltaSnapshot>,
-        staged: &Staged,
+        (staged, token): (&Staged, &str),
     ) -> Result<u64> {
         if self.commit_file(base.version()).await?.is_none() {
             // Another table was put in this place: its log ends before.
             return Err(CatalogError::Conflict { name: self.name.clone() });
         }
-        let version = commit::run(&self.commit_log(), base, staged).await?;
+        let known = self.kept().map_or(0, |latest| latest.snapshot.version());
+        let version = commit::run(&self.commit_log(), base, staged, (token, known)).await?;
         // What it looks like is known, unless others have come between.
         if version == base.version() + 1 {
             let _guard = self.refresh.lock().await;
@@ -411,6 +438,7 @@ impl DeltaTable {
 
     async fn load(&self, kernel: &SnapshotRef, table_identity: u64) -> Result<Arc<DeltaSnapshot>> {
         let metadata = Arc::new(replay::table_metadata(&self.name, kernel)?);
+        features::check_readable(&self.name, &metadata)?;
         let layout = Arc::new(TableLayout::of(&self.name, &metadata)?);
         let batch = self.log.live_files(Arc::clone(kernel)).await?;
         let index = FileIndex::try_new(&self.name, &self.url, &layout, &batch)?;

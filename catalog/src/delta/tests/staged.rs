@@ -20,7 +20,7 @@ fn operation(name: &str) -> Operation {
 
 impl Lake {
     /// A table with deletion vectors and `n` files of ten rows each.
-    async fn with_vectors(n: i64, partition_columns: &[&str]) -> Self {
+    pub(super) async fn with_vectors(n: i64, partition_columns: &[&str]) -> Self {
         let lake = Self::new();
         let schema: Value = json!({"type": "struct", "fields": [
             {"name": "id", "type": "long", "nullable": true, "metadata": {}},
@@ -306,4 +306,19 @@ async fn reads_statistics_of_foreign_commits_one_by_one() {
         lake.scanned(&table, "SELECT * FROM t WHERE id = 15").await,
         lake.scanned(&fresh, "SELECT * FROM t WHERE id = 15").await
     );
+}
+
+#[tokio::test]
+async fn statistics_of_a_file_are_those_of_a_set_of_one() {
+    let lake = Lake::with_vectors(2, &["part"]).await;
+    let table = lake.open().await;
+    let staged = table.stage().await.unwrap();
+    let files = written(&staged, ids(0, 12, &[Some("a"), None])).await;
+    let staged = staged.append(files, operation("WRITE")).unwrap();
+    let staged = lake.deleted(&staged, "id = 4").await;
+    let snapshot = staged.snapshot();
+    for file in 0..snapshot.n_files() {
+        let one = crate::delta::statistics::of_file(&snapshot.index, &snapshot.layout, file);
+        assert_eq!(one, snapshot.statistics_of(&[file]), "file {file}");
+    }
 }
