@@ -222,13 +222,13 @@ pub static SETTINGS: &[Setting] = &[
         "Shows the server version as an integer.",
     )),
     reported(fixed(setting("session_authorization", ANY, "", "Shows the session user."))),
-    fixed(setting("ssl", Kind::Bool, "off", "Shows whether the server takes TLS connections.")),
     setting(
         "snapshot",
         ANY,
         "",
         "Pins every table that the session reads: a time, or versions such as 't=3, s.u=5'.",
     ),
+    fixed(setting("ssl", Kind::Bool, "off", "Shows whether the server takes TLS connections.")),
     reported(setting(
         "standard_conforming_strings",
         Kind::Choice(&["on"]),
@@ -246,6 +246,12 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Integer(1, 1_000_000),
         "8192",
         "Rows that operators pass on at a time.",
+    ),
+    setting(
+        "tarn.cursor_bytes_max",
+        Kind::Integer(0, 1 << 40),
+        "67108864",
+        "Bytes of rows that a scrolling cursor keeps.",
     ),
     setting(
         "tarn.optimize_file_bytes",

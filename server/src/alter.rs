@@ -572,6 +572,20 @@ pub(crate) fn set_schema(
     Ok(CommandTag::new("ALTER TABLE"))
 }
 
+/// What a transaction has done to a Delta table is kept under its name until it is committed.
+pub(crate) fn refuse_staged(session: &Arc<Session>, name: &TableName) -> Result<()> {
+    let Some(Relation::Lake(table)) = session.relation(name) else { return Ok(()) };
+    let any: Arc<dyn std::any::Any + Send + Sync> = table;
+    if any.downcast::<tarn_catalog::delta::StagedTable>().is_err() {
+        return Ok(());
+    }
+    Err(PlannerError::Unsupported {
+        what: "renaming a Delta table that the transaction has changed".to_owned(),
+        hint: Some("Commit first, or rename it before.".to_owned()),
+    }
+    .into())
+}
+
 /// Gives a relation another name; its files stay where they are.
 pub(crate) fn move_to(session: &Arc<Session>, old: &TableName, new: &TableName) -> Result<()> {
     check_found(session, old)?;
@@ -585,6 +599,7 @@ pub(crate) fn move_to(session: &Arc<Session>, old: &TableName, new: &TableName) 
     if session.relation(new).is_some() {
         return Err(CatalogError::TableExists { name: new.table().to_owned() }.into());
     }
+    refuse_staged(session, old)?;
     let Some(object) = session.object(old) else {
         return Err(CatalogError::TableNotFound { name: old.table().to_owned() }.into());
     };

@@ -491,6 +491,28 @@ impl Session {
         Ok(())
     }
 
+    /// Lets the catalog see the columns and remarks that a commit has given to Delta tables, before
+    /// anybody reads their rows.
+    pub(crate) async fn learn_definitions(&self) {
+        let redefined = |changed: &&Changed| {
+            changed
+                .staged
+                .as_ref()
+                .is_some_and(|staged| staged.snapshot().metadata() != staged.base().metadata())
+        };
+        let names: Vec<TableName> = {
+            let inner = self.inner.lock();
+            let relations = inner.changes.relations.iter();
+            let relations = relations.filter(|(_, changed)| redefined(changed));
+            relations.map(|(name, _)| name.clone()).collect()
+        };
+        for name in names {
+            if let Err(error) = self.shared.catalog.pin(&name, Travel::Latest).await {
+                tracing::debug!(%name, %error, "the table's new definition is read later");
+            }
+        }
+    }
+
     /// Notes what was done to a table that [`Self::writable`] gave; `None` for more than adding.
     pub(crate) fn note_written(&self, name: &TableName, added: Option<&[RecordBatch]>) {
         let mut inner = self.inner.lock();

@@ -28,6 +28,8 @@ pub(crate) async fn find(
             return Err(CatalogError::Internal { what: "a version without a number".to_owned() });
         }
     };
+    // What the transaction itself has changed is no version yet.
+    let newest = newest.min(table.snapshot(Travel::Latest).await?.version());
     let point = |spec: &PointSpec| point_of(name, spec);
     let provider: Arc<dyn TableProvider> = match call {
         TableCall::Changes { from, to } => {

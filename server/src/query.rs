@@ -359,6 +359,7 @@ impl Session {
                 reads: None,
             }));
         }
+        let changes_something = prepared.changes_something();
         let session = Arc::clone(self);
         let prepared = Arc::clone(prepared);
         let work = self.on_cpu(async move {
@@ -366,6 +367,11 @@ impl Session {
         });
         let session = Arc::clone(self);
         let result = bounded_until_commit(Box::pin(work), &session, &token, deadline).await;
+        if result.is_err() && changes_something {
+            // A writer that was stopped undoes its changes before the client goes on.
+            let undone = tokio::time::timeout(UNDO_LIMIT, self.writing.lock()).await;
+            drop(undone);
+        }
         if !matches!(result, Ok(Execution::Rows(_) | Execution::CopyOut(_))) {
             self.end_statement(query_id);
         }
@@ -691,6 +697,9 @@ impl Session {
         }
     }
 }
+
+/// How long the end of a failed statement waits for its writer.
+const UNDO_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// As [`bounded`], but a commit that has begun is waited for: the client has to learn of it.
 async fn bounded_until_commit<T>(

@@ -319,6 +319,7 @@ impl Session {
             self.roll_back();
             return Err(error);
         }
+        self.learn_definitions().boxed().await;
         let mut inner = self.inner.lock();
         std::mem::take(&mut inner.changes).settle(&self.shared);
         let Some(block) = inner.transaction.take() else { return Ok(true) };

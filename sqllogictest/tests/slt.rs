@@ -1,4 +1,5 @@
-//! Runs the project's own files over every engine, and SQLite's suite where its folder is.
+//! Runs the project's own files over every engine, `pg_compat` on PostgreSQL too, and SQLite's suite
+//! where its folder is.
 //!
 //! `cargo test --workspace --test slt -- FILTER` runs the own files whose name contains FILTER.
 
@@ -10,9 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use tarn_sqllogictest::{
-    Engine, FileReport, LocalServer, RunOptions, SuiteFile, Totals, failures, find, folder_table,
-    run,
+    Engine, FileReport, LocalServer, RunOptions, SuiteFile, Target, Totals, failures, find,
+    folder_table, run,
 };
+use tarn_tests::harness::{PostgresProcess, require_or_skip};
 
 /// Share of SQLite's records that must pass, in percent.
 const SQLITE_PASS_RATE_MIN: f64 = 98.0;
@@ -59,6 +61,7 @@ async fn run_all(filters: &[String]) -> Result<Totals> {
         let reports = run_suite(&server, engine, &files).await?;
         add(&mut totals, &Totals::of(&reports));
     }
+    add(&mut totals, &run_postgres(&files).await?);
     if filters.is_empty() {
         let failed = run_sqlite(&server).await?;
         totals.n_failed += failed;
@@ -67,12 +70,33 @@ async fn run_all(filters: &[String]) -> Result<Totals> {
     Ok(totals)
 }
 
+/// Runs the files of `pg_compat` on PostgreSQL too, which is what they claim to agree with.
+async fn run_postgres(files: &[SuiteFile]) -> Result<Totals> {
+    let files: Vec<SuiteFile> =
+        files.iter().filter(|file| file.name.starts_with("pg_compat")).cloned().collect();
+    if files.is_empty() {
+        return Ok(Totals::default());
+    }
+    let Some(postgres) = tokio::task::spawn_blocking(PostgresProcess::start).await?? else {
+        require_or_skip("PostgreSQL is not installed: pg_compat runs on tarn only");
+        return Ok(Totals::default());
+    };
+    println!("PostgreSQL {}", postgres.version);
+    let target = Target::from_url(Engine::Postgres, &postgres.url(), false)?;
+    Ok(Totals::of(&run_on(target, &files).await?))
+}
+
 async fn run_suite(
     server: &LocalServer,
     engine: Engine,
     files: &[SuiteFile],
 ) -> Result<Vec<FileReport>> {
-    let target = Arc::new(server.target(engine, false)?);
+    run_on(server.target(engine, false)?, files).await
+}
+
+async fn run_on(target: Target, files: &[SuiteFile]) -> Result<Vec<FileReport>> {
+    let engine = target.engine();
+    let target = Arc::new(target);
     // Own files go on after a failure here, so that one run shows all of them.
     let options =
         RunOptions { timeout: Duration::from_secs(60), keep_going: Some(true), run_known: false };

@@ -112,8 +112,6 @@ RESET client_min_messages;
 SELECT count(*) FROM nowhere.public.t;
 SELECT count(*) FROM otherdb.pg_catalog.pg_class;
 WITH r AS (SELECT random() AS x) SELECT count(*) FROM r a, r b WHERE a.x = b.x;
-WITH r AS (SELECT random() AS x FROM generate_series(1, 3)) SELECT (SELECT sum(x) FROM r) = (SELECT sum(x) FROM r);
-WITH r AS MATERIALIZED (SELECT gen_random_uuid() AS x) SELECT a.x = b.x FROM r a CROSS JOIN r b;
 WITH r AS (SELECT random() AS x) SELECT x BETWEEN 0 AND 1 FROM r;
 SELECT x = x FROM (SELECT random() AS x) s;
 SELECT a = b FROM (SELECT x AS a, x AS b FROM (SELECT random() AS x) s) t;

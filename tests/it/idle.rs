@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
 use tarn_server::ServerConfig;
-use tarn_tests::harness::{Child, Server, demo_data, rss_bytes, rss_peak_bytes};
+use tarn_tests::harness::{Child, Server, demo_data, require_or_skip, rss_bytes, rss_peak_bytes};
 
 use super::lifecycle::can_open;
 use super::wire::{Wire, query};
@@ -65,7 +65,7 @@ fn start() -> Result<(Child, SocketAddr)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_clients_fit_into_a_gigabyte() -> Result<()> {
     if !can_open(14_000) {
-        println!("skipped: the system allows fewer than 14,000 open files");
+        require_or_skip("the system allows fewer than 14,000 open files");
         return Ok(());
     }
     // The demo's data is made before its memory is counted.

@@ -7,7 +7,10 @@ use anyhow::{Context, Result, ensure};
 use rustls::pki_types::CertificateDer;
 use tarn_server::config::{AuthMode, TlsFiles};
 use tarn_server::{ServerConfig, StartError};
-use tarn_tests::harness::{Server, connect_pg, connect_pg_url, demo_data, wait_until};
+use tarn_tests::harness::{
+    Server, TarnProcess, connect_pg, connect_pg_url, demo_data, require_or_skip, rss_bytes,
+    rss_peak_bytes, tarn_binary, wait_until,
+};
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -232,17 +235,29 @@ pub fn can_open(n_files: u64) -> bool {
     is_high_enough()
 }
 
+/// In a process of its own, so that its memory is that of nobody else.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_connections_at_once() -> Result<()> {
     const N_IDLE: usize = 500;
     const N_BUSY: usize = 50;
     const N_QUERIES: usize = 4;
+    // Far less than a megabyte for each connection, and some for each running query.
+    const MIB_GROWN_MAX: u64 = 700;
     if !can_open(4_000) {
-        println!("skipped: the system allows fewer than 4,000 open files");
+        require_or_skip("the system allows fewer than 4,000 open files");
         return Ok(());
     }
-    let server = Server::start(&[demo_data(0.01)?]).await?;
-    let addr = server.pg_addr()?;
+    let Some(binary) = tarn_binary() else {
+        require_or_skip("the program tarn is not built beside this test");
+        return Ok(());
+    };
+    let data = demo_data(0.01)?;
+    let server =
+        tokio::task::spawn_blocking(move || TarnProcess::start(&binary, &[data], &[])).await??;
+    let addr = server.pg;
+    let first = connect_pg(addr).await?;
+    first.query("SELECT count(*) FROM lineitem", &[]).await?;
+    let before = rss_bytes(server.pid());
     let idle = futures::future::try_join_all((0..N_IDLE).map(|_| connect_pg(addr))).await?;
     let busy = (0..N_BUSY).map(|number| async move {
         let client = connect_pg(addr).await?;
@@ -261,12 +276,17 @@ async fn many_connections_at_once() -> Result<()> {
     for row in futures::future::try_join_all(answers).await? {
         ensure!(row.get::<_, i64>(0) == 1);
     }
-    let row = idle[0].query_one("SELECT count(*) FROM tarn.sessions", &[]).await?;
-    ensure!(row.get::<_, i64>(0) >= i64::try_from(N_IDLE)?);
-    server.until_quiet(LIMIT).await?;
+    let count = async |sql: &str| -> Result<i64> { Ok(first.query_one(sql, &[]).await?.get(0)) };
+    let n_sessions = "SELECT count(*) FROM tarn.sessions";
+    ensure!(count(n_sessions).await? >= i64::try_from(N_IDLE)?);
+    ensure!(count("SELECT count(*) FROM tarn.queries WHERE pid <> pg_backend_pid()").await? == 0);
+    if let (Some(before), Some(peak)) = (before, rss_peak_bytes(server.pid())) {
+        let grown = peak.saturating_sub(before) >> 20;
+        println!("{grown} MiB above idle at the peak");
+        ensure!(grown < MIB_GROWN_MAX, "{grown} MiB for the connections and their queries");
+    }
     drop(idle);
-    wait_until(LIMIT, async || Ok(server.shared().sessions.list().is_empty())).await?;
-    server.stop().await;
+    wait_until(LIMIT, async || Ok(count(n_sessions).await? == 1)).await?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 //! | `crash` | a server is killed in the middle of commits |
 //! | `writers` | eight writers from three servers on one table |
 //! | `clients` | drivers, psql, and Delta tables of other writers |
+//! | `ddl` | definitions as other programs see them, and files that come and go |
 //! | `scripts` | messages and their answers on tarn and on PostgreSQL, from `scripts/`
 //! | `differential` | the statements of `tests/differential` on PostgreSQL and tarn |
 //! | `interop` | Delta tables of tarn and four other programs, read by all of them |
@@ -26,6 +27,7 @@ mod child;
 mod cli;
 mod clients;
 mod crash;
+mod ddl;
 mod differential;
 mod fuzz;
 mod hostile;

@@ -141,8 +141,24 @@ fn every_setting_is_documented() {
     for setting in tarn_server::config::SETTINGS {
         assert!(documented.contains(setting.name), "docs/settings.md lacks --{}", setting.name);
     }
+    let (_, without_effect) = documented.split_once("### Without effect").expect("has a list");
     for setting in tarn_planner::variables::SETTINGS {
-        assert!(documented.contains(setting.name), "docs/settings.md lacks {}", setting.name);
+        let name = format!("`{}`", setting.name);
+        if setting.description == "Has no effect." || setting.name.starts_with("lc_") {
+            assert!(without_effect.contains(&name), "docs/settings.md does not list {name}");
+            continue;
+        }
+        let row = format!("| {name} |");
+        let row = documented.lines().find(|line| line.starts_with(&row));
+        let row = row.unwrap_or_else(|| panic!("docs/settings.md lacks {name}"));
+        assert!(row.contains(setting.description), "docs/settings.md says of {name}: {row}");
+        let is_default = match setting.default {
+            "" => row.contains("| empty |"),
+            default => row.contains(&format!("`{default}`")),
+        };
+        assert!(is_default, "docs/settings.md has another default of {name}: {row}");
+        let is_reported = row.contains("| yes |");
+        assert_eq!(is_reported, setting.reported, "docs/settings.md: is {name} reported?");
     }
 }
 

@@ -130,3 +130,22 @@ async fn copies_from_files() -> Result<()> {
     ensure!(refused.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{refused}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_is_stopped_leaves_nothing() -> Result<()> {
+    let server = Server::start(&[]).await?;
+    let client = server.connect().await?;
+    client.batch_execute("CREATE TABLE stopped (id bigint) USING delta").await?;
+    client.batch_execute("INSERT INTO stopped VALUES (1)").await?;
+    client.batch_execute("SET statement_timeout = 300").await?;
+    let many = "INSERT INTO stopped SELECT a + b FROM generate_series(1, 100000) AS g (a), \
+                generate_series(1, 100000) AS h (b)";
+    let stopped = client.batch_execute(many).await.err().context("it was not stopped")?;
+    ensure!(stopped.code() == Some(&SqlState::QUERY_CANCELED), "{stopped}");
+    client.batch_execute("SET statement_timeout = 0").await?;
+    // The session goes on as if nothing had been.
+    client.batch_execute("BEGIN; INSERT INTO stopped VALUES (2); COMMIT").await?;
+    let sum: i64 = client.query_one("SELECT sum(id)::bigint FROM stopped", &[]).await?.get(0);
+    ensure!(sum == 3, "{sum}");
+    Ok(())
+}

@@ -101,7 +101,13 @@ impl DeltaTable {
     /// # Errors
     /// `Storage`, `WriteStorage`, `Corrupt`.
     pub async fn keep_up(&self, version: u64) -> Result<Upkeep> {
+        // One at a time, and never an older one after a newer: the hint would point to the older.
+        let mut newest = self.checkpointed.lock().await;
+        if *newest > version {
+            return Ok(Upkeep::default());
+        }
         let (snapshot, is_written) = self.write_checkpoint(version).await?;
+        *newest = version;
         let mut done = Upkeep { checkpoint: is_written.then_some(version), files_deleted: 0 };
         let is_protected = snapshot.metadata.protocol().has("checkpointProtection");
         let is_off = snapshot

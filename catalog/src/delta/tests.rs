@@ -31,6 +31,8 @@ use super::{DeltaTable, is_delta};
 use crate::listing::FooterCache;
 use crate::{CatalogError, LakeTable, TableVersion, Travel};
 
+mod formats;
+mod lossy;
 mod staged;
 
 struct Lake {

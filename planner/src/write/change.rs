@@ -2,7 +2,8 @@
 
 use arrow::datatypes::Schema;
 use sqlparser::ast::{
-    self, AssignmentTarget, Expr, FromTable, ObjectName, SelectItem, TableFactor, TableWithJoins,
+    self, AssignmentTarget, Expr, FromTable, ObjectName, SelectItem, SetExpr, TableFactor,
+    TableWithJoins,
 };
 use tarn_catalog::memory::TableDetails;
 
@@ -143,12 +144,39 @@ pub(super) fn assignments(
                     assign(name, value)?;
                 }
             }
+            (AssignmentTarget::Tuple(names), Expr::Subquery(query)) => {
+                for (at, name) in names.iter().enumerate() {
+                    assign(name, &one_column(query, at, names.len())?)?;
+                }
+            }
             (AssignmentTarget::Tuple(_), _) => {
-                return Err(PlannerError::unsupported("UPDATE … SET (a, b) = a subquery"));
+                return Err(PlannerError::unsupported("UPDATE … SET (a, b) = this expression"));
             }
         }
     }
     Ok(found)
+}
+
+/// One column of a subquery that gives values to several.
+fn one_column(query: &ast::Query, at: usize, n_columns: usize) -> Result<Expr> {
+    let refused = || PlannerError::unsupported("UPDATE … SET (a, b) = a subquery of this form");
+    let mut query = query.clone();
+    let SetExpr::Select(select) = query.body.as_mut() else { return Err(refused()) };
+    let plain = |item: &SelectItem| {
+        matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+    };
+    if select.distinct.is_some() || !select.projection.iter().all(plain) {
+        return Err(refused());
+    }
+    if select.projection.len() != n_columns {
+        return Err(PlannerError::Semantics {
+            code: "42601",
+            message: "number of columns does not match number of values".to_owned(),
+            position: None,
+        });
+    }
+    select.projection = select.projection.drain(..).skip(at).take(1).collect();
+    Ok(Expr::Subquery(Box::new(query)))
 }
 
 /// The name of a table without joins.

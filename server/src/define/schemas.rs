@@ -57,6 +57,8 @@ pub(super) fn rename_schema(session: &Arc<Session>, old: &str, new: &str) -> Res
     }
     let inside = session.relations_of(old);
     for name in &inside {
+        crate::alter::check_found(session, name)?;
+        crate::alter::refuse_staged(session, name)?;
         // Views are kept as text, which names the old schema.
         if let Some(view) = session.dependents(name).first() {
             return Err(CatalogError::DependentObjects {

@@ -19,6 +19,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{Partitioning, PhysicalExpr};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -260,8 +261,10 @@ fn spread(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let n_partitions = plan.output_partitioning().partition_count();
     let columns = snapshot.partition_columns();
-    let few = n_partitions == 1 && is_small(&plan);
-    if n_writers < 2 || few {
+    if is_small(&plan) && n_partitions > 1 {
+        return Ok(Arc::new(CoalescePartitionsExec::new(plan)));
+    }
+    if n_writers < 2 || is_small(&plan) {
         return Ok(plan);
     }
     let partitioning = if columns.is_empty() {
@@ -283,7 +286,7 @@ fn spread(
     Ok(Arc::new(RepartitionExec::try_new(plan, partitioning).map_err(engine_error)?))
 }
 
-/// Whether a plan is known to yield few rows.
+/// Whether a plan is expected to yield few rows.
 fn is_small(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::default());
     let n_rows = statistics.ok().and_then(|found| found.num_rows.get_value().copied());

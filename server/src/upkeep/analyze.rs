@@ -13,16 +13,15 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tarn_catalog::Travel;
 use tarn_catalog::analyzed::Collector;
 use tarn_catalog::registry::Relation as Known;
-use tarn_catalog::{Pinned, TableVersion, Travel};
 use tarn_exec::{RowSink, SinkExec};
 use tarn_planner::write::Target;
 use tarn_planner::{PlannerError, plan};
 
 use super::{Done, Work, elapsed_ms, report, resolve};
 use crate::error::{Error, Result};
-use crate::lookup::SessionLookup;
 
 /// Rows that the sample of common values and bounds is made of.
 const N_SAMPLE: u64 = 30_000;
@@ -50,15 +49,12 @@ async fn analyze(work: &Work<'_>, target: &Target, columns: &[String]) -> Result
         session.notice("NOTICE", "00000", message);
         return Ok(None);
     };
-    let pinned = SessionLookup::new(session).pin(&name, Travel::Latest).await?;
-    let version = match pinned.version {
-        TableVersion::Number(number) | TableVersion::Commit { number, .. } => Some(number),
-        TableVersion::Fingerprint(_) => None,
-    };
-    let schema = pinned.provider.schema();
+    let snapshot = table.snapshot(Travel::Latest).await?;
+    let version = Some(snapshot.version());
+    let schema = snapshot.schema();
     let positions = positions(&schema, columns, name.table())?;
     let is_whole = positions.len() == schema.fields().len();
-    let collected = collect(work, &pinned, positions).await?;
+    let collected = collect(work, snapshot, positions).await?;
     let mut found = collected
         .finish(version, Utc::now())
         .map_err(|error| PlannerError::Engine(Box::new(error)))?;
@@ -68,6 +64,8 @@ async fn analyze(work: &Work<'_>, target: &Target, columns: &[String]) -> Result
     }
     let n_rows = found.n_rows;
     let bytes = table.put_statistics(found).await?;
+    // Notes the number of rows for `pg_class`, too.
+    session.shared.catalog.pin(&name, Travel::Latest).await?;
     session.shared.catalog.statistics_changed();
     Ok(Some(Done {
         table: name.table().to_owned(),
@@ -95,9 +93,12 @@ fn positions(schema: &SchemaRef, columns: &[String], table: &str) -> Result<Vec<
 }
 
 /// One pass over the columns, in as many streams as a query has.
-async fn collect(work: &Work<'_>, pinned: &Pinned, positions: Vec<usize>) -> Result<Collector> {
+async fn collect(
+    work: &Work<'_>,
+    provider: Arc<dyn TableProvider>,
+    positions: Vec<usize>,
+) -> Result<Collector> {
     let state = work.session.state();
-    let provider: Arc<dyn TableProvider> = Arc::clone(&pinned.provider);
     let expected = provider.statistics().and_then(|s| s.num_rows.get_value().copied());
     let logical = LogicalPlanBuilder::scan("t", provider_as_source(provider), Some(positions))
         .and_then(LogicalPlanBuilder::build)

@@ -20,6 +20,8 @@ pub(super) async fn run(
     dry_run: bool,
 ) -> Result<RecordBatch> {
     let session = work.session;
+    // Plans of statements that are over may hold old versions; those that run hold their own.
+    session.shared.plans.clear();
     let mut plans = Vec::new();
     for target in tables {
         let began = Instant::now();
@@ -37,8 +39,6 @@ pub(super) async fn run(
             plans.into_iter().map(|(name, _, plan, _)| (name.table().to_owned(), plan.files));
         return report::files(&files.collect::<Vec<_>>());
     }
-    // Plans of statements that are over may hold old versions; those that run hold their own.
-    session.shared.plans.clear();
     let mut done = Vec::new();
     for (name, table, plan, began) in plans {
         let mut row = Done {

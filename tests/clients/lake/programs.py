@@ -240,14 +240,6 @@ class Tarn:
         self.own.add(table)
 
     def write(self, name, shape, path):
-        import psycopg
-
-        try:
-            self.write_table(name, shape, path)
-        except (psycopg.errors.FeatureNotSupported, psycopg.errors.ReadOnlySqlTransaction) as error:
-            raise Absent(str(error).splitlines()[0]) from None
-
-    def write_table(self, name, shape, path):
         table = os.path.basename(path)
         if name == "nested":
             # Structs and maps have no words in PostgreSQL: the rows come from another table.

@@ -21,6 +21,11 @@ async fn the_past_of_tables_of_other_writers() -> Result<()> {
     write_and_check("python/history_tables.py", "python/history_check.py").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_of_tables_of_other_writers() -> Result<()> {
+    write_and_check("python/maintenance_tables.py", "python/maintenance_check.py").await
+}
+
 /// Runs a program that writes tables, and one that compares what tarn says of them.
 async fn write_and_check(writer: &str, check: &str) -> Result<()> {
     let Some(python) = installed::need("python", python()) else { return Ok(()) };

@@ -8,7 +8,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode};
 use tarn_catalog::CatalogError;
 use tarn_catalog::object_store::{ObjectStores, StoreFault, StoreLimits};
-use tarn_tests::fakes::{Azurite, CarelessS3, FakeGcs, Faults, Moto, Proxy};
+use tarn_tests::fakes::{Azurite, CarelessS3, FakeGcs, Faults, MetadataService, Moto, Proxy};
 use tarn_tests::harness::require_or_skip;
 
 use super::{nobody, stores, stores_with};
@@ -70,6 +70,30 @@ async fn bad_credentials_are_named_so() -> Result<()> {
     }
     let azure = stores(&[("a", "az://lake", options)])?;
     ensure!(fault(&azure, "az://lake/t").await? == StoreFault::BadCredentials);
+    Ok(())
+}
+
+/// A storage without keys asks the machine for them, and one with other keys is not let in.
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_have_an_identity() -> Result<()> {
+    let s3 = CarelessS3::start_for(Some("OFTHEMACHINE")).await?;
+    let metadata = MetadataService::start("OFTHEMACHINE").await?;
+    let mut options = Moto::options(s3.addr());
+    let strangers = stores(&[("s", "s3://lake", options.clone())])?;
+    ensure!(fault(&strangers, "s3://lake/t").await? == StoreFault::BadCredentials);
+    options.retain(|(key, _)| !key.contains("access_key"));
+    let nowhere = format!("http://{}", nobody()?);
+    options.push(("metadata_endpoint".to_owned(), nowhere));
+    let unknown = stores_with(impatient(), &[("s", "s3://lake", options.clone())])?;
+    ensure!(fault(&unknown, "s3://lake/t").await? == StoreFault::BadCredentials);
+    for (key, value) in &mut options {
+        if key == "metadata_endpoint" {
+            *value = format!("http://{}", metadata.addr());
+        }
+    }
+    let known = stores(&[("s", "s3://lake", options)])?;
+    let check = known.check("s3://lake/t").await?;
+    ensure!(check.storage.as_deref() == Some("s"), "{check:?}");
     Ok(())
 }
 

@@ -15,13 +15,22 @@ pub struct CarelessS3 {
 }
 
 impl CarelessS3 {
-    /// Starts a server with an empty bucket.
+    /// Starts a server with an empty bucket that lets everyone in.
     pub async fn start() -> Result<Self> {
+        Self::start_for(None).await
+    }
+
+    /// Starts a server that lets in who signs with this key; it does not check the signature.
+    pub async fn start_for(access_key_id: Option<&str>) -> Result<Self> {
         let bucket = Arc::new(Bucket::default());
+        let wanted = access_key_id.map(|key| format!("Credential={key}/"));
         let listening = serve(move |request, stream| {
+            let signed = request.header("authorization").unwrap_or_default();
+            let stranger = wanted.as_ref().is_some_and(|wanted| !signed.contains(wanted));
             let path = request.path();
             let (_, key) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
             let answer = match request.method.as_str() {
+                _ if stranger => Response::new(403, error("InvalidAccessKeyId")),
                 "GET" if key.is_empty() => bucket.list(&request),
                 "GET" | "HEAD" => bucket.get(key, &request),
                 "PUT" => bucket.put(key, &request.body, |_| true),

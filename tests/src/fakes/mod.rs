@@ -6,6 +6,7 @@
 //! | `bucket` | objects in memory with true conditional puts, behind the dialects below |
 //! | `gcs` | Google Cloud Storage's XML interface over a bucket |
 //! | `careless` | an S3 that ignores conditions: writes to it must be refused |
+//! | `metadata` | the service that tells a machine of Amazon's its credentials |
 //! | `files` | a web server for a folder |
 //! | `proxy` | loses, delays and refuses requests on the way to another server, by a seed |
 //! | `moto`, `azurite` | S3 and Azure servers of others, as child processes |
@@ -18,6 +19,7 @@ mod careless;
 mod files;
 mod gcs;
 mod http;
+mod metadata;
 mod moto;
 mod proxy;
 
@@ -25,5 +27,6 @@ pub use azurite::Azurite;
 pub use careless::CarelessS3;
 pub use files::FileServer;
 pub use gcs::FakeGcs;
+pub use metadata::MetadataService;
 pub use moto::Moto;
 pub use proxy::{Faults, Proxy};

@@ -22,12 +22,14 @@ pub struct Faults {
     pub cut: u64,
     /// Done, and answered after [`Proxy::LATE`]: more than clients in tests wait.
     pub late: u64,
+    /// Done only after [`Proxy::LATE`], when the client has given up and tried again.
+    pub delayed: u64,
 }
 
 impl Faults {
     /// Every kind about equally often, one request in ten.
     pub fn often() -> Self {
-        Self { refused: 30, done_and_refused: 20, lost: 20, cut: 20, late: 10 }
+        Self { refused: 30, done_and_refused: 20, lost: 20, cut: 20, late: 10, delayed: 10 }
     }
 }
 
@@ -71,6 +73,7 @@ impl Proxy {
                 match fault {
                     Fault::Cut => return Ok(()),
                     Fault::Refused => return send(stream, &broken()).await,
+                    Fault::Delayed => tokio::time::sleep(Self::LATE).await,
                     Fault::None | Fault::DoneAndRefused | Fault::Lost | Fault::Late => {}
                 }
                 let answer = forward(state.upstream, &request).await?;
@@ -81,7 +84,9 @@ impl Proxy {
                         tokio::time::sleep(Self::LATE).await;
                         send(stream, &answer).await
                     }
-                    Fault::None | Fault::Cut | Fault::Refused => send(stream, &answer).await,
+                    Fault::None | Fault::Cut | Fault::Refused | Fault::Delayed => {
+                        send(stream, &answer).await
+                    }
                 }
             }
         })
@@ -113,6 +118,7 @@ enum Fault {
     Lost,
     Cut,
     Late,
+    Delayed,
 }
 
 impl State {
@@ -133,6 +139,7 @@ impl State {
             (f.lost, Fault::Lost),
             (f.cut, Fault::Cut),
             (f.late, Fault::Late),
+            (f.delayed, Fault::Delayed),
         ] {
             if rolled < share {
                 return fault;

@@ -14,7 +14,7 @@ use crate::delta::{
 
 const VECTORS: &[(&str, &str)] = &[("delta.enableDeletionVectors", "true")];
 
-fn operation(name: &str) -> Operation {
+pub(super) fn operation(name: &str) -> Operation {
     Operation::new(name, BTreeMap::new())
 }
 
@@ -87,7 +87,7 @@ impl Lake {
     }
 }
 
-async fn written(staged: &StagedTable, rows: RecordBatch) -> Vec<NewFile> {
+pub(super) async fn written(staged: &StagedTable, rows: RecordBatch) -> Vec<NewFile> {
     let stream = futures::stream::iter([Ok(rows.clone())]);
     let stream = Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream));
     let target = staged.snapshot().write_target().unwrap();

@@ -144,6 +144,10 @@ impl DeltaTable {
         let present = self.commit_files().await?;
         let present = present.into_iter().map(|(version, _)| version);
         let before = self.commits_of(present.filter(|version| *version <= base).collect()).await?;
+        // The base may be younger than the cutoff: its changed rows can still be asked for.
+        for commit in before.iter().filter(|commit| commit.version == base) {
+            self.add_commit(commit, &mut needed)?;
+        }
         let mut known = HashSet::new();
         for commit in before.iter().chain(&after) {
             self.add_commit(commit, &mut known)?;
