@@ -112,7 +112,7 @@ pub struct WriteQuery {
     /// The columns that an UPDATE or MERGE may give other values.
     assigned: Vec<usize>,
     /// What the statement calls its target.
-    alias: sqlparser::ast::Ident,
+    alias: ast::Ident,
     /// The query's last columns are those of the target as they were.
     has_old: bool,
 }
