@@ -9,7 +9,8 @@
 //!   Sales 2024.csv              sales_2024    a file in the root: a table of its own
 //! ```
 //! Files belong together when their names differ only in numbers and the like, or when they have
-//! the same columns. Names that start with `.` or `_` are hidden.
+//! the same columns. Names that start with `.` or `_` are hidden, and so are folders with a file
+//! [`PRIVATE`].
 //!
 //! Only names are read (and, of files that may or may not belong together, the columns); folders
 //! are listed level by level, so that the data files of a Delta table are never listed.
@@ -28,6 +29,10 @@ use crate::{CatalogError, Result};
 mod name;
 #[cfg(test)]
 mod tests;
+
+/// A file of this name keeps a folder, and all below it, from being looked at: there are a
+/// server's own files.
+pub const PRIVATE: &str = ".tarn-private";
 
 const FOLDERS_LISTED_AT_A_TIME: usize = 16;
 
@@ -69,6 +74,12 @@ impl Format {
             Self::Csv => "csv",
             Self::Json => "json",
         }
+    }
+
+    /// The format of a name in lower case.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Delta, Self::Parquet, Self::Csv, Self::Json].into_iter().find(|f| f.name() == name)
     }
 
     /// The format that a file's name promises.
@@ -209,6 +220,10 @@ impl Walk<'_> {
         let location = self.root.at(folder);
         self.n_objects += listed.objects.len() + listed.common_prefixes.len();
         self.check_limits(depth)?;
+        let is_private = |file: &ObjectMeta| file.location.filename() == Some(PRIVATE);
+        if depth > 0 && listed.objects.iter().any(is_private) {
+            return Ok(Vec::new());
+        }
         if listed.common_prefixes.iter().any(|p| p.filename() == Some("_delta_log")) {
             self.push(folder, Format::Delta, false);
             return Ok(Vec::new());

@@ -206,6 +206,61 @@ pub enum CatalogError {
         /// What storage said.
         cause: String,
     },
+    /// The place of the catalog's log did not answer or refused.
+    #[error("could not {what} in the catalog at \"{place}\"")]
+    CatalogLog {
+        /// The place, without credentials.
+        place: String,
+        /// What was being done, as a verb.
+        what: String,
+        /// The cause, where there is one.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A record of the catalog's log cannot be understood.
+    #[error("record {version} of the catalog at \"{place}\" is damaged: {what}")]
+    CatalogDamaged {
+        /// The place.
+        place: String,
+        /// The record's number.
+        version: u64,
+        /// What was found.
+        what: String,
+    },
+    /// The catalog's log was written by a newer server.
+    #[error(
+        "the catalog at \"{place}\" holds \"{kind}\" in record {version}, which this version of tarn does not know"
+    )]
+    CatalogTooNew {
+        /// The place.
+        place: String,
+        /// The record's number.
+        version: u64,
+        /// The kind of entry.
+        kind: String,
+    },
+    /// Secrets of storage credentials cannot be encrypted or decrypted.
+    #[error("cannot use the catalog's secret key: {what}")]
+    SecretKey {
+        /// Why not, in words for the user.
+        what: String,
+    },
+    /// No object of this kind has this name.
+    #[error("{kind} \"{name}\" does not exist")]
+    ObjectNotFound {
+        /// The kind: `role`, `storage`, `database`.
+        kind: &'static str,
+        /// The folded name.
+        name: String,
+    },
+    /// An object of this kind has this name.
+    #[error("{kind} \"{name}\" already exists")]
+    ObjectExists {
+        /// The kind: `role`, `storage`, `database`.
+        kind: &'static str,
+        /// The folded name.
+        name: String,
+    },
     /// DataFusion failed while a table was opened.
     #[error("could not open table \"{table}\"")]
     Engine {

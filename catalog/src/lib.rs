@@ -14,6 +14,7 @@ pub mod entry;
 mod error;
 pub mod information_schema;
 pub mod listing;
+pub mod log;
 pub mod memory;
 pub mod name;
 pub mod object_store;

@@ -1,8 +1,9 @@
 //! The catalog of one server: which relations there are, by schema and name.
 //!
-//! Lake tables come from the paths that the server was started with; tables and views made by SQL
-//! live in memory. Lookups take a lock for a moment and never touch storage; storage is looked at
-//! by [`Catalog::rescan`] and by pinning a table.
+//! Relations come from three places: tables found below the paths that the server was started
+//! with, what SQL has made and the log keeps ([`crate::log`]), and tables in memory with the views
+//! that read them. Lookups take a lock for a moment and never touch storage; storage is looked at
+//! by [`Catalog::rescan`], by [`Catalog::refresh`] and by pinning a table.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,17 +16,22 @@ use crate::discovery::{DiscoveryLimits, FoundTable, discover};
 use crate::entry::{
     CatalogSnapshot, Derived, RoleEntry, SchemaEntry, TableEntry, TableKind, columns_of,
 };
+use crate::log::{Definitions, OID_LAST};
 use crate::memory::{MemoryTable, TableDetails};
 use crate::object_store::ObjectStores;
 use crate::open::open_table;
 use crate::{CatalogError, ColumnEntry, LakeTable, Pinned, Result, TableName, Travel};
 
 mod changes;
+mod durable;
+mod record;
 
-pub use changes::{Change, Object};
+pub use changes::{Change, Expect, Object};
+use durable::Durable;
+pub use record::SINGLE_FILE;
 
-/// The first number that is not reserved for PostgreSQL's own objects.
-const OID_FIRST: u32 = 16_384;
+/// The first number that is made from a name; those below are handed out by the log.
+const OID_FIRST: u32 = OID_LAST + 1;
 
 /// The schema that discovered tables go to.
 pub const PUBLIC: &str = "public";
@@ -52,14 +58,18 @@ struct Known {
     n_rows: Option<u64>,
     /// The URL it was found at; `None` for what SQL made.
     url: Option<String>,
+    /// Whether the log has it.
+    durable: bool,
     /// Relations that a view reads.
     depends_on: Vec<TableName>,
     /// Remarks, and what a table in an open format has said of itself when it was pinned last.
     details: Arc<TableDetails>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// What the log says; the rest follows it.
+    log: Definitions,
     version: u64,
     /// Counts changes of what names mean; new rows of a table are none.
     definitions: u64,
@@ -90,23 +100,34 @@ pub struct Catalog {
     stores: ObjectStores,
     roots: Vec<String>,
     state: RwLock<State>,
+    durable: Durable,
     /// Held while storage is searched, so that concurrent statements search once.
     scan: tokio::sync::Mutex<Option<Search>>,
 }
 
 impl Catalog {
-    /// An empty catalog over the given paths and URLs.
+    /// An empty catalog over the given paths and URLs, which forgets what SQL makes when it is
+    /// dropped: see [`Self::open`] for one that does not.
     #[must_use]
     pub fn new(database: &str, stores: ObjectStores, roots: Vec<String>) -> Arc<Self> {
-        let state =
-            State { schemas: BTreeMap::from([(PUBLIC.to_owned(), 2_200)]), ..State::default() };
-        Arc::new(Self {
+        let state = State::new(Definitions::new(database));
+        Arc::new(Self::with_state(database, stores, roots, (state, Durable::default())))
+    }
+
+    fn with_state(
+        database: &str,
+        stores: ObjectStores,
+        roots: Vec<String>,
+        (state, durable): (State, Durable),
+    ) -> Self {
+        Self {
             database: database.to_owned(),
             stores,
             roots,
             state: RwLock::new(state),
+            durable,
             scan: tokio::sync::Mutex::new(None),
-        })
+        }
     }
 
     /// The stores behind the tables.
@@ -130,11 +151,6 @@ impl Catalog {
     /// Adds relations that the server answers itself, such as `pg_catalog`.
     pub fn add_system_schema(&self, schema: SchemaEntry) {
         self.change(|state| state.system.push(schema));
-    }
-
-    /// Replaces the list of roles.
-    pub fn set_roles(&self, roles: Vec<RoleEntry>) {
-        self.change(|state| state.roles = roles);
     }
 
     /// Searches the paths for tables: new ones appear, vanished ones go.
@@ -194,7 +210,7 @@ impl Catalog {
             if self.is_known(&name, &table.url) {
                 continue;
             }
-            match self.open(&table).await {
+            match self.open_found(&table).await {
                 Ok(known) => self.add_found(name, known),
                 Err(error) => broken.push((table.url, error)),
             }
@@ -227,7 +243,7 @@ impl Catalog {
         self.change(|state| state.relations.retain(|_, known| still(known)));
     }
 
-    async fn open(&self, found: &FoundTable) -> Result<Known> {
+    async fn open_found(&self, found: &FoundTable) -> Result<Known> {
         let table = open_table(&self.stores, found).await?;
         let pinned = Arc::clone(&table).pin(Travel::Latest).await?;
         let details = table.details().unwrap_or_default();
@@ -237,6 +253,7 @@ impl Catalog {
             columns: columns_of(&pinned.provider.schema()),
             n_rows: row_estimate(&pinned),
             url: Some(found.url.clone()),
+            durable: false,
             depends_on: vec![],
             details,
         })
@@ -305,147 +322,6 @@ impl Catalog {
         state.described_anew();
     }
 
-    /// Adds a table in memory.
-    ///
-    /// # Errors
-    /// `TableExists`, `SchemaNotFound`.
-    pub fn create_table(&self, name: &TableName, table: Arc<MemoryTable>) -> Result<()> {
-        let columns = columns_of(table.schema());
-        self.create(name, Relation::Memory(table), columns, vec![])
-    }
-
-    /// Adds a view, or replaces one.
-    ///
-    /// # Errors
-    /// `TableExists`, `SchemaNotFound`, `WrongObjectType` where a table is to be replaced.
-    pub fn create_view(
-        &self,
-        name: &TableName,
-        definition: String,
-        columns: Vec<ColumnEntry>,
-        depends_on: Vec<TableName>,
-        replace: bool,
-    ) -> Result<()> {
-        if replace {
-            match self.get(name) {
-                Some(Relation::View { .. }) => self.change(|state| {
-                    state.relations.remove(name);
-                }),
-                Some(_) => {
-                    let name = name.table().to_owned();
-                    return Err(CatalogError::WrongObjectType { name, expected: "a view" });
-                }
-                None => {}
-            }
-        }
-        self.create(name, Relation::View { definition }, columns, depends_on)
-    }
-
-    fn create(
-        &self,
-        name: &TableName,
-        relation: Relation,
-        columns: Vec<ColumnEntry>,
-        depends_on: Vec<TableName>,
-    ) -> Result<()> {
-        let mut state = self.state.write();
-        if !state.schemas.contains_key(name.schema()) {
-            return Err(CatalogError::SchemaNotFound { name: name.schema().to_owned() });
-        }
-        if state.relations.contains_key(name) {
-            return Err(CatalogError::TableExists { name: name.table().to_owned() });
-        }
-        let details = Arc::default();
-        let known =
-            Known { relation, oid: 0, columns, n_rows: None, url: None, depends_on, details };
-        state.relations.insert(name.clone(), known);
-        state.changed();
-        Ok(())
-    }
-
-    /// Removes a relation made by SQL, with what depends on it if `cascade`.
-    ///
-    /// # Errors
-    /// `TableNotFound`, `DependentObjects`, `NotWritable` for tables found in storage.
-    pub fn drop_relation(&self, name: &TableName, view: bool, cascade: bool) -> Result<()> {
-        let mut state = self.state.write();
-        let Some(known) = state.relations.get(name) else {
-            return Err(CatalogError::TableNotFound { name: name.table().to_owned() });
-        };
-        if view != matches!(known.relation, Relation::View { .. }) {
-            let expected = if view { "a view" } else { "a table" };
-            return Err(CatalogError::WrongObjectType { name: name.table().to_owned(), expected });
-        }
-        if known.url.is_some() {
-            return Err(CatalogError::NotWritable {
-                name: name.table().to_owned(),
-                reason: "tables found in storage are read only".to_owned(),
-            });
-        }
-        let mut doomed = vec![name.clone()];
-        let mut at = 0;
-        while let Some(current) = doomed.get(at).cloned() {
-            let dependents =
-                state.relations.iter().filter(|(_, k)| k.depends_on.contains(&current));
-            let dependents: Vec<TableName> = dependents.map(|(name, _)| name.clone()).collect();
-            if let (Some(dependent), false) = (dependents.first(), cascade) {
-                return Err(CatalogError::DependentObjects {
-                    name: format!("{} {name}", if view { "view" } else { "table" }),
-                    dependent: format!("view {dependent}"),
-                });
-            }
-            doomed.extend(
-                dependents.into_iter().filter(|name| !doomed.contains(name)).collect::<Vec<_>>(),
-            );
-            at += 1;
-        }
-        for name in doomed {
-            state.relations.remove(&name);
-        }
-        state.changed();
-        Ok(())
-    }
-
-    /// Adds an empty schema.
-    ///
-    /// # Errors
-    /// `TableExists` where the name is taken.
-    pub fn create_schema(&self, name: &str) -> Result<()> {
-        if self.has_schema(name) {
-            return Err(CatalogError::SchemaExists { name: name.to_owned() });
-        }
-        self.change(|state| {
-            state.schemas.insert(name.to_owned(), 0);
-        });
-        Ok(())
-    }
-
-    /// Removes a schema, with what is in it if `cascade`.
-    ///
-    /// # Errors
-    /// `SchemaNotFound`, `DependentObjects`, `NotWritable` for `public`.
-    pub fn drop_schema(&self, name: &str, cascade: bool) -> Result<()> {
-        if name == PUBLIC || self.state.read().system.iter().any(|schema| schema.name == name) {
-            let reason = "the schema belongs to the server".to_owned();
-            return Err(CatalogError::NotWritable { name: name.to_owned(), reason });
-        }
-        let mut state = self.state.write();
-        if !state.schemas.contains_key(name) {
-            return Err(CatalogError::SchemaNotFound { name: name.to_owned() });
-        }
-        let inside = state.relations.keys().find(|relation| relation.schema() == name);
-        if let (Some(dependent), false) = (inside, cascade) {
-            return Err(CatalogError::DependentObjects {
-                name: format!("schema {name}"),
-                dependent: dependent.to_string(),
-            });
-        }
-        state.relations.retain(|relation, _| relation.schema() != name);
-        state.schemas.remove(name);
-        state.changed();
-        Ok(())
-    }
-
     /// Everything that metadata queries see, as of now.
     #[must_use]
     pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
@@ -481,6 +357,19 @@ impl State {
         })
     }
 
+    fn new(log: Definitions) -> Self {
+        Self {
+            log,
+            version: 0,
+            definitions: 0,
+            schemas: BTreeMap::from([(PUBLIC.to_owned(), 2_200)]),
+            relations: BTreeMap::new(),
+            system: vec![],
+            roles: vec![],
+            snapshot: None,
+        }
+    }
+
     fn changed(&mut self) {
         self.definitions += 1;
         self.described_anew();
@@ -491,8 +380,8 @@ impl State {
         self.snapshot = None;
     }
 
-    /// Gives a number to each object that has none: a hash of its name, so that it is the same
-    /// after a restart and on every server that sees the same tables.
+    /// Gives a number to each object that has none, that is, the log does not have: a hash of its
+    /// name, so that it is the same after a restart and on every server that sees the same tables.
     fn assign_oids(&mut self) {
         let mut taken: HashSet<u32> = self.schemas.values().copied().collect();
         taken.extend(self.relations.values().map(|known| known.oid));

@@ -60,6 +60,8 @@ pub struct Bound {
     pub tables: Tables,
     /// The versions read, views resolved to their tables.
     pub pins: Vec<Pin>,
+    /// The tables and views that the statement itself names.
+    pub reads: Vec<TableName>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -100,6 +102,7 @@ fn bind_at<'a>(
         let mut rewritten = rewrite(ast, source)?;
         let mut tables = Tables::new();
         let mut pins = Vec::new();
+        let mut reads = Vec::new();
         for relation in &rewritten.relations {
             let found = match lookup.find(relation).await {
                 // A schema that does not exist has no relations.
@@ -112,19 +115,23 @@ fn bind_at<'a>(
             match found {
                 Some(Found::Table { name, provider, version }) => {
                     tables.insert(relation.key.clone(), provider_as_source(provider));
+                    reads.push(name.clone());
                     pins.push(Pin { name, version });
                 }
                 Some(Found::View { name, definition }) => {
                     let (view, inner) = bind_view(&name, &definition, state, lookup, depth).await?;
                     tables.insert(relation.key.clone(), provider_as_source(Arc::new(view)));
                     pins.extend(inner);
+                    reads.push(name);
                 }
                 None if relation.maybe_cte => {}
                 None => return Err(undefined(relation, source, lookup)),
             }
         }
         whole_rows::rewrite(&mut rewritten.ast, &tables);
-        Ok(Bound { ast: rewritten.ast, tables, pins })
+        reads.sort();
+        reads.dedup();
+        Ok(Bound { ast: rewritten.ast, tables, pins, reads })
     })
 }
 

@@ -1,22 +1,25 @@
 //! Roles and how they prove who they are.
 //!
-//! The server keeps verifiers, never passwords: PostgreSQL's
-//! `SCRAM-SHA-256$iterations:salt$stored_key:server_key` in `users` in the data directory.
+//! The catalog keeps verifiers, never passwords: PostgreSQL's
+//! `SCRAM-SHA-256$iterations:salt$stored_key:server_key`.
 
 mod throttle;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pgwire::api::auth::sasl::scram::{ScramSecret, gen_salted_password};
 use rand::Rng;
-use tarn_catalog::RoleEntry;
+use tarn_catalog::log::{Entry, RoleDef};
+use tarn_catalog::registry::{Change, Expect};
+use tarn_catalog::{Catalog, CatalogError};
 
 use crate::config::{AuthMode, ServerConfig};
 use crate::error::{Error, Result};
+use crate::server::StartError;
 
 pub(crate) use throttle::Throttle;
 
@@ -26,7 +29,10 @@ pub const FIRST_ROLE: &str = "tarn";
 const N_ITERATIONS: usize = 4_096;
 const N_SALT_BYTES: usize = 16;
 const N_PASSWORD_CHARS: usize = 24;
+/// Where older versions kept the verifiers.
 const USERS_FILE: &str = "users";
+/// The number of the role that is there from the start, as in PostgreSQL.
+const FIRST_ROLE_OID: u32 = 10;
 
 /// The file that a generated password is left in.
 pub const PASSWORD_FILE: &str = "initial-password";
@@ -109,76 +115,95 @@ impl Verifier {
     }
 }
 
-/// The roles of one server.
+/// How the roles of the catalog prove who they are.
 #[derive(Debug)]
 pub struct UserStore {
     mode: AuthMode,
-    verifiers: BTreeMap<String, Option<Verifier>>,
-    /// Stands in for roles that do not exist, so that a client cannot tell them apart.
+    catalog: Arc<Catalog>,
+    /// Stands in for roles without a password, so that a client cannot tell them apart.
     decoy: Verifier,
     generated: Option<String>,
     throttle: Throttle,
 }
 
 impl UserStore {
-    /// Reads the roles; at the first start makes role `tarn` with the password given, or with a
-    /// new one.
+    /// Sees that there is the role `tarn`: at the first start it is made with the password given,
+    /// or with a new one. Roles that older versions kept in a file are taken over.
     ///
     /// # Errors
-    /// When the files in the data directory cannot be read or written.
-    pub fn open(config: &ServerConfig) -> std::io::Result<Self> {
+    /// When the files in the data directory cannot be read or written, and what the catalog says.
+    pub async fn open(config: &ServerConfig, catalog: &Arc<Catalog>) -> Result<Self, StartError> {
         let mut store = Self {
             mode: config.auth,
-            verifiers: BTreeMap::from([(FIRST_ROLE.to_owned(), None)]),
+            catalog: Arc::clone(catalog),
             decoy: Verifier::of_password(&random_password()),
             generated: None,
             throttle: Throttle::default(),
         };
-        if config.auth == AuthMode::Trust {
-            return Ok(store);
-        }
-        let path = config.data_dir.join(USERS_FILE);
-        if path.exists() {
-            let text = std::fs::read_to_string(&path)?;
-            for line in text.lines() {
-                if let Some((name, verifier)) = line.split_once(' ') {
-                    store.verifiers.insert(name.to_owned(), Verifier::parse(verifier));
-                }
-            }
-        }
-        let has_password = store.verifiers.get(FIRST_ROLE).is_some_and(Option::is_some);
-        let password = match (&config.password, has_password) {
-            (Some(password), _) => password.clone(),
-            (None, true) => {
-                store.disguise();
-                return Ok(store);
-            }
-            (None, false) => {
+        let files = |source| StartError::DataDir { path: config.data_dir.clone(), source };
+        store.take_over(&config.data_dir.join(USERS_FILE)).await?;
+        let known = catalog.role(FIRST_ROLE);
+        let verifier = known.as_ref().and_then(|role| Verifier::parse(role.verifier.as_deref()?));
+        let password = match (&config.password, config.auth) {
+            (Some(password), _) if verifier.as_ref().is_some_and(|v| v.accepts(password)) => None,
+            (Some(password), _) => Some(password.clone()),
+            (None, AuthMode::Scram) if verifier.is_none() => {
                 let password = random_password();
                 let file = config.data_dir.join(PASSWORD_FILE);
-                write_private(&file, &format!("{password}\n"))?;
+                write_private(&file, &format!("{password}\n")).map_err(files)?;
                 store.generated = Some(password.clone());
-                password
+                Some(password)
             }
+            (None, _) => None,
         };
-        let verifier = Verifier::of_password(&password);
-        store.verifiers.insert(FIRST_ROLE.to_owned(), Some(verifier));
-        let lines = store.verifiers.iter().filter_map(|(name, verifier)| {
-            verifier.as_ref().map(|verifier| format!("{name} {}\n", verifier.to_text()))
-        });
-        write_private(&path, &lines.collect::<String>())?;
-        store.disguise();
+        if known.is_none() || password.is_some() {
+            let verifier = password.map(|password| Verifier::of_password(&password).to_text());
+            let first = RoleDef {
+                oid: FIRST_ROLE_OID,
+                superuser: true,
+                login: true,
+                create_role: true,
+                create_database: true,
+                ..known.clone().unwrap_or_default()
+            };
+            let role = RoleDef { verifier: verifier.or(first.verifier), ..first };
+            let expect = if known.is_some() { Expect::Any } else { Expect::New };
+            match store.put(FIRST_ROLE, role, expect).await {
+                // Another server has started at the same time: its password is the one.
+                Err(CatalogError::ObjectExists { .. }) => store.generated = None,
+                done => done?,
+            }
+        }
         Ok(store)
     }
 
-    /// Makes the decoy look like a stored verifier, also after a restart.
-    fn disguise(&mut self) {
-        if let Some(Some(first)) = self.verifiers.get(FIRST_ROLE) {
-            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &first.stored_key);
-            let decoy = ring::hmac::sign(&key, b"decoy").as_ref().to_vec();
-            self.decoy.stored_key = decoy;
-            self.decoy.iterations = first.iterations;
+    /// Moves the roles of the file that older versions had into the catalog.
+    async fn take_over(&self, path: &Path) -> Result<(), StartError> {
+        let failed = |source| StartError::DataDir { path: path.to_owned(), source };
+        if !path.exists() {
+            return Ok(());
         }
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        for line in text.lines() {
+            let Some((name, verifier)) = line.split_once(' ') else { continue };
+            let role = RoleDef {
+                oid: if name == FIRST_ROLE { FIRST_ROLE_OID } else { 0 },
+                verifier: Verifier::parse(verifier).map(|verifier| verifier.to_text()),
+                superuser: true,
+                login: true,
+                ..RoleDef::default()
+            };
+            match self.put(name, role, Expect::New).await {
+                Ok(()) | Err(CatalogError::ObjectExists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        std::fs::rename(path, path.with_extension("imported")).map_err(failed)
+    }
+
+    async fn put(&self, name: &str, role: RoleDef, expect: Expect) -> Result<(), CatalogError> {
+        let entry = Entry::PutRole { name: name.to_owned(), role };
+        self.catalog.commit(vec![Change::Define { entry, expect }]).await
     }
 
     /// What slows down guessing of passwords and keys.
@@ -195,25 +220,19 @@ impl UserStore {
     /// Whether a role exists.
     #[must_use]
     pub fn exists(&self, user: &str) -> bool {
-        self.verifiers.contains_key(user)
+        self.catalog.role(user).is_some()
+    }
+
+    /// Whether sessions may begin as a role.
+    #[must_use]
+    pub fn may_log_in(&self, user: &str) -> bool {
+        self.catalog.role(user).is_some_and(|role| role.login)
     }
 
     /// A role's number.
     #[must_use]
     pub fn oid(&self, user: &str) -> Option<u32> {
-        let index = self.verifiers.keys().position(|name| name == user)?;
-        u32::try_from(index).ok().map(|index| 10 + index)
-    }
-
-    /// The roles for the catalog.
-    #[must_use]
-    pub fn entries(&self) -> Vec<RoleEntry> {
-        let entry = |name: &String| RoleEntry {
-            oid: self.oid(name).unwrap_or(10),
-            name: name.clone(),
-            superuser: true,
-        };
-        self.verifiers.keys().map(entry).collect()
+        self.catalog.role(user).map(|role| role.oid)
     }
 
     /// Whether clients are believed without a password; the configuration sees to it that only
@@ -223,18 +242,28 @@ impl UserStore {
         self.mode == AuthMode::Trust
     }
 
-    /// What the SCRAM exchange checks a client against; a decoy for roles that do not exist.
+    /// What the SCRAM exchange checks a client against; a decoy for roles that do not exist, have
+    /// no password, or one whose time is over.
     ///
-    /// A decoy has a salt of its own for each name, the same whenever it is asked for.
+    /// A decoy has a salt of its own for each name, the same whenever and wherever it is asked for:
+    /// on every server of the catalog.
     #[must_use]
     pub(crate) fn verifier(&self, user: &str) -> Verifier {
-        if let Some(Some(verifier)) = self.verifiers.get(user) {
-            return verifier.clone();
+        let verifier = |role: RoleDef| Verifier::parse(role.verifier.as_deref()?);
+        let known = self.catalog.role(user).filter(|role| !is_expired(role));
+        if let Some(verifier) = known.and_then(verifier) {
+            return verifier;
         }
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &self.decoy.stored_key);
+        let mut decoy = self.decoy.clone();
+        if let Some(first) = self.catalog.role(FIRST_ROLE).and_then(verifier) {
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &first.stored_key);
+            decoy.stored_key = ring::hmac::sign(&key, b"decoy").as_ref().to_vec();
+            decoy.iterations = first.iterations;
+        }
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &decoy.stored_key);
         let mut salt = ring::hmac::sign(&key, user.as_bytes()).as_ref().to_vec();
         salt.truncate(N_SALT_BYTES);
-        Verifier { salt, ..self.decoy.clone() }
+        Verifier { salt, ..decoy }
     }
 
     /// Checks a password sent in the clear over TLS or loopback.
@@ -248,6 +277,21 @@ impl UserStore {
         } else {
             Err(Error::InvalidPassword { user: user.to_owned() })
         }
+    }
+}
+
+/// Whether the time is over that a password was to be good for.
+fn is_expired(role: &RoleDef) -> bool {
+    let until = role.valid_until.as_deref().and_then(crate::lookup::parse_instant);
+    until.is_some_and(|until| until < chrono::Utc::now())
+}
+
+/// What is kept of a new password: the verifier as text. A text that is a verifier stays as it is,
+/// so that dumps can be loaded.
+pub(crate) fn verifier_text(password: &str) -> String {
+    match Verifier::parse(password) {
+        Some(verifier) => verifier.to_text(),
+        None => Verifier::of_password(password).to_text(),
     }
 }
 

@@ -94,6 +94,11 @@ impl Changes {
         }
     }
 
+    /// Keeps the files that were made: they may belong to what is committed.
+    pub(crate) fn keep(&self) {
+        self.made.iter().for_each(|made| made.keep());
+    }
+
     /// As the catalog takes them.
     pub(crate) fn to_catalog(&self) -> Vec<Change> {
         let created = self.schemas.iter().filter(|(_, exists)| **exists);

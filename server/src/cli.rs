@@ -76,6 +76,7 @@ fn setting_args(demo: bool) -> impl Iterator<Item = Arg> {
             Kind::Switch => arg.action(ArgAction::SetTrue).help(setting.help),
             Kind::Address => arg.value_name("ADDRESS:PORT").help(help),
             Kind::Path => arg.value_name("PATH").help(help),
+            Kind::Text => arg.value_name("PATH_OR_URL").help(help),
             Kind::Bytes => arg.value_name("SIZE").help(help),
             Kind::Count => arg.value_name("N").help(help),
             Kind::Scale => arg.value_name("FACTOR").help(help),
@@ -160,7 +161,9 @@ fn gather(arguments: &ArgMatches, trust_by_default: bool) -> Result<ServerConfig
     let values = Values::gather(flags, file.as_deref(), environment)?;
     let paths = arguments.try_get_many::<String>("paths").ok().flatten();
     let paths = paths.map(|paths| paths.cloned().collect()).unwrap_or_default();
-    ServerConfig::from_values(&values, paths, trust_by_default, environment("TARN_PASSWORD"))
+    let password = environment("TARN_PASSWORD");
+    let config = ServerConfig::from_values(&values, paths, trust_by_default, password)?;
+    Ok(config.with_secret_key(environment("TARN_SECRET_KEY")))
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

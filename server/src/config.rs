@@ -16,6 +16,8 @@ pub enum Kind {
     Address,
     /// A file or folder.
     Path,
+    /// A path or URL.
+    Text,
     /// Bytes, with an optional unit: `512MB`, `4GiB`.
     Bytes,
     /// A whole number from 1.
@@ -57,6 +59,12 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Path,
         "the user's data folder",
         "Folder for the server's own files: password, demo tables, spilled data",
+    ),
+    setting(
+        "catalog",
+        Kind::Text,
+        "the folder catalog in the data directory",
+        "Where the catalog is: a folder, s3://…, gs://…, abfss://…, postgres://user@host/database",
     ),
     setting("pg", Kind::Address, "127.0.0.1:5432", "Address of the Postgres wire, or off"),
     setting("flight", Kind::Address, "127.0.0.1:32010", "Address of Flight SQL, or off"),
@@ -175,6 +183,16 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
 }
 
+/// A text that logs do not show.
+#[derive(Clone)]
+pub struct SecretText(pub String);
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText")
+    }
+}
+
 /// The settings of one server, checked.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
@@ -182,6 +200,10 @@ pub struct ServerConfig {
     pub paths: Vec<String>,
     /// Folder for the server's own files.
     pub data_dir: PathBuf,
+    /// Path or URL of the catalog's log; `None` for a folder in `data_dir`.
+    pub catalog: Option<String>,
+    /// The key that credentials are encrypted with, where one was given.
+    pub secret_key: Option<SecretText>,
     /// Address of the Postgres wire.
     pub pg: Option<SocketAddr>,
     /// Address of Flight SQL.
@@ -464,6 +486,8 @@ impl ServerConfig {
         let config = Self {
             paths,
             data_dir: values.path("data-dir").unwrap_or_else(default_data_dir),
+            catalog: values.get("catalog").map(ToOwned::to_owned),
+            secret_key: None,
             pg: values.address("pg", "127.0.0.1:5432")?,
             flight: values.address("flight", "127.0.0.1:32010")?,
             http: values.address("http", "127.0.0.1:8080")?,
@@ -514,6 +538,13 @@ impl ServerConfig {
         Err(ConfigError::Conflict { what })
     }
 
+    /// Sets the key that credentials are encrypted with; without one it is in a file.
+    #[must_use]
+    pub fn with_secret_key(mut self, key: Option<String>) -> Self {
+        self.secret_key = key.map(SecretText);
+        self
+    }
+
     /// A server for tests: free ports on loopback, no passwords, little memory.
     #[must_use]
     pub fn for_tests(data_dir: &Path, paths: Vec<String>) -> Self {
@@ -521,6 +552,8 @@ impl ServerConfig {
         Self {
             paths,
             data_dir: data_dir.to_owned(),
+            catalog: None,
+            secret_key: None,
             pg: address,
             flight: address,
             http: address,

@@ -162,7 +162,7 @@ async fn create_view(
     let state = session.state();
     let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
     let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
-    let depends_on: Vec<TableName> = bound.pins.into_iter().map(|pin| pin.name).collect();
+    let depends_on: Vec<TableName> = bound.reads;
     if name.schema() != TEMPORARY && depends_on.iter().any(|name| name.schema() == TEMPORARY) {
         let message = format!("view \"{}\" will be a temporary view", name.table());
         session.notice("NOTICE", "00000", message);

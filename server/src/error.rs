@@ -537,6 +537,14 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
             storage::code(StoreFault::of(source.as_ref()))
         }
         CatalogError::CommitUnclear { .. } => "40003",
+        CatalogError::CatalogLog { .. } => "58030",
+        CatalogError::CatalogDamaged { .. } => "XX001",
+        CatalogError::CatalogTooNew { .. } => "0A000",
+        CatalogError::SecretKey { .. } => "F0000",
+        CatalogError::ObjectNotFound { kind: "database", .. } => "3D000",
+        CatalogError::ObjectExists { kind: "database", .. } => "42P04",
+        CatalogError::ObjectNotFound { .. } => "42704",
+        CatalogError::ObjectExists { .. } => "42710",
         CatalogError::Engine { source, .. } => EngineFault::of(source).code,
         CatalogError::Internal { .. } => "XX000",
     }
@@ -563,6 +571,9 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         CatalogError::CommitUnclear { table, version, cause } => {
             Some(sentence(&format!("version {version} of table \"{table}\": {cause}")))
         }
+        CatalogError::CatalogLog { source: Some(source), .. } => {
+            Some(sentence(&chain(source.as_ref())))
+        }
         CatalogError::Engine { source, .. } => Some(sentence(&EngineFault::of(source).message)),
         CatalogError::Conflict { name } => {
             Some(format!("Another transaction has changed \"{name}\"."))
@@ -580,6 +591,12 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         | CatalogError::InvalidProperty { .. }
         | CatalogError::ChangesNotRecorded { .. }
         | CatalogError::Corrupt { source: None, .. }
+        | CatalogError::CatalogLog { source: None, .. }
+        | CatalogError::CatalogDamaged { .. }
+        | CatalogError::CatalogTooNew { .. }
+        | CatalogError::SecretKey { .. }
+        | CatalogError::ObjectNotFound { .. }
+        | CatalogError::ObjectExists { .. }
         | CatalogError::PathNotFound { .. }
         | CatalogError::InvalidLocation { .. }
         | CatalogError::Internal { .. } => None,
@@ -611,6 +628,18 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         CatalogError::CommitUnclear { .. } => {
             Some("Look whether its changes are there before it is run again.".to_owned())
         }
+        CatalogError::CatalogLog { .. } => {
+            Some("Check that the catalog's place can be reached and written.".to_owned())
+        }
+        CatalogError::CatalogDamaged { .. } => {
+            Some("Restore the record from a backup; tarn check reads all of them.".to_owned())
+        }
+        CatalogError::CatalogTooNew { .. } => {
+            Some("Use the version of tarn that has written it, or a newer one.".to_owned())
+        }
+        CatalogError::SecretKey { .. } => {
+            Some("Servers that share a catalog need the same key: set TARN_SECRET_KEY.".to_owned())
+        }
         CatalogError::Corrupt { .. } => {
             Some("Other tables are not affected; restore the damaged file.".to_owned())
         }
@@ -639,6 +668,8 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         | CatalogError::UnsupportedFeature { .. }
         | CatalogError::PathNotFound { .. }
         | CatalogError::InvalidLocation { .. }
+        | CatalogError::ObjectNotFound { .. }
+        | CatalogError::ObjectExists { .. }
         | CatalogError::Engine { .. }
         | CatalogError::Internal { .. } => None,
     }

@@ -203,6 +203,8 @@ impl Session {
         statement: Statement,
         declared: Vec<Option<DataType>>,
     ) -> Result<Arc<Prepared>> {
+        // Before anything is looked up: other servers may have made or dropped it.
+        self.follow_catalog().await?;
         let scope = self.scope();
         let known = self.shared.plans.get(statement.text(), &declared, &scope);
         if let Some(prepared) = known
@@ -296,7 +298,7 @@ impl Session {
     ) -> Result<Planned> {
         let scope = self.scope();
         let state = self.state();
-        let Bound { ast, tables, pins } =
+        let Bound { ast, tables, pins, .. } =
             bind(statement, &state, &SessionLookup::new(self)).await?;
         let mut logical = plan::logical_plan(statement, ast.clone(), &state, &tables, declared)?;
         let parameter_types = plan::parameter_types(&logical, declared)?;
@@ -334,6 +336,10 @@ impl Session {
         prepared: &Arc<Prepared>,
         parameters: Vec<ScalarValue>,
     ) -> Result<Execution> {
+        if !self.has_followed() {
+            self.follow_catalog().await?;
+            self.has_followed();
+        }
         if self.status() == Status::Failed && !prepared.ends_transaction() {
             return Err(Error::FailedTransaction);
         }

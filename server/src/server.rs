@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use tarn_catalog::log::{self, SecretKey};
 use tarn_catalog::object_store::ObjectStores;
 use tarn_catalog::{Catalog, CatalogError};
 use tarn_exec::{Engine, EngineOptions, ExecError};
@@ -149,7 +150,6 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
     telemetry::metrics();
     let data_dir = |source| StartError::DataDir { path: config.data_dir.clone(), source };
     std::fs::create_dir_all(&config.data_dir).map_err(data_dir)?;
-    let users = UserStore::open(&config).map_err(data_dir)?;
     let identity = config.tls.as_ref().map(Identity::load).transpose().map_err(StartError::Tls)?;
     let acceptor =
         identity.as_ref().map(Identity::acceptor).transpose().map_err(StartError::Tls)?;
@@ -157,7 +157,7 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
     let (pg_listener, pg) = listen(config.pg, "pg").await?;
     let (flight_listener, flight) = listen(config.flight, "flight").await?;
     let (http_listener, http) = listen(config.http, "http").await?;
-    let (shared, broken) = build_shared(config, users, identity.as_ref()).await?;
+    let (shared, broken) = build_shared(config, identity.as_ref()).await?;
     let stop = CancellationToken::new();
     let mut parts: Vec<(&'static str, JoinHandle<()>)> = Vec::new();
     if let Some(listener) = pg_listener {
@@ -192,21 +192,24 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
         tarn_catalog::delta::finish_upkeep().await;
     };
     parts.push(("checkpoints", tokio::spawn(upkeep)));
+    parts.push((
+        "catalog checkpoints",
+        tokio::spawn(checkpoints(Arc::clone(&shared), stop.clone())),
+    ));
     parts.push(("table search", tokio::spawn(rescan(Arc::clone(&shared), stop.clone()))));
     Ok(Handle { shared, pg, flight, http, stop, parts, broken })
 }
 
 async fn build_shared(
     config: ServerConfig,
-    users: UserStore,
     identity: Option<&Identity>,
 ) -> Result<(Arc<Shared>, Vec<(String, CatalogError)>), StartError> {
     let stores = ObjectStores::new(config.store_limits);
-    let catalog = Catalog::new(DATABASE, stores.clone(), config.paths.clone());
+    let catalog = open_catalog(&config, &stores).await?;
+    let users = UserStore::open(&config, &catalog).await?;
     for schema in system_tables::schemas() {
         catalog.add_system_schema(schema);
     }
-    catalog.set_roles(users.entries());
     let broken = catalog.rescan().await?;
     for (place, error) in &broken {
         let detail = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
@@ -239,6 +242,22 @@ async fn build_shared(
     Ok((Arc::new(shared), broken))
 }
 
+/// Reads the catalog's log: the folder `catalog` in the data directory unless another is given.
+pub(crate) async fn open_catalog(
+    config: &ServerConfig,
+    stores: &ObjectStores,
+) -> Result<Arc<Catalog>, CatalogError> {
+    let key = match &config.secret_key {
+        Some(text) => SecretKey::parse(&text.0)?,
+        None => SecretKey::open(&config.data_dir)?,
+    };
+    let log = match &config.catalog {
+        Some(url) => log::open(stores, url).await?,
+        None => log::open_folder(&config.data_dir.join("catalog"))?,
+    };
+    Catalog::open(DATABASE, stores.clone(), config.paths.clone(), log, Some(key)).await
+}
+
 async fn listen(
     address: Option<SocketAddr>,
     flag: &'static str,
@@ -248,6 +267,14 @@ async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((Some(listener), Some(bound)))
+}
+
+/// Writes checkpoints of the catalog's log, so that the next start is quick.
+async fn checkpoints(shared: Arc<Shared>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = shared.catalog.keep_checkpoints() => {}
+    }
 }
 
 /// Looks for new tables from time to time, so that metadata queries see them.

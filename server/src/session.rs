@@ -126,6 +126,8 @@ pub struct Session {
     busy: AtomicBool,
     /// Whether the statement has begun to commit: it cannot be cancelled any more.
     committing: AtomicBool,
+    /// Whether the catalog was brought up to date for the statement that comes next.
+    followed: AtomicBool,
     user: String,
     protocol: Protocol,
     client: Option<SocketAddr>,
@@ -169,7 +171,17 @@ impl Session {
             let message = format!("role \"{user}\" does not exist");
             return Err(Error::NotAuthorized { message });
         }
+        if !shared.users.may_log_in(user) {
+            let message = format!("role \"{user}\" is not permitted to log in");
+            return Err(Error::NotAuthorized { message });
+        }
         let mut variables = Variables::default();
+        for (name, value) in shared.catalog.settings_of(user, database) {
+            // A setting that this version does not know must not lock everybody out.
+            if let Err(error) = variables.set_default(&name, &value) {
+                tracing::warn!(%error, %name, "a setting of the catalog is left out");
+            }
+        }
         variables.set_fixed("session_authorization", user);
         variables.set_fixed("ssl", if shared.config.tls.is_some() { "on" } else { "off" });
         variables.set_fixed("max_connections", &shared.config.n_connections_max.to_string());
@@ -180,6 +192,7 @@ impl Session {
             long_cancel_key: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             committing: AtomicBool::new(false),
+            followed: AtomicBool::new(false),
             user: user.to_owned(),
             protocol,
             client,
@@ -273,6 +286,18 @@ impl Session {
     pub fn running(&self) -> (Option<Running>, Option<Running>) {
         let inner = self.inner.lock();
         (inner.running.clone(), inner.last.clone())
+    }
+
+    /// Learns what other servers have done to the catalog.
+    pub(crate) async fn follow_catalog(&self) -> Result<()> {
+        self.shared.catalog.refresh().await?;
+        self.followed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether [`Self::follow_catalog`] was called for the statement that is now executed.
+    pub(crate) fn has_followed(&self) -> bool {
+        self.followed.swap(false, Ordering::Relaxed)
     }
 
     /// Splits and parses a text.

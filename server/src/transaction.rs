@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
+use tarn_catalog::CatalogError;
 use tarn_catalog::delta::StagedTable;
 use tarn_catalog::registry::Change;
 use tarn_planner::statement::TransactionModes;
@@ -316,6 +317,10 @@ impl Session {
         if let Some((changes, staged)) = changes
             && let Err(error) = self.publish(changes, staged).boxed().await
         {
+            if matches!(error, Error::Catalog(CatalogError::CatalogLog { .. })) {
+                // It may have been committed all the same.
+                self.inner.lock().changes.keep();
+            }
             self.roll_back();
             return Err(error);
         }
@@ -338,10 +343,12 @@ impl Session {
         self.set_committing(true);
         let shared = Arc::clone(&self.shared);
         let task = self.shared.engine.spawn(async move {
+            // Before rows are there to stay: nothing that can be known now may stop the rest.
+            shared.catalog.check(&changes).await?;
             for table in staged {
                 table.commit().await?;
             }
-            shared.catalog.apply(&changes)
+            shared.catalog.commit(changes).await
         });
         let done = task.await;
         if !matches!(done, Ok(Ok(()))) {

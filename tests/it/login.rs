@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tarn_catalog::log::{Entry, RoleDef};
+use tarn_catalog::registry::{Change, Expect};
 use tarn_tests::harness::{PostgresProcess, Server, connect_pg_url, require_or_skip, wait_until};
 use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -324,18 +326,18 @@ async fn half_open_connections_take_no_places() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_places_are_for_the_first_role() -> Result<()> {
-    // A second role, as its verifier in the data directory makes one.
+    // A second role with the password of the first.
     let data_dir = tempfile::tempdir()?;
     let first = Server::start_with(&[], |config| {
         with_password(config);
         config.data_dir = data_dir.path().to_owned();
     })
     .await?;
+    let catalog = Arc::clone(&first.shared().catalog);
+    let role = RoleDef { oid: 0, superuser: false, ..catalog.role("tarn").context("no role")? };
+    let entry = Entry::PutRole { name: "ann".to_owned(), role };
+    catalog.commit(vec![Change::Define { entry, expect: Expect::New }]).await?;
     first.stop().await;
-    let users = data_dir.path().join("users");
-    let text = std::fs::read_to_string(&users)?;
-    let other = text.lines().find_map(|line| line.strip_prefix("tarn "));
-    std::fs::write(&users, format!("{text}ann {}\n", other.context("no verifier")?))?;
     let server = Server::start_with(&[], |config| {
         with_password(config);
         config.password = None;

@@ -8,6 +8,7 @@
 //! | `child`, `lake` | servers to be killed; places for their tables |
 //! | `crash` | a server is killed in the middle of commits |
 //! | `writers` | eight writers from three servers on one table |
+//! | `catalog` | the catalog's log: restarts, several servers, places |
 //! | `clients` | drivers, psql, and Delta tables of other writers |
 //! | `ddl` | definitions as other programs see them, and files that come and go |
 //! | `scripts` | messages and their answers on tarn and on PostgreSQL, from `scripts/`
@@ -23,6 +24,7 @@
 
 mod bad_input;
 mod budgets;
+mod catalog;
 mod child;
 mod cli;
 mod clients;

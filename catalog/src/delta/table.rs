@@ -111,11 +111,27 @@ impl DeltaTable {
         object_store_url: ObjectStoreUrl,
         footers: FooterCache,
     ) -> Result<Arc<Self>> {
+        let table = Self::unread(name, location, store, object_store_url, footers)?;
+        table.latest().await?;
+        Ok(table)
+    }
+
+    /// The table in a folder, which is looked at when it is first pinned.
+    ///
+    /// # Errors
+    /// `InvalidLocation` for a URL that cannot be a folder.
+    pub fn unread(
+        name: &str,
+        location: &Url,
+        store: Arc<dyn ObjectStore>,
+        object_store_url: ObjectStoreUrl,
+        footers: FooterCache,
+    ) -> Result<Arc<Self>> {
         let url = as_folder(location);
         let root = Path::from_url_path(url.path()).map_err(|error| {
             CatalogError::InvalidLocation { url: url.to_string(), reason: error.to_string() }
         })?;
-        let table = Arc::new(Self {
+        Ok(Arc::new(Self {
             name: name.to_owned(),
             log: LogReader::try_new(name, &url, Arc::clone(&store))?,
             url,
@@ -129,10 +145,7 @@ impl DeltaTable {
             checkpointed: tokio::sync::Mutex::new(0),
             readers: Readers::default(),
             analyzed: RwLock::new(None),
-        });
-        table.latest().await?;
-        table.load_statistics().await;
-        Ok(table)
+        }))
     }
 
     /// The version to read.
@@ -269,6 +282,7 @@ impl DeltaTable {
         let snapshot = self.load(&kernel, identity).await?;
         if previous.is_none() {
             self.travelled.invalidate_all();
+            self.load_statistics().await;
         }
         self.keep(kernel, snapshot).await
     }

@@ -35,7 +35,7 @@ mod relations;
 mod server_objects;
 pub mod settings;
 mod statistics;
-mod system;
+pub(crate) mod system;
 #[cfg(test)]
 mod tests;
 mod type_rows;

@@ -7,6 +7,7 @@ use parking_lot::MutexGuard;
 
 use super::{Catalog, Known, PUBLIC, Relation, State, entry_of, free_oid};
 use crate::entry::{CatalogSnapshot, SchemaEntry, columns_of};
+use crate::log::Entry;
 use crate::memory::{MemoryTable, Rows};
 use crate::{CatalogError, ColumnEntry, LakeTable, Result, TableDetails, TableName};
 use arrow::array::RecordBatch;
@@ -68,6 +69,14 @@ pub enum Change {
         /// What there is to say now.
         details: Arc<TableDetails>,
     },
+    /// An object without rows of its own comes, is changed or goes: a role, a setting, a right, a
+    /// credential, a database.
+    Define {
+        /// What the log will say; the number 0 stands for a new one.
+        entry: Entry,
+        /// What has to be true before.
+        expect: Expect,
+    },
     /// Rows are added: whatever others have done with the table meanwhile.
     Append {
         /// The table.
@@ -90,35 +99,111 @@ pub enum Change {
     },
 }
 
-impl Catalog {
-    /// Does what a transaction has done.
+/// What has to be true of an object that a transaction defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// There is none of its kind and name.
+    New,
+    /// There is one.
+    Known,
+    /// Either.
+    Any,
+}
+
+impl Change {
+    /// Whether it is about rows or relations that may be in memory.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Put { before, after, .. } => {
+                let memory = |relation: &Relation| matches!(relation, Relation::Memory(_));
+                before.as_ref().is_some_and(memory)
+                    || after.as_ref().is_some_and(|object| memory(&object.relation))
+            }
+            Self::Append { .. } | Self::Replace { .. } => true,
+            Self::CreateSchema(_)
+            | Self::DropSchema(_)
+            | Self::Describe { .. }
+            | Self::Define { .. } => false,
+        }
+    }
+}
+
+impl State {
+    /// Sees that changes can be done.
     ///
     /// # Errors
-    /// `Conflict` where another transaction has been faster, `NotWritable` for tables that would
-    /// grow too large. Nothing is changed then.
-    pub fn apply(&self, changes: &[Change]) -> Result<()> {
-        let mut state = self.state.write();
+    /// `Conflict` where another transaction has been faster, and the like.
+    pub(super) fn check(&self, changes: &[Change]) -> Result<()> {
+        self.check_references(changes)?;
+        for change in changes {
+            check_schema(self, change, changes)?;
+            check_emptied(self, change, changes)?;
+            check(self, change)?;
+        }
+        Ok(())
+    }
+
+    /// Does what a transaction has done in memory only.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; nothing is changed then.
+    pub(super) fn apply(&mut self, changes: &[Change]) -> Result<()> {
         let mut rows = Vec::new();
         for change in changes {
-            check_schema(&state, change, changes)?;
-            check_emptied(&state, change, changes)?;
-            if let Some(locked) = check(&state, change)? {
+            check_schema(self, change, changes)?;
+            check_emptied(self, change, changes)?;
+            if let Some(locked) = check(self, change)? {
                 rows.push(locked);
             }
         }
         let mut redefined = false;
         for change in changes {
-            redefined |= state.do_change(change);
+            redefined |= self.do_change(change);
         }
         for (mut place, rows) in rows {
             *place = rows;
         }
         if redefined {
-            state.changed();
+            self.changed();
         }
         Ok(())
     }
 
+    /// Does the part of a transaction that is in memory, after the rest was made to last.
+    ///
+    /// # Errors
+    /// None where the changes were checked before and rows could not change since.
+    pub(super) fn apply_local(&mut self, changes: &[Change]) -> Result<()> {
+        let mut rows = Vec::new();
+        for change in changes {
+            if let Change::Append { .. } | Change::Replace { .. } = change
+                && let Some(locked) = check(self, change)?
+            {
+                rows.push(locked);
+            }
+        }
+        for change in changes {
+            match change {
+                Change::Put { name, after: Some(object), .. } => {
+                    // What lasts is there already.
+                    if !self.relations.get(name).is_some_and(|known| known.durable) {
+                        self.relations.insert(name.clone(), known_of(object, 0));
+                    }
+                }
+                Change::Describe { .. } => {
+                    self.do_change(change);
+                }
+                _ => {}
+            }
+        }
+        for (mut place, rows) in rows {
+            *place = rows;
+        }
+        Ok(())
+    }
+}
+
+impl Catalog {
     /// A relation with its columns and what it reads.
     #[must_use]
     pub fn object(&self, name: &TableName) -> Option<Object> {
@@ -178,6 +263,10 @@ fn check<'a>(state: &State, change: &'a Change) -> Result<Option<(MutexGuard<'a,
                 _ => false,
             };
             if same { Ok(None) } else { Err(conflict(name)) }
+        }
+        Change::Define { entry, expect } => {
+            state.check_defined(entry, *expect)?;
+            Ok(None)
         }
         Change::Describe { name, .. } => match state.relations.contains_key(name) {
             true => Ok(None),
@@ -273,7 +362,7 @@ impl State {
                     known.details = Arc::clone(details);
                 }
             }
-            Change::Append { .. } | Change::Replace { .. } => return false,
+            Change::Define { .. } | Change::Append { .. } | Change::Replace { .. } => return false,
         }
         true
     }
@@ -286,6 +375,7 @@ fn known_of(object: &Object, oid: u32) -> Known {
         columns: object.columns.clone(),
         n_rows: None,
         url: None,
+        durable: false,
         depends_on: object.depends_on.clone(),
         details: Arc::clone(&object.details),
     }

@@ -186,6 +186,8 @@ impl Frontend {
 
     /// Returns the user that a caller has proved to be.
     async fn authenticate(self: &Arc<Self>, caller: &Caller) -> Result<String, Status> {
+        // Roles may have been made on another server.
+        self.shared().catalog.refresh().await.map_err(|error| Error::from(error).to_status())?;
         let trusted = caller.peer().is_some() && self.shared().users.trusts();
         match &caller.credentials {
             Credentials::Absent if trusted => Ok(FIRST_ROLE.to_owned()),

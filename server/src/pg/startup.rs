@@ -233,6 +233,8 @@ async fn connect(
 
 /// Lets in who has a certificate for the role, or knows its password.
 async fn prove(shared: &Shared, wire: &mut Wire, user: &str, address: IpAddr) -> Result<()> {
+    // Roles may have been made on another server.
+    shared.catalog.refresh().await?;
     if shared.users.trusts() {
         return Ok(());
     }
