@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 mod collect;
 mod distinct;
 
-pub use collect::Collector;
+pub use collect::{Collector, sampled};
 
 /// Where the file is, below the table's folder.
 pub(crate) const FILE: &str = "_tarn/statistics.json";

@@ -74,9 +74,7 @@ impl Collector {
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let n_rows = batch.num_rows();
         let count = u64::try_from(n_rows).unwrap_or_default();
-        let first = self.n_rows.next_multiple_of(self.stride) - self.n_rows;
-        let step = usize::try_from(self.stride).unwrap_or(usize::MAX);
-        let rows: UInt64Array = (first..count).step_by(step).map(Some).collect();
+        let rows = sampled(self.n_rows, count, self.stride);
         let mut hashes = vec![0_u64; n_rows];
         for (column, values) in self.columns.iter_mut().zip(batch.columns()) {
             column.n_nulls += u64::try_from(values.logical_null_count()).unwrap_or_default();
@@ -172,6 +170,23 @@ impl ColumnCollector {
         facts.bounds = bounds(&sample, is_common)?;
         Ok(facts)
     }
+}
+
+/// The rows of a batch that go into a sample of one in `stride`; the batch begins with row `first`
+/// of its stream.
+///
+/// The choice is a hash of the row's number: data often has a period, and every tenth row of it
+/// would be the same row again and again.
+#[must_use]
+pub fn sampled(first: u64, n_rows: u64, stride: u64) -> UInt64Array {
+    let is_sampled = |row: &u64| {
+        // The last steps of SplitMix64.
+        let mut bits = first.wrapping_add(*row).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)).is_multiple_of(stride.max(1))
+    };
+    (0..n_rows).filter(is_sampled).map(Some).collect()
 }
 
 fn arrays(state: Vec<ScalarValue>) -> Result<Vec<ArrayRef>> {

@@ -24,7 +24,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::replay::log_runtime;
 use super::snapshot::DeltaSnapshot;
 use super::table::DeltaTable;
-use crate::{CatalogError, Result};
+use crate::{CatalogError, Result, Travel};
 
 /// Commits from one checkpoint to the next, unless the table says otherwise.
 const CHECKPOINT_INTERVAL_COMMITS: u64 = 10;
@@ -102,12 +102,13 @@ impl DeltaTable {
     /// `Storage`, `WriteStorage`, `Corrupt`.
     pub async fn keep_up(&self, version: u64) -> Result<Upkeep> {
         // One at a time, and never an older one after a newer: the hint would point to the older.
+        let table = self.snapshot(Travel::Latest).await?.table_identity;
         let mut newest = self.checkpointed.lock().await;
-        if *newest > version {
+        if newest.0 == table && newest.1 > version {
             return Ok(Upkeep::default());
         }
         let (snapshot, is_written) = self.write_checkpoint(version).await?;
-        *newest = version;
+        *newest = (table, version);
         let mut done = Upkeep { checkpoint: is_written.then_some(version), files_deleted: 0 };
         let is_protected = snapshot.metadata.protocol().has("checkpointProtection");
         let is_off = snapshot

@@ -52,8 +52,8 @@ pub struct DeltaTable {
     /// Held while the log is read, so that statements arriving together read it once.
     refresh: tokio::sync::Mutex<()>,
     travelled: moka::sync::Cache<u64, Arc<DeltaSnapshot>>,
-    /// The newest version of which this process has written a checkpoint.
-    pub(super) checkpointed: tokio::sync::Mutex<u64>,
+    /// The newest version of which this process has written a checkpoint, and of which table.
+    pub(super) checkpointed: tokio::sync::Mutex<(u64, u64)>,
     /// The files of versions that were given out.
     pub(super) readers: Readers,
     /// What ANALYZE has learnt.
@@ -142,7 +142,7 @@ impl DeltaTable {
             latest: RwLock::new(None),
             refresh: tokio::sync::Mutex::new(()),
             travelled: moka::sync::Cache::new(TRAVELLED_SNAPSHOTS_MAX),
-            checkpointed: tokio::sync::Mutex::new(0),
+            checkpointed: tokio::sync::Mutex::default(),
             readers: Readers::default(),
             analyzed: RwLock::new(None),
         }))

@@ -84,8 +84,6 @@ fn class_of_relations(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .int("relnatts", each().map(|relation| i64::try_from(relation.n_columns()).ok()))
         .int("relchecks", each().map(n_checks))
         .bool("relhasrules", each().map(Relation::is_view))
-        // References are triggers in PostgreSQL: psql looks for them where there are some.
-        .bool("relhastriggers", each().map(has_references))
         .all_true("relispopulated")
         .text("relreplident", each().map(|r| if r.is_user_table() { "d" } else { "n" }))
         .finish()
@@ -93,10 +91,6 @@ fn class_of_relations(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
 
 fn n_checks(relation: &Relation<'_>) -> Option<i64> {
     i64::try_from(relation.entry.map_or(0, |entry| entry.details.checks.len())).ok()
-}
-
-fn has_references(relation: &Relation<'_>) -> bool {
-    relation.entry.is_some_and(|entry| !entry.details.foreign_keys.is_empty())
 }
 
 pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {

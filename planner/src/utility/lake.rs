@@ -35,6 +35,8 @@ pub struct TableClauses {
     pub properties: Vec<(String, String)>,
     /// COMMENT.
     pub comment: Option<String>,
+    /// The names of the columns of CREATE TABLE … AS, where they stand without types.
+    pub names: Vec<String>,
     /// What LIKE is to include, in lower case: `all`, `defaults`, `constraints`, ….
     pub including: Vec<String>,
     /// What LIKE is to leave out.
@@ -133,9 +135,27 @@ pub(super) fn create_table(parser: &mut Parser<'_>) -> Result<Parsed> {
         }
         kept.push(parser.next_token());
     }
+    clauses.names = names_alone(parser)?;
     body(parser, &mut kept, &mut clauses)?;
     let ast = reparse(kept)?;
     Ok((ast, Command::Define(Define::CreateTable(Box::new(clauses)))))
+}
+
+/// Takes `(a, b)`, columns without types, which the parser below does not know.
+fn names_alone(parser: &mut Parser<'_>) -> Result<Vec<String>> {
+    if parser.peek_token_ref().token != Token::LParen {
+        return Ok(vec![]);
+    }
+    let mut at = 1;
+    loop {
+        let is_name = matches!(parser.peek_nth_token_ref(at).token, Token::Word(_));
+        match (&parser.peek_nth_token_ref(at + 1).token, is_name) {
+            (Token::Comma, true) => at += 2,
+            (Token::RParen, true) => break,
+            _ => return Ok(vec![]),
+        }
+    }
+    name_list(parser)
 }
 
 /// Everything behind the name of a new table.

@@ -119,9 +119,9 @@ pub(crate) async fn check_condition(
 ) -> Result<()> {
     let expr = parsed(session, text)?;
     refuse_subquery(&expr, "check constraint")?;
-    let plan = planned(session, statement, table, fields, text).await?;
-    refuse_aggregate(&plan, "check constraints")?;
-    let data_type = plan.schema().fields().first().map(|field| field.data_type().clone());
+    let (logical, optimized) = planned(session, statement, table, fields, text).await?;
+    refuse_aggregate(&logical, "check constraints")?;
+    let data_type = optimized.schema().fields().first().map(|field| field.data_type().clone());
     match data_type {
         Some(DataType::Boolean | DataType::Null) => Ok(()),
         _ => Err(Error::Value {
@@ -156,13 +156,13 @@ pub(crate) async fn check_generated(
         );
         return Err(Error::Value { code: "42P17", message });
     }
-    let plan = planned(session, statement, table, &declared.fields, text).await?;
-    refuse_aggregate(&plan, "column generation expressions")?;
-    if !is_immutable(&plan) {
+    let (logical, optimized) = planned(session, statement, table, &declared.fields, text).await?;
+    refuse_aggregate(&logical, "column generation expressions")?;
+    if !is_immutable(&logical) {
         let message = "generation expression is not immutable".to_owned();
         return Err(Error::Value { code: "42P17", message });
     }
-    let given = plan.schema().fields().first().map(|field| field.data_type().clone());
+    let given = optimized.schema().fields().first().map(|field| field.data_type().clone());
     match given {
         Some(given) if !arrow::compute::can_cast_types(&given, field.data_type()) => {
             let message = format!(
@@ -175,14 +175,15 @@ pub(crate) async fn check_generated(
     }
 }
 
-/// Plans `SELECT expression FROM t`.
+/// Plans `SELECT expression FROM t`: as it was written, and optimised, where `now()` is a constant
+/// and all types are known.
 async fn planned(
     session: &Arc<Session>,
     statement: &Statement,
     table: &str,
     fields: &[Field],
     text: &str,
-) -> Result<LogicalPlan> {
+) -> Result<(LogicalPlan, LogicalPlan)> {
     let sql = format!("SELECT {text} FROM {} AS {}", quoted(DEFINED), quoted(table));
     let statements = session.parse(&sql)?;
     let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
@@ -193,7 +194,8 @@ async fn planned(
     let lookup = DefinedLookup { provider: empty(fields) };
     let bound = bind(&inner, &state, &lookup).await?;
     let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
-    Ok(plan::optimize(&logical, &state, &inner)?)
+    let optimized = plan::optimize(&logical, &state, &inner)?;
+    Ok((logical, optimized))
 }
 
 /// Reads the text of an expression.

@@ -70,8 +70,13 @@ pub(super) async fn create_table(
     let new = NewTable { name, method, clauses, on_commit };
     if let Some(query) = &create.query {
         let inner = statement.with_ast(Ast::Query(query.clone()));
-        let names: Vec<String> = create.columns.iter().map(|column| fold(&column.name)).collect();
+        let columns = create.columns.iter().map(|column| fold(&column.name));
+        let names: Vec<String> = clauses.names.iter().cloned().chain(columns).collect();
         return create_as(session, &inner, &names, new, query_id).await;
+    }
+    if !clauses.names.is_empty() {
+        let message = format!("column \"{}\" has no type", clauses.names.join("\", \""));
+        return Err(Error::Value { code: "42601", message });
     }
     let mut declared = match like {
         Some(like) => like.declared,

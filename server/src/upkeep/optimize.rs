@@ -22,6 +22,7 @@ use datafusion::physical_plan::union::UnionExec;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tarn_catalog::analyzed::sampled;
 use tarn_catalog::delta::upkeep::{Bin, COLUMNS_MAX, ZOrder, ZOrderKey};
 use tarn_catalog::delta::{
     DeltaSnapshot, NewFile, Operation, StagedTable, WriteOptions, WriteTarget, write_files,
@@ -183,7 +184,7 @@ impl Job<'_> {
         let scan = scan.map_err(|error| PlannerError::Engine(Box::new(error)))?;
         let n_rows = self.snapshot.rows_of(&files).unwrap_or(N_SAMPLE);
         let sink = Arc::new(SampleSink {
-            stride: usize::try_from(n_rows.div_ceil(N_SAMPLE).max(1)).unwrap_or(usize::MAX),
+            stride: n_rows.div_ceil(N_SAMPLE).max(1),
             taken: Mutex::default(),
         });
         let sample_schema = scan.schema();
@@ -322,10 +323,10 @@ impl RowSink for FileSink {
     }
 }
 
-/// Keeps one row in so many.
+/// Keeps about one row in so many.
 #[derive(Debug)]
 struct SampleSink {
-    stride: usize,
+    stride: u64,
     taken: Mutex<Vec<RecordBatch>>,
 }
 
@@ -335,20 +336,16 @@ impl RowSink for SampleSink {
         mut rows: SendableRecordBatchStream,
     ) -> BoxFuture<'static, datafusion::error::Result<()>> {
         Box::pin(async move {
-            let mut skip = 0_usize;
+            let mut first = 0_u64;
             while let Some(batch) = rows.next().await {
                 let batch = batch?;
-                let n_rows = batch.num_rows();
-                let wanted = (skip..n_rows).step_by(self.stride);
-                let wanted: arrow::array::UInt64Array =
-                    wanted.map(|row| u64::try_from(row).ok()).collect();
-                let n_taken = wanted.len();
-                if n_taken > 0 {
+                let n_rows = u64::try_from(batch.num_rows()).unwrap_or_default();
+                let wanted = sampled(first, n_rows, self.stride);
+                if !wanted.is_empty() {
                     let taken = arrow::compute::take_record_batch(&batch, &wanted)?;
                     self.taken.lock().push(taken);
                 }
-                let next = skip.saturating_add(n_taken.saturating_mul(self.stride));
-                skip = next.saturating_sub(n_rows);
+                first = first.saturating_add(n_rows);
             }
             Ok(())
         })

@@ -243,7 +243,7 @@ async fn reads_files_from_before_a_column_was_widened() {
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_found_again() {
     let lake = Lake::create(&ids_schema(), &[]).await;
-    let lossy = Arc::new(super::lossy::Lossy::new(Arc::clone(&lake.store)));
+    let lossy = Arc::new(lossy::Lossy::new(Arc::clone(&lake.store)));
     let store: Arc<dyn ObjectStore> = Arc::clone(&lossy) as _;
     let url = ObjectStoreUrl::parse("memory://").unwrap();
     let footers = FooterCache::new(1 << 20);
@@ -263,7 +263,7 @@ async fn a_commit_whose_answer_is_lost_is_found_again() {
 #[tokio::test]
 async fn a_refresh_reads_the_new_commits_only() {
     let lake = Lake::with_vectors(5, &[]).await;
-    let watched = Arc::new(super::lossy::Lossy::new(Arc::clone(&lake.store)));
+    let watched = Arc::new(lossy::Lossy::new(Arc::clone(&lake.store)));
     let store: Arc<dyn ObjectStore> = Arc::clone(&watched) as _;
     let url = ObjectStoreUrl::parse("memory://").unwrap();
     let footers = FooterCache::new(1 << 20);

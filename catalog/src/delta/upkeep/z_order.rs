@@ -94,8 +94,9 @@ impl Ranks {
             sorted.sort_unstable();
             // Equal values share a rank, so each bound is there once.
             let step = sorted.len().div_ceil(n_ranks).max(1);
-            for row in sorted.iter().step_by(step).skip(1) {
-                if bounds.last().is_none_or(|last| last.row() < *row) {
+            let Some(least) = sorted.first() else { return Ok(Self { converter, bounds }) };
+            for row in sorted.iter().step_by(step) {
+                if bounds.last().map_or(*least, OwnedRow::row) < *row {
                     bounds.push(row.owned());
                 }
             }
