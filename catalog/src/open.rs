@@ -47,7 +47,7 @@ pub(crate) fn table_at(
         Some(format) => format,
         None => {
             let reason = format!("the format \"{format}\" is not known");
-            return BrokenTable::new(url, reason);
+            return BrokenTable::table(url, reason);
         }
     };
     let opened: Result<Arc<dyn LakeTable>> = match format {
@@ -63,7 +63,7 @@ pub(crate) fn table_at(
                 .map(|table| table as Arc<dyn LakeTable>)
         }
     };
-    opened.unwrap_or_else(|error| BrokenTable::new(url, error.to_string()))
+    opened.unwrap_or_else(|error| BrokenTable::table(url, error.to_string()))
 }
 
 /// A table whose location makes no sense to this server.
@@ -74,7 +74,7 @@ struct BrokenTable {
 }
 
 impl BrokenTable {
-    fn new(url: &str, reason: String) -> Arc<dyn LakeTable> {
+    fn table(url: &str, reason: String) -> Arc<dyn LakeTable> {
         Arc::new(Self { url: url.to_owned(), reason })
     }
 }

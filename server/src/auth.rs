@@ -286,15 +286,6 @@ fn is_expired(role: &RoleDef) -> bool {
     until.is_some_and(|until| until < chrono::Utc::now())
 }
 
-/// What is kept of a new password: the verifier as text. A text that is a verifier stays as it is,
-/// so that dumps can be loaded.
-pub(crate) fn verifier_text(password: &str) -> String {
-    match Verifier::parse(password) {
-        Some(verifier) => verifier.to_text(),
-        None => Verifier::of_password(password).to_text(),
-    }
-}
-
 fn random_password() -> String {
     let mut rng = rand::rng();
     (0..N_PASSWORD_CHARS).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect()

@@ -1,4 +1,4 @@
-//! The command line: `tarn demo | serve | sql | check`.
+//! The command line: `tarn demo | serve | sql | check | catalog`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,6 +12,8 @@ use crate::client::{ClientOptions, Format, Script};
 use crate::config::{AuthMode, ConfigError, Kind, SETTINGS, ServerConfig, Values, environment};
 use crate::server::{Handle, StartError};
 use crate::{auth, demo, telemetry};
+
+mod log_commands;
 
 /// Runs the program and returns its exit code.
 #[must_use]
@@ -29,6 +31,7 @@ pub fn run() -> ExitCode {
         Some(("demo", arguments)) => serve(arguments, true),
         Some(("serve", arguments)) => serve(arguments, false),
         Some(("check", arguments)) => check(arguments),
+        Some(("catalog", arguments)) => log_commands::run(arguments),
         Some(("sql", arguments)) => crate::client::run(client_options(arguments)),
         _ => ExitCode::from(2),
     }
@@ -65,6 +68,7 @@ fn command() -> Command {
                 .args(setting_args(false))
                 .arg(config),
         )
+        .subcommand(log_commands::command())
         .subcommand(sql_command())
 }
 
@@ -302,6 +306,7 @@ fn check(arguments: &ArgMatches) -> ExitCode {
     runtime.block_on(async {
         let stores = ObjectStores::new(config.store_limits);
         let stores_fit = check_stores(&stores, &config.paths).await;
+        let catalog_fits = log_commands::check(&stores, &config).await;
         let catalog = tarn_catalog::Catalog::new(crate::server::DATABASE, stores, config.paths);
         let broken = match catalog.rescan().await {
             Ok(broken) => broken,
@@ -315,7 +320,11 @@ fn check(arguments: &ArgMatches) -> ExitCode {
         for (place, error) in &broken {
             say(&format!("broken  {place}: {}\n", chain(error)));
         }
-        if broken.is_empty() && stores_fit { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        if broken.is_empty() && stores_fit && catalog_fits {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        }
     })
 }
 

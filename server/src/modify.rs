@@ -22,6 +22,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::scalar::ScalarValue;
+use futures::FutureExt;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::memory::{MemoryTable, provider_of};
 use tarn_catalog::{CatalogError, TableName};
@@ -153,7 +154,7 @@ impl Writing<'_> {
         for _ in 0..N_TRIES_MAX {
             let transaction = StatementTransaction::begin(self.session);
             let may_retry = transaction.is_own() && self.source.is_none();
-            let done = match self.attempt().await {
+            let done = match self.attempt().boxed().await {
                 Ok(done) => transaction.commit().await.map(|()| done),
                 Err(error) => Err(error),
             };
@@ -196,8 +197,8 @@ impl Writing<'_> {
         let write = plan::write_query(self, &table).await?;
         let written = table.open(session).await?;
         let done = match &written {
-            Written::Memory(memory) => self.to_memory(&write, &table, memory).await?,
-            Written::Lake(staged) => self.to_lake(&write, &table, staged).await?,
+            Written::Memory(memory) => self.to_memory(&write, &table, memory).boxed().await?,
+            Written::Lake(staged) => self.to_lake(&write, &table, staged).boxed().await?,
         };
         session.check_temporary_size()?;
         match &write.returning {
@@ -228,7 +229,7 @@ impl Writing<'_> {
                 memory::numbered(memory)?
             }
         };
-        let planned = plan::rows(self, write, table, target).await?;
+        let planned = plan::rows(self, write, table, target).boxed().await?;
         let gate = self.gate(table, write.effect, planned.checks.clone());
         let changes = self.gated(planned, &gate).await?;
         if matches!(write.replaces, Some(Replace::All)) {

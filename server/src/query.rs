@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
@@ -19,15 +19,14 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::scalar::ScalarValue;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tarn_catalog::registry::Relation;
 use tarn_exec::{ExecError, Lane, QueryId};
 use tarn_planner::binder::{Bound, Pin, bind};
-use tarn_planner::rewrite::strip_suffix;
 use tarn_planner::{Command, PlannerError, Statement, plan};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::copy_in::CopyIn;
 use crate::copy_out::CopyOut;
@@ -42,10 +41,15 @@ use crate::{command, define, explain, modify, upkeep};
 pub(crate) const PARSE_HERE_BYTES_MAX: usize = 16 * 1024;
 
 mod rows;
+mod schema;
+mod waiting;
 
 pub use rows::Rows;
 use rows::Source;
 pub(crate) use rows::rename;
+use schema::same_types;
+pub(crate) use schema::{plain_schema, text_schema};
+use waiting::{AbortOnDrop, bounded, bounded_until_commit};
 
 /// A statement that was planned once and can be executed many times.
 #[derive(Debug)]
@@ -282,7 +286,7 @@ impl Session {
             Command::Upkeep(upkeep) => prepared.schema = upkeep::schema(&self, upkeep)?,
             Command::Write(_) => {
                 let (types, schema) =
-                    modify::describe(&self, &prepared.statement, &declared).await?;
+                    modify::describe(&self, &prepared.statement, &declared).boxed().await?;
                 prepared.parameter_types = types;
                 prepared.schema = schema;
             }
@@ -613,7 +617,7 @@ impl Session {
         let gathered = MemoryConsumer::new("gathered rows").register(engine.memory_pool());
         while let Some(batch) = stream.next().await {
             let batch = batch?;
-            let n_bytes: usize = batch.columns().iter().map(|column| bytes_of(column)).sum();
+            let n_bytes: usize = batch.columns().iter().map(bytes_of).sum();
             gathered.try_grow(n_bytes).map_err(|error| ExecError::Engine(Box::new(error)))?;
             batches.push(batch);
         }
@@ -707,54 +711,10 @@ impl Session {
 /// How long the end of a failed statement waits for its writer.
 const UNDO_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// As [`bounded`], but a commit that has begun is waited for: the client has to learn of it.
-async fn bounded_until_commit<T>(
-    mut work: impl Future<Output = Result<T>> + Unpin,
-    session: &Session,
-    token: &CancellationToken,
-    deadline: Option<Instant>,
-) -> Result<T> {
-    match bounded(&mut work, token, deadline).await {
-        Err(Error::Exec(ExecError::Cancelled) | Error::StatementTimeout)
-            if session.is_committing() =>
-        {
-            work.await
-        }
-        other => other,
-    }
-}
-
 /// The bytes of an array's own rows, be it a part of a larger one.
 fn bytes_of(column: &ArrayRef) -> usize {
     let whole = column.get_array_memory_size();
     column.to_data().get_slice_memory_size().map_or(whole, |bytes| bytes.min(whole))
-}
-
-/// Waits for work unless the statement is cancelled or out of time, planning included.
-async fn bounded<T>(
-    work: impl Future<Output = Result<T>>,
-    token: &CancellationToken,
-    deadline: Option<Instant>,
-) -> Result<T> {
-    let timed_out = async {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        result = work => result,
-        () = token.cancelled() => Err(ExecError::Cancelled.into()),
-        () = timed_out => Err(Error::StatementTimeout),
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Where a plan runs.
@@ -806,34 +766,6 @@ fn names_a_moment(text: &str) -> bool {
     const WORDS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.any(|word| WORDS.iter().any(|moment| word.eq_ignore_ascii_case(moment)))
-}
-
-/// The schema that clients see: names without suffixes.
-pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| {
-        let plain = strip_suffix(field.name());
-        if plain == field.name() {
-            Arc::clone(field)
-        } else {
-            Arc::new(field.as_ref().clone().with_name(plain))
-        }
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-/// Whether batches of one schema can be announced with another: only names and metadata differ,
-/// and nothing is announced as NOT NULL that may be NULL.
-fn same_types(announced: &Schema, sent: &Schema) -> bool {
-    announced.fields().len() == sent.fields().len()
-        && announced
-            .fields()
-            .iter()
-            .zip(sent.fields())
-            .all(|(a, b)| a.data_type() == b.data_type() && (a.is_nullable() || !b.is_nullable()))
-}
-
-pub(crate) fn text_schema(column: &str) -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new(column, DataType::Utf8, false)]))
 }
 
 /// An error for statements that are refused where they stand.

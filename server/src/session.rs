@@ -34,6 +34,9 @@ use crate::transaction::Transaction;
 
 pub use crate::query::{CommandTag, Execution, Prepared, Rows};
 
+/// A statement that is executed this soon after it was prepared does not look at the catalog again.
+const FOLLOWED_FOR: Duration = Duration::from_millis(5);
+
 /// How a client is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -126,8 +129,8 @@ pub struct Session {
     busy: AtomicBool,
     /// Whether the statement has begun to commit: it cannot be cancelled any more.
     committing: AtomicBool,
-    /// Whether the catalog was brought up to date for the statement that comes next.
-    followed: AtomicBool,
+    /// When the catalog was brought up to date for the statement that comes next.
+    followed: Mutex<Option<Instant>>,
     user: String,
     protocol: Protocol,
     client: Option<SocketAddr>,
@@ -192,7 +195,7 @@ impl Session {
             long_cancel_key: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             committing: AtomicBool::new(false),
-            followed: AtomicBool::new(false),
+            followed: Mutex::default(),
             user: user.to_owned(),
             protocol,
             client,
@@ -290,14 +293,17 @@ impl Session {
 
     /// Learns what other servers have done to the catalog.
     pub(crate) async fn follow_catalog(&self) -> Result<()> {
+        let began = Instant::now();
         self.shared.catalog.refresh().await?;
-        self.followed.store(true, Ordering::Relaxed);
+        *self.followed.lock() = Some(began);
         Ok(())
     }
 
-    /// Whether [`Self::follow_catalog`] was called for the statement that is now executed.
+    /// Whether [`Self::follow_catalog`] was called for the statement that is now executed, and
+    /// only just: a statement may be executed long after it was prepared.
     pub(crate) fn has_followed(&self) -> bool {
-        self.followed.swap(false, Ordering::Relaxed)
+        let followed = self.followed.lock().take();
+        followed.is_some_and(|began| began.elapsed() < FOLLOWED_FOR)
     }
 
     /// Splits and parses a text.

@@ -113,7 +113,8 @@ async fn external_tables_are_made_attached_and_left() -> Result<()> {
     let server = Server::start(&[]).await?;
     let client = server.connect().await?;
     client.batch_execute(&format!("CREATE TABLE t (a int) USING delta LOCATION '{at}'")).await?;
-    client.batch_execute("INSERT INTO t VALUES (1), (2); DROP TABLE t").await?;
+    client.batch_execute("INSERT INTO t VALUES (1), (2)").await?;
+    client.batch_execute("DROP TABLE t").await?;
     ensure!(place.join("_delta_log").is_dir(), "an external table's files stay");
     // Attached again, under another name, without columns.
     client.batch_execute(&format!("CREATE TABLE u USING delta LOCATION '{at}'")).await?;

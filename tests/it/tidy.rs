@@ -63,6 +63,10 @@ fn crates_depend_in_one_direction() {
     check("server", &["tarn-catalog", "tarn-planner", "tarn-exec"]);
     for member in ["catalog", "planner", "exec"] {
         for protocol in ["pgwire", "tonic", "axum", "arrow-flight", "tokio-postgres"] {
+            // The catalog's log may be kept in PostgreSQL.
+            if (member, protocol) == ("catalog", "tokio-postgres") {
+                continue;
+            }
             let used = dependencies(member).iter().any(|name| name == protocol);
             assert!(!used, "{member} must not know protocols: {protocol} belongs to server");
         }

@@ -70,7 +70,7 @@ impl Extend<i64> for RowsByFile {
 /// `file << 40 | row`; `None` beyond 2^23 files.
 pub(super) fn first_row_id(file: FileNumber) -> Option<i64> {
     let file = i64::try_from(file).ok()?;
-    (file < 1 << (63 - ROW_BITS)).then(|| file << ROW_BITS)
+    (file < 1 << (63 - ROW_BITS)).then_some(file << ROW_BITS)
 }
 
 fn split(row_id: i64) -> (FileNumber, u64) {

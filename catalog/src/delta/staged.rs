@@ -208,7 +208,8 @@ impl StagedTable {
     /// `NotWritable` for deletes of a table that is append-only, or of single rows where it has no
     /// deletion vectors; `Storage` and `WriteStorage`.
     pub async fn change(&self, change: TableChange, operation: Operation) -> Result<Arc<Self>> {
-        if !change.is_rearrangement && !(change.rows.is_empty() && change.removed.is_empty()) {
+        let deletes = !change.rows.is_empty() || !change.removed.is_empty();
+        if deletes && !change.is_rearrangement {
             features::check_deletable(&self.seen)?;
         }
         let data_change = !change.is_rearrangement;

@@ -42,8 +42,7 @@ pub trait CatalogLog: fmt::Debug + Send + Sync {
 
     /// Whether a record of this number exists, where that is known without waiting: a look at the
     /// local disk.
-    fn has_now(&self, version: u64) -> Option<bool> {
-        let _unknown = version;
+    fn has_now(&self, _version: u64) -> Option<bool> {
         None
     }
 

@@ -76,6 +76,25 @@ pub async fn open(stores: &ObjectStores, url: &str) -> Result<Arc<dyn CatalogLog
     Ok(Arc::new(log))
 }
 
+/// Opens a log to read it: nothing is made or written, the place has to be there.
+///
+/// # Errors
+/// As [`open`], and `PathNotFound` for a folder that does not exist.
+pub fn open_existing(stores: &ObjectStores, url: &str) -> Result<Arc<dyn CatalogLog>> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Arc::new(PostgresLog::connect(url)?));
+    }
+    let location = stores.resolve(url)?;
+    let Some(folder) = location.local_path() else {
+        let (store, path) = (location.store, location.path);
+        return Ok(Arc::new(StoreLog::new(store, path, location.url.as_str())));
+    };
+    if !folder.is_dir() {
+        return Err(CatalogError::PathNotFound { path: url.to_owned() });
+    }
+    Ok(Arc::new(LocalLog::existing(&folder)))
+}
+
 /// Opens the log in a folder.
 ///
 /// # Errors

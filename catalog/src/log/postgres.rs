@@ -45,6 +45,21 @@ impl PostgresLog {
     /// # Errors
     /// `InvalidLocation` for a URL that cannot be used, `CatalogLog` when the database refuses.
     pub async fn open(url: &str) -> Result<Self> {
+        let log = Self::connect(url)?;
+        let client = log.client().await?;
+        // Two servers that start at once may both try to make the tables; one of them fails.
+        if let Err(first) = client.batch_execute(SETUP).await {
+            let second = client.batch_execute(SETUP).await;
+            second.map_err(|_| log.failed("make its tables", first))?;
+        }
+        Ok(log)
+    }
+
+    /// A log whose tables are there; the connection is made when it is needed.
+    ///
+    /// # Errors
+    /// `InvalidLocation` for a URL that cannot be used.
+    pub fn connect(url: &str) -> Result<Self> {
         let mut config: Config = url.parse().map_err(|error: PgError| invalid(&error))?;
         if !matches!(config.get_ssl_mode(), SslMode::Disable | SslMode::Prefer) {
             return Err(CatalogError::InvalidLocation {
@@ -58,14 +73,7 @@ impl PostgresLog {
             config.application_name("tarn catalog");
         }
         let place: Arc<str> = place_of(&config).into();
-        let log = Self { config, place, client: Mutex::new(None) };
-        let client = log.client().await?;
-        // Two servers that start at once may both try to make the tables; one of them fails.
-        if let Err(first) = client.batch_execute(SETUP).await {
-            let second = client.batch_execute(SETUP).await;
-            second.map_err(|_| log.failed("make its tables", first))?;
-        }
-        Ok(log)
+        Ok(Self { config, place, client: Mutex::new(None) })
     }
 
     fn failed(&self, what: &str, source: PgError) -> CatalogError {

@@ -49,7 +49,7 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    fn from_environment(&self) -> bool {
+    fn asks_environment(&self) -> bool {
         let value = self.options.get(FROM_ENVIRONMENT).map(|value| value.to_ascii_lowercase());
         matches!(value.as_deref(), Some("true" | "on" | "yes" | "1"))
     }
@@ -81,7 +81,7 @@ impl Given<'_> {
 
     fn s3(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
         let mut builder =
-            if self.from_environment() { AmazonS3Builder::from_env() } else { Default::default() };
+            if self.asks_environment() { AmazonS3Builder::from_env() } else { Default::default() };
         for (key, value) in self.timeouts() {
             builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
         }
@@ -92,7 +92,7 @@ impl Given<'_> {
     }
 
     fn gcs(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
-        let mut builder = if self.from_environment() {
+        let mut builder = if self.asks_environment() {
             GoogleCloudStorageBuilder::from_env()
         } else {
             Default::default()
@@ -107,7 +107,7 @@ impl Given<'_> {
     }
 
     fn azure(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
-        let mut builder = if self.from_environment() {
+        let mut builder = if self.asks_environment() {
             MicrosoftAzureBuilder::from_env()
         } else {
             Default::default()

@@ -175,7 +175,7 @@ fn stage(path: &FilePath) -> StoreResult<(File, PathBuf)> {
     let open = || OpenOptions::new().write(true).create_new(true).open(&staged);
     let file = match open() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let folder = path.parent().unwrap_or(FilePath::new("/"));
+            let folder = path.parent().unwrap_or_else(|| FilePath::new("/"));
             std::fs::create_dir_all(folder).and_then(|()| open())
         }
         opened => opened,

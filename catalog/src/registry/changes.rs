@@ -184,11 +184,11 @@ impl State {
         }
         for change in changes {
             match change {
-                Change::Put { name, after: Some(object), .. } => {
-                    // What lasts is there already.
-                    if !self.relations.get(name).is_some_and(|known| known.durable) {
-                        self.relations.insert(name.clone(), known_of(object, 0));
-                    }
+                // What lasts is there already.
+                Change::Put { name, after: Some(object), .. }
+                    if !self.relations.get(name).is_some_and(|known| known.durable) =>
+                {
+                    self.relations.insert(name.clone(), known_of(object, 0));
                 }
                 Change::Describe { .. } => {
                     self.do_change(change);

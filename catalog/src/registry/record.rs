@@ -104,6 +104,11 @@ impl State {
             |name: &TableName| Err(CatalogError::Conflict { name: name.table().to_owned() });
         for (name, after) in &put {
             let Some(object) = after else {
+                // A view may go before those that read it.
+                let is_view = |known: &Known| matches!(known.relation, Relation::View { .. });
+                if self.relations.get(*name).is_some_and(is_view) {
+                    continue;
+                }
                 let reads = |known: &Known| known.depends_on.contains(name);
                 let mut others =
                     self.relations.iter().filter(|(other, _)| !put.contains_key(other));

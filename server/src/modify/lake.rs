@@ -23,6 +23,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::FutureExt;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::TableName;
 use tarn_catalog::delta::{
@@ -92,7 +93,7 @@ impl Writing<'_> {
                 Arc::clone(&recorder) as _
             }
         };
-        let planned = plan::rows(self, write, table, target).await?;
+        let planned = plan::rows(self, write, table, target).boxed().await?;
         let reads_itself = planned.pins.iter().any(|pin| pin.name == table.name);
         let gate = self.gate(table, write.effect, planned.checks.clone());
         let keeps = write.returning.is_some();

@@ -17,15 +17,15 @@ use tarn_catalog::object_store::{ObjectStores, Storage, StoreLimits};
 use tarn_tests::fakes::{Azurite, FakeGcs, FileServer, Moto};
 use tarn_tests::harness::require_or_skip;
 
+/// A storage's name, prefix and options.
+type Given<'a> = (&'a str, &'a str, Vec<(String, String)>);
+
 /// Stores with one storage each for these prefixes.
-fn stores(storages: &[(&str, &str, Vec<(String, String)>)]) -> Result<ObjectStores> {
+fn stores(storages: &[Given<'_>]) -> Result<ObjectStores> {
     stores_with(StoreLimits::default(), storages)
 }
 
-fn stores_with(
-    limits: StoreLimits,
-    storages: &[(&str, &str, Vec<(String, String)>)],
-) -> Result<ObjectStores> {
+fn stores_with(limits: StoreLimits, storages: &[Given<'_>]) -> Result<ObjectStores> {
     let stores = ObjectStores::new(limits);
     let made: Result<Vec<Storage>, _> = storages
         .iter()

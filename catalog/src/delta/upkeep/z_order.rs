@@ -199,7 +199,7 @@ mod tests {
             (0..64).map(|i| Some(i / 8)).collect(),
             text.iter().map(String::as_str).collect(),
         );
-        let order = ZOrder::of_sample(&[rows.clone()], &rows.schema()).unwrap();
+        let order = ZOrder::of_sample(std::slice::from_ref(&rows), &rows.schema()).unwrap();
         let keys = order.keys(rows.columns(), 64).unwrap();
         let mut sorted: Vec<usize> = (0..64).collect();
         sorted.sort_by_key(|i| keys.value(*i));
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn nulls_and_unseen_values_have_keys() {
         let sample = batch(vec![Some(1), Some(2), None], vec!["x", "y", "z"]);
-        let order = ZOrder::of_sample(&[sample.clone()], &sample.schema()).unwrap();
+        let order = ZOrder::of_sample(std::slice::from_ref(&sample), &sample.schema()).unwrap();
         let rows = batch(vec![None, Some(-5), Some(99)], vec!["", "y", "zz"]);
         let keys = order.keys(rows.columns(), 3).unwrap();
         assert!(keys.value(0) < keys.value(2));
