@@ -8,7 +8,7 @@ use tarn_tests::harness::{Server, lake_python, require_or_skip, wait_until};
 
 /// Prints what `deltalake` knows of a table.
 const DESCRIBE: &str = r#"
-import json, sys
+import json, os, sys
 from deltalake import DeltaTable
 t = DeltaTable(sys.argv[1])
 m = t.metadata()
@@ -22,7 +22,9 @@ print(json.dumps({
     "writer": p.min_writer_version,
     "rows": t.to_pyarrow_table().num_rows if not (p.reader_features or []) else None,
     "version": t.version(),
-}))
+}), flush=True)
+# Threads of the libraries may abort the interpreter while it ends; all has been said.
+os._exit(0)
 "#;
 
 /// The folders of a server's own tables.
