@@ -15,8 +15,8 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, Union, cast};
-use datafusion::optimizer::utils::NamePreserver;
 
+use crate::analyzer::map_named;
 use crate::functions::fault::fault;
 use crate::functions::numeric::planner::number;
 
@@ -38,12 +38,7 @@ fn resolve_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(plan));
     }
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    let result = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let result = expr.transform_up(|expr| resolve_expr(expr, &schema))?;
-        Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
-    })?;
+    let result = map_named(plan, |expr| resolve_expr(expr, &schema))?;
     result.map_data(LogicalPlan::recompute_schema)
 }
 

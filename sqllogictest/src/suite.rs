@@ -9,9 +9,15 @@ use futures::StreamExt;
 use crate::file_run::{FileReport, RunOptions, SuiteFile, run_file};
 use crate::target::{Engine, Target};
 
-/// The project's own files.
+/// The project's own files: of the checkout in which Cargo runs this program, else of the
+/// one in which it was built.
 pub fn own_files() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("files")
+    #[expect(clippy::disallowed_methods, reason = "Cargo's own variable, not a setting")]
+    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    running
+        .and_then(|member| Some(member.parent()?.join("sqllogictest/files")))
+        .filter(|folder| folder.exists())
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("files"))
 }
 
 /// Files named by `arguments`: a path of a file or folder, optionally with `:line`, or a part of the name of one of

@@ -3,7 +3,7 @@
 //!
 //! `cargo test --workspace --test slt -- FILTER` runs the own files whose name contains FILTER.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use tarn_sqllogictest::{
     Engine, FileReport, LocalServer, RunOptions, SuiteFile, Target, Totals, failures, find,
     folder_table, run,
 };
-use tarn_tests::harness::{PostgresProcess, require_or_skip};
+use tarn_tests::harness::{PostgresProcess, require_or_skip, workspace_folder};
 
 /// Share of SQLite's records that must pass, in percent.
 const SQLITE_PASS_RATE_MIN: f64 = 98.0;
@@ -132,7 +132,7 @@ fn suites_folder() -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "tests read the environment")]
     match std::env::var_os("TARN_SUITES") {
         Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/suites"),
+        None => workspace_folder().join("../shared/suites"),
     }
 }
 

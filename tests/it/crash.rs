@@ -1,6 +1,6 @@
 //! A server that is killed in the middle of commits, again and again.
 //!
-//! Clients write batches of three rows and delete some of them. At a random moment the server is killed, without a chance
+//! Clients write batches of three rows and delete some of them. After a random number of steps towards storage the server is killed, without a chance
 //! to tidy up, and started again on what is there. What was acknowledged must be there once, a
 //! batch whose answer never came must be there whole or not at all, and another reader must be able
 //! to open the table after each kill.
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tarn_tests::fakes::Faults;
-use tarn_tests::harness::{lake_python, require_or_skip};
+use tarn_tests::harness::{lake_python, require_or_skip, wait_until};
 use tokio_postgres::Client;
 
 use super::child::ChildServer;
@@ -77,9 +77,10 @@ async fn live_and_die(
         let client = server.connect().await?;
         writers.push(tokio::spawn(write(client, first)));
     }
-    // A commit takes some milliseconds, with faults some seconds.
-    let patience_ms = if matches!(lake, Lake::Disk(_)) { 200 } else { 2000 };
-    tokio::time::sleep(Duration::from_millis(20 + dice.below(patience_ms))).await;
+    // A commit leaves two or three files, and takes about ten requests.
+    let n_steps_max = if matches!(lake, Lake::Disk(_)) { 40 } else { 300 };
+    let n_steps = lake.n_steps()? + 1 + dice.below(n_steps_max);
+    wait_until(Duration::from_secs(120), async || Ok(lake.n_steps()? >= n_steps)).await?;
     tokio::task::block_in_place(|| server.kill());
     let mut fates = Vec::new();
     for writer in writers {

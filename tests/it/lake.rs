@@ -70,6 +70,14 @@ impl Lake {
         ChildServer::start(&paths, data_dir, &flags, &environment)
     }
 
+    /// How far servers have come: the files that they have left, or the requests that they have sent.
+    pub fn n_steps(&self) -> Result<u64> {
+        match self {
+            Self::Disk(folder) => Ok(n_files(folder.path())?),
+            Self::S3 { proxy, .. } => Ok(proxy.n_requests()),
+        }
+    }
+
     /// Switches the faults of the network on or off.
     pub fn set_faults(&self, on: bool) {
         if let Self::S3 { proxy, .. } = self {
@@ -100,6 +108,21 @@ fn environment(addr: std::net::SocketAddr) -> Vec<(String, String)> {
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .to_vec()
+}
+
+/// The files below a folder, while others add some and take some away.
+fn n_files(folder: &std::path::Path) -> std::io::Result<u64> {
+    let mut n = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        n += match entry.file_type() {
+            Ok(kind) if kind.is_dir() => n_files(&entry.path())?,
+            Ok(_) => 1,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(n)
 }
 
 fn source(program: &str) -> String {

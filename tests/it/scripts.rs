@@ -31,11 +31,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use tarn_tests::harness::{PostgresProcess, Server, connect_pg_url, require_or_skip};
+use tarn_tests::harness::{
+    PostgresProcess, Server, connect_pg_url, repository_file, require_or_skip,
+};
 
 use super::wire::{self, Wire};
 
@@ -453,7 +455,7 @@ fn words(line: &str) -> Result<Vec<String>> {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("it").join("scripts")
+    repository_file("it/scripts")
 }
 
 /// Runs every script on a server; returns what is wrong.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tarn_tests::harness::workspace_folder;
+
 const MEMBERS: [&str; 6] = ["catalog", "planner", "exec", "server", "tests", "sqllogictest"];
 
 /// Lines of a source file; look for the seam from 500 on.
@@ -12,7 +14,7 @@ const N_SOURCE_LINES_MAX: usize = 800;
 const N_SLT_LINES_MAX: usize = 300;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("is a member").to_owned()
+    workspace_folder()
 }
 
 fn read(path: impl AsRef<Path>) -> String {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
 
+use super::expressions::{input_schema, map_named};
 use crate::functions::numeric::checked::checked;
 use crate::functions::numeric::math::pin;
 use crate::functions::numeric::round::rounding_cast;
@@ -32,18 +31,8 @@ impl AnalyzerRule for PostgresArithmetic {
 }
 
 fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        let source =
-            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
-        schema.merge(&source);
-    }
-    let names = NamePreserver::new(&plan);
-    let result = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let result = expr.transform_up(|expr| rewrite(expr, &schema))?;
-        Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
-    })?;
+    let schema = input_schema(&plan)?;
+    let result = map_named(plan, |expr| rewrite(expr, &schema))?;
     // Types may have changed below as well as here.
     result.map_data(LogicalPlan::recompute_schema)
 }

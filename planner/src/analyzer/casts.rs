@@ -11,15 +11,14 @@
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
 use tarn_catalog::pg_type::{FIELD_PG_TYPE, FIELD_PG_TYPMOD, json_kind, pg_type_of, type_info};
 
+use super::expressions::{input_schema, map_named};
 use crate::functions::array::frame::{depth, leaf, list_of};
 use crate::functions::convert::convert;
 use crate::functions::fault::fault;
@@ -40,21 +39,11 @@ impl AnalyzerRule for PostgresCasts {
 }
 
 fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        let source =
-            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
-        schema.merge(&source);
-    }
-    let names = NamePreserver::new(&plan);
-    let result = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let result = expr.transform_up(|expr| match expr {
-            Expr::Cast(cast) => rewrite(cast, &schema),
-            Expr::ScalarFunction(call) => Ok(without_blanks(call, &schema)),
-            expr => Ok(Transformed::no(expr)),
-        })?;
-        Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
+    let schema = input_schema(&plan)?;
+    let result = map_named(plan, |expr| match expr {
+        Expr::Cast(cast) => rewrite(cast, &schema),
+        Expr::ScalarFunction(call) => Ok(without_blanks(call, &schema)),
+        expr => Ok(Transformed::no(expr)),
     })?;
     result.map_data(LogicalPlan::recompute_schema)
 }

@@ -16,7 +16,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
+
+use super::expressions::map_named;
 
 /// Writes IN lists over anything but constants as comparisons.
 #[derive(Debug, Default)]
@@ -33,12 +34,7 @@ impl AnalyzerRule for InListsOfExpressions {
 }
 
 fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let result = expr.transform_up(rewrite)?;
-        Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
-    })
+    map_named(plan, rewrite)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the tree's walk asks for a result")]

@@ -16,7 +16,6 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, Sort, WindowFunction};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
     Operator, WindowFunctionDefinition, lit,
@@ -24,6 +23,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 
+use super::expressions::input_schema;
 use crate::functions::datetime::extremes;
 use crate::functions::datetime::operators::{INTERVAL_ORDER, NEGATED};
 use crate::functions::regexp::REGEXP_LIKE_OPERATOR;
@@ -43,12 +43,7 @@ impl AnalyzerRule for IntervalOrder {
 }
 
 fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        let source =
-            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
-        schema.merge(&source);
-    }
+    let schema = input_schema(&plan)?;
     let names = NamePreserver::new(&plan);
     let is_sort = matches!(plan, LogicalPlan::Sort(_));
     let result = plan.map_expressions(|expr| {

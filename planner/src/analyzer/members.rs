@@ -20,14 +20,13 @@ use datafusion::common::{DFSchema, Result, ScalarValue, Spans};
 use datafusion::logical_expr::expr::{
     AggregateFunction, Between, Case, InList, InSubquery, ScalarFunction,
 };
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator,
     Subquery,
 };
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
 
+use super::expressions::{input_schema, map_named_where};
 use super::strict;
 use crate::types::operators::{is_unknown, without_trailing_blanks};
 use crate::types::{modifier, name_in_metadata, named};
@@ -56,21 +55,8 @@ fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     if !found && !joined {
         return Ok(Transformed::no(plan));
     }
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        let source =
-            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
-        schema.merge(&source);
-    }
-    let names = NamePreserver::new(&plan);
-    let result = plan.map_expressions(|expr| {
-        if !concerns(&expr) {
-            return Ok(Transformed::no(expr));
-        }
-        let name = names.save(&expr);
-        let result = expr.transform_up(|expr| rewrite(expr, &schema))?;
-        Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
-    })?;
+    let schema = input_schema(&plan)?;
+    let result = map_named_where(plan, concerns, |expr| rewrite(expr, &schema))?;
     Ok(match result.data {
         LogicalPlan::Join(mut join) => {
             let mut changed = false;

@@ -13,6 +13,7 @@
 
 mod arithmetic;
 mod casts;
+mod expressions;
 mod in_lists;
 mod intervals;
 mod members;
@@ -22,6 +23,7 @@ mod unknowns;
 
 pub use arithmetic::PostgresArithmetic;
 pub use casts::PostgresCasts;
+pub(crate) use expressions::map_named;
 pub use in_lists::InListsOfExpressions;
 pub use intervals::IntervalOrder;
 pub use members::Members;

@@ -23,8 +23,8 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union, cast,
 };
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
 
+use super::expressions::map_named_where;
 use crate::chain_type::{is_condition, type_of};
 use crate::functions::fault::fault;
 use crate::functions::frame::type_name;
@@ -56,15 +56,7 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(plan));
     }
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    let result = plan.map_expressions(|expr| {
-        if !concerns(&expr) {
-            return Ok(Transformed::no(expr));
-        }
-        let name = names.save(&expr);
-        let result = expr.transform_up(|expr| expression(expr, &schema))?;
-        Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
-    })?;
+    let result = map_named_where(plan, concerns, |expr| expression(expr, &schema))?;
     if result.transformed { result.map_data(LogicalPlan::recompute_schema) } else { Ok(result) }
 }
 

@@ -10,15 +10,14 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, not};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
 use tarn_catalog::pg_type::json_kind;
 
+use super::expressions::{input_schema, map_named};
 use crate::functions::array::frame;
 use crate::functions::{choice, json};
 use crate::types::is_text;
@@ -39,18 +38,8 @@ impl AnalyzerRule for UnknownLiterals {
 }
 
 fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        let source =
-            DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?;
-        schema.merge(&source);
-    }
-    let names = NamePreserver::new(&plan);
-    let result = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let result = expr.transform_up(|expr| rewrite(expr, &schema))?;
-        Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
-    })?;
+    let schema = input_schema(&plan)?;
+    let result = map_named(plan, |expr| rewrite(expr, &schema))?;
     if result.transformed { result.map_data(LogicalPlan::recompute_schema) } else { Ok(result) }
 }
 

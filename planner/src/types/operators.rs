@@ -578,37 +578,15 @@ fn plan_json(
         json_kind(field.data_type()) == Some(Json::Binary)
             || name_in_metadata(field) == Some("jsonb")
     };
-    let texts = || list_of(&DataType::Utf8, 1);
     let one_is_binary = binary(left) || binary(right);
     let name = match expr.op {
         BinaryOperator::Arrow if is_json(left) => "json_get",
         BinaryOperator::LongArrow if is_json(left) => "json_get_text",
-        BinaryOperator::HashArrow | BinaryOperator::HashLongArrow if is_json(left) => {
-            if is_unknown(&expr.right) {
-                expr.right = with_type(expr.right, &texts());
-            }
-            if expr.op == BinaryOperator::HashArrow {
-                "json_get_path"
-            } else {
-                "json_get_path_text"
-            }
-        }
-        BinaryOperator::HashMinus if binary(left) => {
-            if is_unknown(&expr.right) {
-                expr.right = with_type(expr.right, &texts());
-            }
-            "jsonb_delete_path"
-        }
-        BinaryOperator::QuestionAnd | BinaryOperator::QuestionPipe if binary(left) => {
-            if is_unknown(&expr.right) {
-                expr.right = with_type(expr.right, &texts());
-            }
-            if expr.op == BinaryOperator::QuestionAnd {
-                "jsonb_exists_all"
-            } else {
-                "jsonb_exists_any"
-            }
-        }
+        BinaryOperator::HashArrow if is_json(left) => "json_get_path",
+        BinaryOperator::HashLongArrow if is_json(left) => "json_get_path_text",
+        BinaryOperator::HashMinus if binary(left) => "jsonb_delete_path",
+        BinaryOperator::QuestionAnd if binary(left) => "jsonb_exists_all",
+        BinaryOperator::QuestionPipe if binary(left) => "jsonb_exists_any",
         BinaryOperator::Question if binary(left) => "jsonb_exists",
         BinaryOperator::Minus if binary(left) => "jsonb_delete",
         BinaryOperator::AtArrow if one_is_binary => "jsonb_contains",
@@ -632,19 +610,20 @@ fn plan_json(
 
 /// Gives literals and parameters beside a JSON value the type that the operator takes.
 fn type_operands(expr: &mut RawBinaryExpr, name: &str) {
-    let two_values = !matches!(
+    let texts = matches!(
         name,
-        "json_get"
-            | "json_get_text"
-            | "json_get_path"
+        "json_get_path"
             | "json_get_path_text"
-            | "jsonb_delete"
             | "jsonb_delete_path"
-            | "jsonb_exists"
             | "jsonb_exists_all"
             | "jsonb_exists_any"
     );
-    if two_values {
+    let key = matches!(name, "json_get" | "json_get_text" | "jsonb_delete" | "jsonb_exists");
+    if texts && is_unknown(&expr.right) {
+        let taken = std::mem::replace(&mut expr.right, Expr::Literal(ScalarValue::Null, None));
+        expr.right = with_type(taken, &list_of(&DataType::Utf8, 1));
+    }
+    if !texts && !key {
         // `doc || text_column` is a concatenation of texts only if neither is a literal.
         let jsonb = json_type(Json::Binary);
         for side in [&mut expr.left, &mut expr.right] {

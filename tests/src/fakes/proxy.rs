@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::broadcast;
 
 use super::http::{Listening, Response, forward, send, serve};
 
@@ -20,9 +23,9 @@ pub struct Faults {
     pub lost: u64,
     /// Cut before anything was done.
     pub cut: u64,
-    /// Done, and answered after [`Proxy::LATE`]: more than clients in tests wait.
+    /// Done, and not answered while the client waits.
     pub late: u64,
-    /// Done only after [`Proxy::LATE`], when the client has given up and tried again.
+    /// Done only when the client has given up and tried again.
     pub delayed: u64,
 }
 
@@ -46,13 +49,18 @@ struct State {
     faults: Faults,
     on: AtomicBool,
     dice: AtomicU64,
+    n_requests: AtomicU64,
     n_faults: AtomicU64,
+    /// What requests were for, when they have been done.
+    answered: broadcast::Sender<String>,
 }
 
-impl Proxy {
-    /// How late a late answer is.
-    pub const LATE: Duration = Duration::from_secs(4);
+/// How long a request that is delayed waits for its client to try again.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(4);
+/// How long a client may wait for an answer that does not come: more than any limit in tests.
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
+impl Proxy {
     /// Starts a proxy in front of a server; the seed decides which requests go wrong.
     pub async fn start(upstream: SocketAddr, faults: Faults, seed: u64) -> Result<Self> {
         let state = Arc::new(State {
@@ -60,12 +68,15 @@ impl Proxy {
             faults,
             on: AtomicBool::new(true),
             dice: AtomicU64::new(seed),
+            n_requests: AtomicU64::new(0),
             n_faults: AtomicU64::new(0),
+            answered: broadcast::Sender::new(1024),
         });
         let shared = Arc::clone(&state);
-        let listening = serve(move |request, stream| {
+        let listening = serve(move |request, mut stream| {
             let state = Arc::clone(&shared);
             async move {
+                state.n_requests.fetch_add(1, Ordering::Relaxed);
                 let fault = state.roll();
                 if fault != Fault::None {
                     state.n_faults.fetch_add(1, Ordering::Relaxed);
@@ -73,20 +84,28 @@ impl Proxy {
                 match fault {
                     Fault::Cut => return Ok(()),
                     Fault::Refused => return send(stream, &broken()).await,
-                    Fault::Delayed => tokio::time::sleep(Self::LATE).await,
+                    Fault::Delayed => {
+                        let mut answered = state.answered.subscribe();
+                        given_up(&mut stream).await?;
+                        // It need not try again: then this comes at the end of the wait.
+                        let again = async {
+                            while answered.recv().await.is_ok_and(|target| target != request.target)
+                            {
+                            }
+                        };
+                        drop(tokio::time::timeout(RETRY_WAIT_MAX, again).await);
+                    }
                     Fault::None | Fault::DoneAndRefused | Fault::Lost | Fault::Late => {}
                 }
                 let answer = forward(state.upstream, &request).await?;
+                // Nobody listens unless a request is delayed.
+                drop(state.answered.send(request.target));
                 match fault {
-                    Fault::Lost => Ok(()),
+                    // Nobody waits for the answer of what was delayed.
+                    Fault::Lost | Fault::Delayed => Ok(()),
                     Fault::DoneAndRefused => send(stream, &broken()).await,
-                    Fault::Late => {
-                        tokio::time::sleep(Self::LATE).await;
-                        send(stream, &answer).await
-                    }
-                    Fault::None | Fault::Cut | Fault::Refused | Fault::Delayed => {
-                        send(stream, &answer).await
-                    }
+                    Fault::Late => given_up(&mut stream).await,
+                    Fault::None | Fault::Cut | Fault::Refused => send(stream, &answer).await,
                 }
             }
         })
@@ -102,6 +121,11 @@ impl Proxy {
     /// Switches the faults on or off.
     pub fn set_faults(&self, on: bool) {
         self.state.on.store(on, Ordering::Relaxed);
+    }
+
+    /// How many requests came so far.
+    pub fn n_requests(&self) -> u64 {
+        self.state.n_requests.load(Ordering::Relaxed)
     }
 
     /// How many requests went wrong so far.
@@ -148,6 +172,13 @@ impl State {
         }
         Fault::None
     }
+}
+
+/// Returns when the client has closed its connection.
+async fn given_up(stream: &mut TcpStream) -> Result<()> {
+    let mut more = [0; 1];
+    let closed = async { while stream.read(&mut more).await.is_ok_and(|n| n > 0) {} };
+    tokio::time::timeout(PATIENCE_MAX, closed).await.context("the client waits for ever")
 }
 
 fn broken() -> Vec<u8> {

@@ -37,7 +37,17 @@ pub fn program(name: &str) -> Option<PathBuf> {
 
 /// Returns the path of a file below `tests/`.
 pub fn repository_file(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+    workspace_folder().join("tests").join(relative)
+}
+
+/// Returns the checkout's folder.
+///
+/// Cargo's own variable goes first: a program that was built in one checkout counts as
+/// fresh in another one with the same target folder.
+pub fn workspace_folder() -> PathBuf {
+    let member = std::env::var_os("CARGO_MANIFEST_DIR");
+    let member = member.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    member.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// Says that a suite is skipped and why; panics under `TARN_REQUIRE_CLIENTS=1`.

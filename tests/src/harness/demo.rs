@@ -1,7 +1,7 @@
 //! TPC-H as Delta tables, shared by all tests and runs on a machine.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow};
@@ -44,7 +44,7 @@ pub fn demo_data(scale: f64) -> Result<PathBuf> {
 
 /// A number for the code that decides what the tables' files look like.
 fn writer_code() -> Result<u64> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = super::workspace_folder();
     let mut sources = vec![root.join("server/src/demo.rs"), root.join("Cargo.lock")];
     for folder in ["catalog/src/delta", "catalog/src/delta/write", "catalog/src/delta/writer"] {
         let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();

@@ -20,6 +20,7 @@ pub use child::{
 };
 pub use clients::{
     clients_folder, lake_python, program, python, repository_file, require_or_skip, run_program,
+    workspace_folder,
 };
 pub use demo::{TPCH_TABLES, demo_data};
 pub use postgres::PostgresProcess;
