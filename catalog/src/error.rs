@@ -112,6 +112,14 @@ pub enum CatalogError {
         /// The feature as the format names it.
         feature: String,
     },
+    /// A file has a text that is no value of its column's type.
+    #[error("column \"{column}\" holds a text that is no value of its type: {what}")]
+    StoredText {
+        /// The column.
+        column: String,
+        /// The text, in quotes, or what is wrong with it.
+        what: String,
+    },
     /// A column's type cannot be stored in the table's format.
     #[error("column \"{column}\" has type {data_type}, which {format} tables cannot hold")]
     UnsupportedColumnType {

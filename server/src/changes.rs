@@ -54,6 +54,9 @@ pub(crate) struct Changes {
     made: Vec<Arc<MadeFolder>>,
     /// Folders of dropped tables, which go when this is committed.
     dropped: Vec<String>,
+    /// Tables that were written and then dropped, whose files are not the server's: what was
+    /// written stays in them.
+    left: Vec<Arc<StagedTable>>,
 }
 
 #[derive(Debug, Clone)]
@@ -81,7 +84,10 @@ pub(crate) struct PrivateState {
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.relations.is_empty() && self.schemas.is_empty() && self.described.is_empty()
+        self.relations.is_empty()
+            && self.schemas.is_empty()
+            && self.described.is_empty()
+            && self.left.is_empty()
     }
 
     /// Keeps the files that were made and removes those of dropped tables, once this is committed.
@@ -148,6 +154,7 @@ impl Changes {
     /// The Delta tables that were written.
     pub(crate) fn staged(&self) -> Vec<Arc<StagedTable>> {
         let staged = self.relations.values().filter_map(|changed| changed.staged.clone());
+        let staged = staged.chain(self.left.iter().cloned());
         staged.filter(|staged| !staged.is_unchanged()).collect()
     }
 }
@@ -156,7 +163,8 @@ impl Changes {
     /// Sees that no other Delta table was written.
     fn check_alone(&self, name: &TableName) -> Result<()> {
         let others = self.relations.iter().filter(|(other, _)| *other != name);
-        let mut others = others.filter_map(|(_, changed)| changed.staged.as_ref());
+        let others = others.filter_map(|(_, changed)| changed.staged.as_ref());
+        let mut others = others.chain(&self.left);
         if others.all(|other| other.is_unchanged()) {
             return Ok(());
         }
@@ -375,11 +383,15 @@ impl Session {
             let Some(changed) = inner.changes.relations.get_mut(name) else { return };
             changed.is_copy = false;
             changed.appended = None;
-            changed.staged = None;
+            let (staged, before) = (changed.staged.take(), changed.after.take());
             changed.after = object;
+            let is_managed =
+                before.is_some_and(|before| before.details.properties.contains_key(MANAGED));
+            let left = staged.filter(|staged| !is_managed && !staged.is_unchanged());
             if changed.before.is_none() && changed.after.is_none() {
                 inner.changes.relations.remove(name);
             }
+            inner.changes.left.extend(left);
         }
         drop(inner);
         self.touch();

@@ -160,6 +160,12 @@ pub static SETTINGS: &[Setting] = &[
         "on",
         "Whether files on local disk are forced to disk before a commit is acknowledged",
     ),
+    setting(
+        "tables",
+        Kind::Choice(&["delta", "memory"]),
+        "delta",
+        "How CREATE TABLE without USING stores a table, unless default_table_access_method says it",
+    ),
     setting("scale", Kind::Scale, "0.1", "Size of the demo's TPC-H data (demo only)"),
 ];
 
@@ -238,6 +244,8 @@ pub struct ServerConfig {
     pub n_waiting_max: usize,
     /// Limits of object stores.
     pub store_limits: StoreLimits,
+    /// How sessions store new tables unless they are told: `default_table_access_method`.
+    pub table_access_method: &'static str,
     /// Scale of the demo's data.
     pub scale: f64,
 }
@@ -507,6 +515,11 @@ impl ServerConfig {
             n_queries_max: values.count("queries-max", n_threads.saturating_mul(4))?,
             n_waiting_max: values.count("queue-max", 1_000)?,
             store_limits: values.store_limits()?,
+            table_access_method: match values.get("tables") {
+                None | Some("delta") => "delta",
+                Some("memory") => "memory",
+                Some(_) => return Err(values.invalid("tables", "delta or memory")),
+            },
             scale,
         };
         config.check_exposure()?;
@@ -571,6 +584,7 @@ impl ServerConfig {
             n_queries_max: 8,
             n_waiting_max: 1_000,
             store_limits: StoreLimits { fsync: false, ..StoreLimits::default() },
+            table_access_method: "memory",
             scale: 0.01,
         }
     }

@@ -7,6 +7,7 @@
 //! | `columns` | columns, keys and checks of CREATE TABLE |
 //! | `expressions` | what CHECK and GENERATED may say |
 //! | `lake`, `fill` | tables in open formats; their rows, for CREATE TABLE … AS |
+//! | `replace` | OR REPLACE of a Delta table at the same place |
 //! | `schemas` | schemas and databases |
 //! | `comments` | COMMENT ON |
 //! | `storage` | CREATE STORAGE |
@@ -36,6 +37,7 @@ pub(crate) mod comments;
 pub(crate) mod expressions;
 mod fill;
 pub(crate) mod lake;
+mod replace;
 mod schemas;
 mod storage;
 mod tables;

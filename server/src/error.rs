@@ -530,7 +530,7 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         | CatalogError::TypeWideningNeeded { .. } => "0A000",
         CatalogError::InvalidDefinition { .. } => "42P16",
         CatalogError::InvalidProperty { .. } => "22023",
-        CatalogError::Corrupt { .. } => "XX001",
+        CatalogError::Corrupt { .. } | CatalogError::StoredText { .. } => "XX001",
         CatalogError::PathNotFound { .. } => "58P01",
         CatalogError::InvalidLocation { .. } => "22023",
         CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
@@ -585,6 +585,7 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         | CatalogError::WrongObjectType { .. }
         | CatalogError::UnsupportedFeature { .. }
         | CatalogError::UnsupportedColumnType { .. }
+        | CatalogError::StoredText { .. }
         | CatalogError::ColumnMappingNeeded { .. }
         | CatalogError::TypeWideningNeeded { .. }
         | CatalogError::InvalidDefinition { .. }
@@ -643,6 +644,11 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         CatalogError::Corrupt { .. } => {
             Some("Other tables are not affected; restore the damaged file.".to_owned())
         }
+        CatalogError::StoredText { .. } => Some(
+            "Another program has written it: the notes tarn.pg_type in the table's schema say \
+             which texts a column takes. RESTORE brings back a version from before."
+                .to_owned(),
+        ),
         CatalogError::InvalidDefinition { hint, .. } => hint.clone(),
         CatalogError::UnsupportedColumnType { .. } => {
             Some("Declare the column as text and cast it where it is used.".to_owned())

@@ -142,6 +142,34 @@ pub(crate) async fn insert_rows(
     }
 }
 
+/// Gives a column that a transaction has added to a table its default, or what it is generated
+/// from, in the rows that are there: `UPDATE t SET c = DEFAULT`, without the turn of a statement.
+pub(crate) async fn fill_column(
+    session: &Arc<Session>,
+    table: &TableName,
+    column: &str,
+    query_id: QueryId,
+) -> Result<u64> {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let text = format!(
+        "UPDATE {}.{} SET {} = DEFAULT",
+        quoted(table.schema()),
+        quoted(table.table()),
+        quoted(column)
+    );
+    let statements = session.parse(&text)?;
+    let Some(statement) = statements.first() else {
+        return Err(Error::Internal { what: "no UPDATE".to_owned() });
+    };
+    let (parameters, source) = (vec![], None);
+    let write = Write::Update;
+    let writing = Writing { session, statement, write, parameters, query_id, source };
+    match writing.attempt().boxed().await? {
+        Execution::Done(tag) => Ok(tag.n_rows.unwrap_or(0)),
+        Execution::Rows(_) | Execution::CopyOut(_) | Execution::CopyIn(_) => Ok(0),
+    }
+}
+
 /// What a statement has done to a table.
 struct Done {
     n_rows: u64,

@@ -179,6 +179,7 @@ impl Session {
             return Err(Error::NotAuthorized { message });
         }
         let mut variables = Variables::default();
+        variables.set_default("default_table_access_method", shared.config.table_access_method)?;
         for (name, value) in shared.catalog.settings_of(user, database) {
             // A setting that this version does not know must not lock everybody out.
             if let Err(error) = variables.set_default(&name, &value) {

@@ -92,6 +92,30 @@ async fn broken_files_are_told_by_line_and_column() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn broken_rows_are_left_out_where_that_is_asked_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("rows.csv");
+    std::fs::write(&path, "1,2024-01-01\nx,2024-01-01\n2,nonsense\n3,2024-01-03\n4\n")?;
+    let server = Server::start(&[folder.path().to_owned()]).await?;
+    let client = server.connect().await?;
+    client.batch_execute("CREATE TABLE t (id int, day date) USING delta").await?;
+    let copy =
+        |options: &str| format!("COPY t FROM '{}' WITH (FORMAT csv, {options})", path.display());
+    // One more than is allowed: nothing is added.
+    let refused = client.batch_execute(&copy("ON_ERROR ignore, REJECT_LIMIT 2")).await;
+    ensure!(refused.is_err() && count(&client, "t").await? == 0);
+    client.batch_execute(&copy("ON_ERROR ignore, REJECT_LIMIT 3")).await?;
+    ensure!(count(&client, "t").await? == 2);
+    client.batch_execute(&copy("ON_ERROR ignore, LOG_VERBOSITY verbose")).await?;
+    ensure!(count(&client, "t").await? == 4);
+    let error = failure(&client, &copy("ON_ERROR stop")).await?;
+    ensure!(error.code().code() == "22P02", "{error:?}");
+    ensure!(count(&client, "t").await? == 4);
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_fails_the_statement_only() -> Result<()> {
     let Some(disk) = SmallDisk::mount("3m")? else {
         println!("skipped: a small file system cannot be mounted here");

@@ -36,6 +36,7 @@ mod hostile;
 mod idle;
 mod interop;
 mod lake;
+mod lasting;
 mod lifecycle;
 mod limits;
 mod login;

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Renamed fields inside structs cannot be reached by renaming a column reference: there the array
-//! read is relabelled by [`RelabelExpr`], which moves no data.
+//! read is relabelled by [`RelabelExpr`], which moves no data. The same expression turns texts into
+//! values of the types that Delta lacks (`sql_types`).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -18,8 +19,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::physical_plan::parquet::ParquetVirtualColumn;
 use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::logical_expr::ColumnarValue;
@@ -31,6 +33,8 @@ use datafusion::physical_expr_adapter::{
 use delta_kernel::table_features::ColumnMappingMode;
 
 use super::layout::{ColumnMapping, column_id, physical_name, plain_type};
+use super::sql_types;
+use crate::CatalogError;
 
 /// Where Parquet's field ids appear in an Arrow schema read from a file.
 pub(super) const PARQUET_FIELD_ID: &str = "PARQUET:field_id";
@@ -150,7 +154,8 @@ fn relabelled(
     from: &FieldRef,
     to: &FieldRef,
 ) -> Arc<dyn PhysicalExpr> {
-    if !from.data_type().is_nested() || from.data_type() == to.data_type() {
+    let is_other = from.data_type().is_nested() || sql_types::is_foreign(to.data_type());
+    if !is_other || from.data_type() == to.data_type() {
         return stored;
     }
     Arc::new(RelabelExpr { stored, field: Arc::clone(to) })
@@ -200,6 +205,8 @@ fn relabel_type(
     mode: ColumnMappingMode,
 ) -> DataType {
     match (stored, mapped, logical) {
+        // Texts become values where the array is read: nothing else knows of the texts.
+        (_, _, Some(logical)) if sql_types::stored_type(logical).is_some() => logical.clone(),
         (DataType::Struct(s), DataType::Struct(m), Some(DataType::Struct(l))) => {
             DataType::Struct(relabel_fields(s, m, l, mode))
         }
@@ -231,10 +238,11 @@ fn relabel_inner(
 ) -> FieldRef {
     let data_type =
         relabel_type(stored.data_type(), mapped.data_type(), Some(logical.data_type()), mode);
-    Arc::new(Field::new(logical.name(), data_type, logical.is_nullable()))
+    let field = Field::new(logical.name(), data_type, logical.is_nullable());
+    Arc::new(field.with_metadata(logical.metadata().clone()))
 }
 
-/// A stored column with other names for its nested fields.
+/// A stored column with other names for its nested fields, or with values in the place of texts.
 #[derive(Debug, Clone, Eq)]
 struct RelabelExpr {
     stored: Arc<dyn PhysicalExpr>,
@@ -268,7 +276,9 @@ impl PhysicalExpr for RelabelExpr {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let stored = self.stored.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(ColumnarValue::Array(relabel_array(&stored, self.field.data_type())?))
+        let values = relabel_array(&stored, self.field.data_type());
+        let values = values.map_err(|error| unreadable(self.field.name(), error))?;
+        Ok(ColumnarValue::Array(values))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -288,8 +298,27 @@ impl PhysicalExpr for RelabelExpr {
     }
 }
 
-/// The same buffers under a type that differs in nested names and nullability only.
+/// Says which column has a text that is no value of the column's type.
+fn unreadable(column: &str, error: DataFusionError) -> DataFusionError {
+    match error {
+        DataFusionError::ArrowError(error, _) => CatalogError::StoredText {
+            column: column.to_owned(),
+            what: match *error {
+                ArrowError::ParseError(text) => text,
+                other => other.to_string(),
+            },
+        }
+        .into(),
+        other => other,
+    }
+}
+
+/// The same buffers under a type that differs in nested names and nullability only; texts that
+/// stand for values of another type are read.
 pub(super) fn relabel_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    if let Some(values) = sql_types::decode(array, to)? {
+        return Ok(values);
+    }
     match to {
         DataType::Struct(fields) => {
             let Some(stored) = array.as_struct_opt() else {

@@ -18,6 +18,7 @@ use url::Url;
 use super::bounds::{lowered, raised};
 use super::deletion_vector::DeletionVector;
 use super::layout::TableLayout;
+use super::sql_types;
 use crate::{CatalogError, Result};
 
 pub(super) mod changes;
@@ -42,6 +43,8 @@ pub(super) struct FileIndex {
 }
 
 /// What the log says about one column, an entry per file; absent where it says nothing.
+///
+/// The bounds are of the type that files have: see [`sql_types::value_bounds`].
 #[derive(Debug, Default)]
 pub(super) struct ColumnBounds {
     pub(super) min: Option<ArrayRef>,
@@ -147,6 +150,12 @@ impl IndexStatistics<'_> {
         self.index.columns.get(position)
     }
 
+    /// Minima and maxima of the column's values.
+    fn values(&self, column: &Column) -> Option<(Option<ArrayRef>, Option<ArrayRef>)> {
+        let field = self.layout.scan_schema.file_schema().field_with_name(column.name()).ok()?;
+        Some(sql_types::value_bounds(self.bounds(column)?, field.data_type()))
+    }
+
     fn partition(&self, column: &Column) -> Option<&ArrayRef> {
         let fields = self.layout.partition_fields();
         let position = fields.iter().position(|field| field.name() == column.name())?;
@@ -156,13 +165,18 @@ impl IndexStatistics<'_> {
 
 impl PruningStatistics for IndexStatistics<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.partition(column).or_else(|| self.bounds(column)?.min.as_ref()).map(Arc::clone)
+        match self.partition(column) {
+            Some(values) => Some(Arc::clone(values)),
+            None => self.values(column)?.0,
+        }
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
         // NaN is the greatest value in SQL, and writers leave it out of the bounds.
-        let bound = || self.bounds(column)?.max.as_ref().filter(|m| !m.data_type().is_floating());
-        self.partition(column).or_else(bound).map(Arc::clone)
+        match self.partition(column) {
+            Some(values) => Some(Arc::clone(values)),
+            None => self.values(column)?.1.filter(|max| !max.data_type().is_floating()),
+        }
     }
 
     fn num_containers(&self) -> usize {
@@ -232,18 +246,17 @@ fn deletion_vectors(
 fn column_bounds(layout: &TableLayout, stats: Option<&StructArray>) -> Vec<ColumnBounds> {
     let group = |name: &str| stats.and_then(|s| s.column_by_name(name)?.as_struct_opt());
     let (min, max, nulls) = (group("minValues"), group("maxValues"), group("nullCount"));
-    let fields = layout.scan_schema.file_schema().fields();
     layout
         .file_names
         .iter()
-        .zip(fields)
-        .map(|(name, field)| {
+        .zip(&layout.file_types)
+        .map(|(name, file_type)| {
             let typed = |values: Option<&StructArray>| {
                 let values = values?.column_by_name(name)?;
                 if values.data_type().is_nested() {
                     return None;
                 }
-                cast(values, field.data_type()).ok()
+                cast(values, file_type).ok()
             };
             ColumnBounds {
                 min: typed(min).map(lowered),
@@ -267,12 +280,15 @@ fn partition_values(
                 return Ok(new_empty_array(field.data_type()));
             }
             let values = values.and_then(|v| v.column_by_name(name));
-            values.and_then(|v| cast(v, field.data_type()).ok()).ok_or_else(|| {
-                CatalogError::Corrupt {
-                    table: table.to_owned(),
-                    what: format!("the log has no values of partition column \"{}\"", field.name()),
-                    source: None,
-                }
+            let typed = |values: &ArrayRef| match sql_types::decode(values, field.data_type()) {
+                Ok(Some(values)) => Some(values),
+                Ok(None) => cast(values, field.data_type()).ok(),
+                Err(_) => None,
+            };
+            values.and_then(typed).ok_or_else(|| CatalogError::Corrupt {
+                table: table.to_owned(),
+                what: format!("the log has no values of partition column \"{}\"", field.name()),
+                source: None,
             })
         });
     typed.collect()

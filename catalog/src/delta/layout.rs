@@ -13,6 +13,7 @@ use delta_kernel::schema::StructType;
 use delta_kernel::table_features::ColumnMappingMode;
 
 use super::metadata::TableMetadata;
+use super::sql_types;
 use crate::{CatalogError, Result};
 
 const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
@@ -29,6 +30,9 @@ pub(super) struct TableLayout {
     pub(super) scan_position: Vec<usize>,
     /// Physical names of the file columns, in the order of `scan_schema`.
     pub(super) file_names: Vec<String>,
+    /// Types of the file columns as the log's statistics have them: text for those that Delta
+    /// lacks.
+    pub(super) file_types: Vec<DataType>,
     /// Physical names of the partition columns, in the order of `scan_schema`.
     pub(super) partition_names: Vec<String>,
     /// How file columns are found in a file.
@@ -93,10 +97,13 @@ impl TableLayout {
         let physical = |fields: &[FieldRef]| -> Vec<String> {
             fields.iter().map(|field| physical_name(field, mode).to_owned()).collect()
         };
+        let file_fields = scan_schema.file_schema().fields().iter();
+        let file_types = file_fields.map(|field| sql_types::file_type(field.data_type())).collect();
         Ok(Self {
             schema,
             scan_schema,
             scan_position,
+            file_types,
             file_names: physical(&file),
             partition_names: physical(&partition),
             mapping: Arc::new(ColumnMapping { mode, fields: file.into() }),
@@ -123,15 +130,17 @@ pub(super) fn column_id(field: &Field) -> Option<&str> {
     field.metadata().get(COLUMN_ID).map(String::as_str)
 }
 
-/// The field without metadata other than PostgreSQL's type. Top-level text and bytes become views: that is what the Parquet
-/// reader decodes fastest, and the type announced must be the type produced.
+/// The field without metadata other than PostgreSQL's type, in whose type the rows come. Top-level
+/// text and bytes become views: that is what the Parquet reader decodes fastest, and the type
+/// announced must be the type produced.
 fn plain_field(field: &Field, is_top_level: bool) -> Field {
     let data_type = match field.data_type() {
         DataType::Utf8 if is_top_level => DataType::Utf8View,
         DataType::Binary if is_top_level => DataType::BinaryView,
         nested => plain_type(nested),
     };
-    let metadata = super::metadata::type_metadata(field.metadata());
+    let noted = super::metadata::type_metadata(field.metadata());
+    let (data_type, metadata) = sql_types::restored(data_type, noted);
     Field::new(field.name(), data_type, field.is_nullable()).with_metadata(metadata)
 }
 

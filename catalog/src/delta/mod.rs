@@ -11,6 +11,7 @@
 //! | `bounds` | how far the log's bounds are to be believed |
 //! | `snapshot` | `DeltaSnapshot`: DataFusion's `TableProvider` over one version |
 //! | `scan` | from filters to files to a `DataSourceExec` |
+//! | `sql_types` | types that Delta lacks, as texts with a note beside the column |
 //! | `adapter` | expressions on logical columns to expressions on a file's columns |
 //! | `deletion_vector` | which rows of a file are deleted |
 //! | [`upkeep`] | OPTIMIZE, VACUUM, RESTORE: files of versions |
@@ -50,6 +51,7 @@ mod row_ids;
 mod rows;
 mod scan;
 mod snapshot;
+mod sql_types;
 mod staged;
 mod statistics;
 mod table;

@@ -18,6 +18,7 @@ use datafusion::logical_expr::Accumulator;
 use super::bounds::EXACT_DIGITS_MAX;
 use super::index::{ColumnBounds, FileIndex};
 use super::layout::TableLayout;
+use super::sql_types;
 
 /// Guessed bytes of a value whose type has no fixed width.
 const VARIABLE_WIDTH_BYTES: usize = 24;
@@ -72,14 +73,15 @@ pub(super) fn of_file(index: &FileIndex, layout: &TableLayout, file: usize) -> S
         };
         let nulls = bounds.null_count.as_ref().filter(|nulls| nulls.is_valid(file));
         let nulls = nulls.and_then(|nulls| usize::try_from(nulls.value(file)).ok());
+        let (min, max) = file_bounds(bounds, file, field.data_type());
         ColumnStatistics {
             null_count: match nulls {
                 Some(n) if is_tight => Precision::Exact(n),
                 Some(n) => Precision::Inexact(n),
                 None => Precision::Absent,
             },
-            min_value: precise(bounds.min.as_ref().and_then(value)),
-            max_value: precise(bounds.max.as_ref().and_then(value)),
+            min_value: precise(min),
+            max_value: precise(max),
             byte_size: byte_size(field, &n_rows),
             ..ColumnStatistics::new_unknown()
         }
@@ -103,6 +105,25 @@ pub(super) fn of_file(index: &FileIndex, layout: &TableLayout, file: usize) -> S
     let columns: Vec<ColumnStatistics> = stored.chain(constant).collect();
     let total = columns.iter().fold(Precision::Exact(0), |sum, c| sum.add(&c.byte_size));
     Statistics { num_rows: n_rows, total_byte_size: total.to_inexact(), column_statistics: columns }
+}
+
+/// The bounds of one file's values.
+fn file_bounds(
+    bounds: &ColumnBounds,
+    file: usize,
+    data_type: &DataType,
+) -> (Option<ScalarValue>, Option<ScalarValue>) {
+    let one = |values: &Option<ArrayRef>| {
+        let values = values.as_ref().filter(|values| file < values.len())?;
+        Some(values.slice(file, 1))
+    };
+    let bounds = ColumnBounds { min: one(&bounds.min), max: one(&bounds.max), null_count: None };
+    let (min, max) = sql_types::value_bounds(&bounds, data_type);
+    let value = |values: Option<ArrayRef>| {
+        let value = ScalarValue::try_from_array(&values?, 0).ok();
+        value.filter(|value| !value.is_null())
+    };
+    (value(min), value(max))
 }
 
 fn file_column(
@@ -136,14 +157,15 @@ fn file_column(
         Some(value) => Precision::Inexact(value),
         None => Precision::Absent,
     };
+    let (min, max) = sql_types::value_bounds(bounds, field.data_type());
     ColumnStatistics {
         null_count: match null_count {
             Some(n) if is_tight => Precision::Exact(n),
             Some(n) => Precision::Inexact(n),
             None => Precision::Absent,
         },
-        min_value: precise(bound(&bounds.min, min_value)),
-        max_value: precise(bound(&bounds.max, max_value)),
+        min_value: precise(bound(&min, min_value)),
+        max_value: precise(bound(&max, max_value)),
         byte_size: byte_size(field, n_rows),
         ..ColumnStatistics::new_unknown()
     }

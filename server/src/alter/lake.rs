@@ -4,7 +4,8 @@
 //!   metadata of the version ─► one operation after another ─► staged with the transaction
 //!                                     └─► rows that are there are asked first
 //! ```
-//! Files are never written anew: what would need that is refused with the reason.
+//! Files are written anew only where ADD COLUMN gives the rows that are there a value; what else
+//! would need it is refused with the reason.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +19,11 @@ use tarn_catalog::delta::{MetadataChange, Operation, StagedTable, TableMetadata}
 use tarn_catalog::registry::Relation;
 use tarn_catalog::{CatalogError, LakeTable, TableName};
 use tarn_exec::QueryId;
+use tarn_planner::Statement;
 use tarn_planner::statement::fold;
 use tarn_planner::write::{Target, column_field, target_of};
-use tarn_planner::{PlannerError, Statement};
 
-use crate::define::columns::{Column, Declared, column_of, default_text};
+use crate::define::columns::{Declared, column_of, default_text};
 use crate::define::comments::no_column;
 use crate::define::expressions::{self, Rows};
 use crate::define::lake::refuse_own;
@@ -93,16 +94,21 @@ impl<'a> Altered<'a> {
     }
 
     /// Stages the new metadata, if it is another one.
-    fn finish(self) -> Result<()> {
+    fn stage(&mut self) -> Result<()> {
         let before = self.staged.snapshot().metadata();
         if **before != self.metadata {
             let is_protocol_changed = before.protocol() != self.metadata.protocol();
-            let metadata = Arc::new(self.metadata);
+            let metadata = Arc::new(self.metadata.clone());
             let change = MetadataChange { metadata, is_protocol_changed };
             let operation = Operation::new(self.operation, BTreeMap::new());
-            let staged = self.staged.set_metadata(change, operation)?;
-            self.session.put_staged(&self.name, staged)?;
+            self.staged = self.staged.set_metadata(change, operation)?;
+            self.session.put_staged(&self.name, Arc::clone(&self.staged))?;
         }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.stage()?;
         match self.rename_to {
             Some(new) => super::move_to(self.session, &self.name, &new),
             None => Ok(()),
@@ -165,11 +171,16 @@ impl<'a> Altered<'a> {
             }
             return Err(Error::Value { code: "42701", message });
         }
-        if !self.is_empty() {
-            self.refuse_filled(&new)?;
+        // Rows that are there get their value before it has to be there.
+        let is_filled = !self.is_empty() && (new.default.is_some() || new.generated.is_some());
+        let is_required = !new.field.is_nullable();
+        let is_late = !self.is_empty() && is_required;
+        if is_late && !is_filled {
+            return Err(self.contains_null(&name));
         }
+        let field = new.field.clone().with_nullable(is_late || !is_required);
         self.metadata.add_column(&NewColumn {
-            field: &new.field,
+            field: &field,
             default: new.default.as_deref(),
             generated: new.generated.as_deref(),
             comment: new.comment.as_deref(),
@@ -183,6 +194,13 @@ impl<'a> Altered<'a> {
         let table = self.name.table();
         let (session, statement) = (self.session, self.statement);
         expressions::check_generated(session, statement, table, &self.declared, at).await?;
+        self.operation = "ADD COLUMNS";
+        if is_filled {
+            self.fill(&name).await?;
+        }
+        if is_late {
+            self.set_not_null(&name).await?;
+        }
         for constraint in crate::define::columns::constraints_of(column) {
             self.add_constraint(&constraint, false).await?;
         }
@@ -190,20 +208,22 @@ impl<'a> Altered<'a> {
         Ok(())
     }
 
-    /// A new column is NULL in the rows that are there, as long as no file is written anew.
-    fn refuse_filled(&self, new: &Column) -> Result<()> {
-        let name = new.field.name();
-        if !new.field.is_nullable() {
-            let table = self.name.table();
-            let message = format!("column \"{name}\" of relation \"{table}\" contains null values");
-            return Err(Error::Value { code: "23502", message });
-        }
-        if new.default.is_none() && new.generated.is_none() {
-            return Ok(());
-        }
-        let what = "ADD COLUMN with DEFAULT or GENERATED on a Delta table with rows".to_owned();
-        let hint = "Add the column, UPDATE it, then use ALTER COLUMN … SET DEFAULT.".to_owned();
-        Err(PlannerError::Unsupported { what, hint: Some(hint) }.into())
+    /// Writes the rows that are there with the new column's value, in the same commit.
+    async fn fill(&mut self, column: &str) -> Result<()> {
+        self.stage()?;
+        crate::modify::fill_column(self.session, &self.name, column, self.query_id).await?;
+        let relation = self.session.relation(&self.name);
+        let Some(Relation::Lake(table)) = relation else {
+            return Err(Error::Internal { what: "the altered table is gone".to_owned() });
+        };
+        self.staged = self.session.writable_lake(&self.name, &table).await?;
+        Ok(())
+    }
+
+    fn contains_null(&self, column: &str) -> Error {
+        let table = self.name.table();
+        let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
+        Error::Value { code: "23502", message }
     }
 
     fn refuse_used(&self, column: &str, what: &str) -> Result<()> {
@@ -301,10 +321,7 @@ impl<'a> Altered<'a> {
         // A column that this statement has added is in no file yet.
         let is_new = self.staged.snapshot().schema().index_of(column).is_err();
         if !self.is_empty() && (is_new || self.rows().has(&quoted).await?) {
-            let table = self.name.table();
-            let message =
-                format!("column \"{column}\" of relation \"{table}\" contains null values");
-            return Err(Error::Value { code: "23502", message });
+            return Err(self.contains_null(column));
         }
         self.metadata.set_nullable(column, false);
         Ok(())

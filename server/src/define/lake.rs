@@ -1,12 +1,13 @@
 //! Tables in open formats: new ones below the data directory, new and existing ones anywhere.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use tarn_catalog::delta::{Creation, DeltaTable, NewDeltaTable, TableMetadata, is_delta};
-use tarn_catalog::discovery::{Format, FoundTable};
+use tarn_catalog::discovery::{Format, FoundTable, PRIVATE};
 use tarn_catalog::listing::FileTable;
 use tarn_catalog::object_store::Location;
 use tarn_catalog::pg_type::{format_type, pg_type_of_column};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use super::columns::Declared;
 use super::fill::{self, NewRows};
+use super::replace::{emptied, filled};
 use super::tables::{NewTable, renamed};
 use crate::changes::OnCommit;
 use crate::error::{Error, Result};
@@ -64,6 +66,14 @@ pub(super) async fn create(
         return attach_files(session, new, format, &declared).await;
     }
     refuse_options(new.clauses)?;
+    if let Some(staged) = &new.replaces {
+        if declared.fields.is_empty() {
+            let message = "a Delta table needs at least one column".to_owned();
+            return Err(Error::Value { code: "42P16", message });
+        }
+        let metadata = metadata_of(new.clauses, &declared.fields, declared.details)?;
+        return session.put_staged(&new.name, emptied(staged, metadata, Creation::Empty)?);
+    }
     let place = place_of(session, new)?;
     if !place.managed && is_delta(place.location.store.as_ref(), &place.location.path).await? {
         return attach_delta(session, new, &place.location, &declared).await;
@@ -99,6 +109,16 @@ fn metadata_of(
     let vectors = "delta.enableDeletionVectors".to_owned();
     // Rows are deleted without writing files anew; every reader that is tested knows it.
     details.properties.entry(vectors).or_insert_with(|| "true".to_owned());
+    let is_plain = clauses.using.is_none()
+        && clauses.location.is_none()
+        && clauses.partitioned_by.is_empty()
+        && clauses.properties.is_empty();
+    if is_plain {
+        // Who asks for a table and no more expects that columns have any names and can be renamed
+        // and dropped.
+        let mapping = "delta.columnMapping.mode".to_owned();
+        details.properties.entry(mapping).or_insert_with(|| "name".to_owned());
+    }
     Ok(TableMetadata::create(fields, &details, clauses.partitioned_by.clone())?)
 }
 
@@ -130,6 +150,20 @@ impl Place {
     }
 }
 
+/// The folder of the server's own tables, marked so that no server takes them for found ones.
+fn managed_folder(data_dir: &Path) -> Result<PathBuf> {
+    let folder = data_dir.join("tables");
+    let mark = folder.join(PRIVATE);
+    if !mark.exists() {
+        let made = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&mark, ""));
+        made.map_err(|source| CatalogError::WriteStorage {
+            what: format!("file {}", mark.display()),
+            source: Box::new(source),
+        })?;
+    }
+    Ok(folder)
+}
+
 fn place_of(session: &Arc<Session>, new: &NewTable<'_>) -> Result<Place> {
     let stores = session.shared.catalog.stores();
     if let Some(location) = &new.clauses.location {
@@ -141,7 +175,7 @@ fn place_of(session: &Arc<Session>, new: &NewTable<'_>) -> Result<Place> {
     };
     let folder = format!("{}-{}", plain(new.name.table()), Uuid::new_v4());
     let database = plain(session.shared.catalog.database());
-    let path = session.shared.config.data_dir.join("tables");
+    let path = managed_folder(&session.shared.config.data_dir)?;
     let path = path.join(database).join(plain(new.name.schema())).join(folder);
     Ok(Place { location: stores.resolve(&path.display().to_string())?, managed: true })
 }
@@ -286,8 +320,6 @@ pub(super) async fn create_as(
         return Err(unsupported(format!("CREATE TABLE … USING {} AS", format.name())));
     }
     refuse_options(new.clauses)?;
-    let place = place_of(session, new)?;
-    place.check_empty(session).await?;
     let state = session.state();
     let optimized = plan::optimize(&logical, &state, inner)?;
     let schema = renamed(optimized.schema().as_arrow(), names, "CREATE TABLE AS")?;
@@ -295,10 +327,20 @@ pub(super) async fn create_as(
     let mut declared = Declared { fields, ..Declared::default() };
     note_clauses(&mut declared, new.clauses)?;
     let metadata = metadata_of(new.clauses, &declared.fields, declared.details)?;
-    let made = place.managed.then(|| place.made(session, vec![]));
-    let table = NewDeltaTable::new(new.name.table(), &place.location, metadata)?;
     let physical = plan::physical_plan(&optimized, &state, inner).await?;
     let physical = fill::spread(physical, new.clauses, session.shared.engine.n_threads())?;
+    if let Some(staged) = &new.replaces {
+        let staged = emptied(staged, metadata, Creation::AsSelect)?;
+        let sink = Arc::new(NewRows::new(staged.snapshot().write_target()?, schema));
+        fill::run(session, physical, &state, Arc::clone(&sink) as _, query_id).await?;
+        let (files, n_rows) = sink.take();
+        session.put_staged(&new.name, filled(&staged, files)?)?;
+        return Ok(n_rows);
+    }
+    let place = place_of(session, new)?;
+    place.check_empty(session).await?;
+    let made = place.managed.then(|| place.made(session, vec![]));
+    let table = NewDeltaTable::new(new.name.table(), &place.location, metadata)?;
     let sink = Arc::new(NewRows::new(Arc::clone(table.write_target()), schema));
     fill::run(session, physical, &state, Arc::clone(&sink) as _, query_id).await?;
     let (files, n_rows) = sink.take();

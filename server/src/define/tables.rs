@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use sqlparser::ast::{self, Statement as Ast};
+use tarn_catalog::delta::StagedTable;
 use tarn_catalog::details::TableDetails;
 use tarn_catalog::discovery::Format;
 use tarn_catalog::memory::MemoryTable;
@@ -17,7 +18,7 @@ use tarn_planner::write::target_of;
 use tarn_planner::{PlannerError, Statement, plan};
 
 use super::columns::{Declared, check_unique, declared, schema_of};
-use super::{is_taken, lake, new_name};
+use super::{is_taken, lake, new_name, replace};
 use crate::changes::OnCommit;
 use crate::error::{Error, Result};
 use crate::lookup::{SessionLookup, TEMPORARY};
@@ -39,6 +40,8 @@ pub(super) struct NewTable<'a> {
     pub(super) method: Method,
     pub(super) clauses: &'a TableClauses,
     pub(super) on_commit: OnCommit,
+    /// The Delta table at the same place, which gets other columns and rows.
+    pub(super) replaces: Option<Arc<StagedTable>>,
 }
 
 /// Runs CREATE TABLE.
@@ -57,17 +60,23 @@ pub(super) async fn create_table(
     };
     let method = method_of(session, clauses, &name, like.as_ref())?;
     let verb = if create.query.is_some() { "CREATE TABLE AS" } else { "CREATE TABLE" };
+    let mut replaces = None;
     if create.or_replace {
         if create.if_not_exists {
             let message = "OR REPLACE and IF NOT EXISTS exclude each other".to_owned();
             return Err(Error::Value { code: "42601", message });
         }
-        retire(session, &name)?;
+        if method == Method::Lake(Format::Delta) {
+            replaces = replace::same_place(session, &name, clauses).await?;
+        }
+        if replaces.is_none() {
+            retire(session, &name)?;
+        }
     } else if is_taken(session, &name, create.if_not_exists)? {
         return Ok(CommandTag::new(verb));
     }
     let on_commit = on_commit_of(create, &name)?;
-    let new = NewTable { name, method, clauses, on_commit };
+    let new = NewTable { name, method, clauses, on_commit, replaces };
     if let Some(query) = &create.query {
         let inner = statement.with_ast(Ast::Query(query.clone()));
         let columns = create.columns.iter().map(|column| fold(&column.name));
@@ -115,7 +124,8 @@ pub(super) async fn select_into(
     let inner = statement.with_ast(Ast::Query(Box::new(plain)));
     let clauses = TableClauses::default();
     let method = method_of(session, &clauses, &name, None)?;
-    let new = NewTable { name, method, clauses: &clauses, on_commit: OnCommit::Preserve };
+    let on_commit = OnCommit::Preserve;
+    let new = NewTable { name, method, clauses: &clauses, on_commit, replaces: None };
     create_as(session, &inner, &[], new, query_id).await
 }
 

@@ -26,7 +26,7 @@ ARROW = {
     "decimal(38,10)": pa.decimal128(38, 10), "double": pa.float64(), "string": pa.string(),
     "date": pa.date32(), "timestamp": pa.timestamp("us", tz="UTC"),
     "timestamp_ntz": pa.timestamp("us"), "boolean": pa.bool_(),
-    "array<bigint>": pa.list_(pa.int64()),
+    "array<bigint>": pa.list_(pa.int64()), "array<string>": pa.list_(pa.string()),
     "struct<x: bigint, y: string>": pa.struct([("x", pa.int64()), ("y", pa.string())]),
     "map<string, bigint>": pa.map_(pa.string(), pa.int64()),
 }
@@ -80,6 +80,8 @@ class Deltalake:
     def write(self, name, shape, path):
         if name == "renamed":
             raise Absent("renames no columns")
+        if name == "sql_types":
+            raise Absent("has no types of SQL")
         if name == "deleted":
             self.library.write_deltalake(path, before_deletes())
             table = self.library.DeltaTable(path)
@@ -127,6 +129,8 @@ class DuckDB:
 
         if name in ("deleted", "renamed"):
             raise Absent("only appends")
+        if name == "sql_types":
+            raise Absent("its types of SQL have no words in Delta")
         if name == "partitions":
             raise Absent("inserts into partitioned tables are an internal error in 1.5.5")
         if name == "nested":
@@ -143,6 +147,14 @@ class DuckDB:
         return self.connect().execute(f"select {names} from delta_scan('{path}')").fetchall()
 
 
+CLICKHOUSE = {
+    "bigint": "Nullable(Int64)", "int": "Nullable(Int32)", "decimal(12,2)": "Nullable(Decimal(12, 2))",
+    "decimal(38,10)": "Nullable(Decimal(38, 10))", "double": "Nullable(Float64)",
+    "string": "Nullable(String)", "date": "Nullable(Date32)", "timestamp": "Nullable(DateTime64(6))",
+    "boolean": "Nullable(Bool)",
+}
+
+
 class ClickHouse:
     name = "chdb"
 
@@ -155,7 +167,33 @@ class ClickHouse:
         os.chdir(folder)
 
     def write(self, name, shape, path):
-        raise Absent("writing is experimental there and not tried")
+        """It creates plain tables; it appends to those that it cannot create."""
+        import deltalake
+        import pyarrow.parquet
+
+        if name in ("deleted", "renamed"):
+            raise Absent("only appends")
+        if name == "sql_types":
+            raise Absent("its types of SQL have no words in Delta")
+        if name == "nested":
+            raise Absent("has no null for lists, structs and maps")
+        made = arrow(shape)
+        if name == "types":
+            columns = ", ".join(f"`{c}` {CLICKHOUSE[kind]}" for c, kind in shape.columns.items())
+            self.library.query(
+                f"create table made_{name} ({columns}) engine = DeltaLakeLocal('{path}') "
+                "settings allow_delta_lake_create_table = 1, allow_delta_lake_writes = 1"
+            )
+        else:
+            deltalake.write_deltalake(path, made.slice(0, 0), partition_by=list(shape.partitions) or None)
+        # Beside the served folder, so that nobody takes the file for a table.
+        source = f"{os.path.dirname(os.path.dirname(path))}/chdb_{name}.source"
+        pyarrow.parquet.write_table(made, source)
+        names = ", ".join(f"`{column}`" for column in shape.columns)
+        self.library.query(
+            f"insert into function deltaLakeLocal('{path}') select {names} from file('{source}', Parquet) "
+            "settings allow_delta_lake_writes = 1, session_timezone = 'UTC'"
+        )
 
     def read(self, shape, path):
         names = ", ".join(f"`{name}`" for name in shape.columns)
@@ -189,6 +227,8 @@ class Sail:
     def write(self, name, shape, path):
         if name == "renamed":
             raise Absent("renames no columns")
+        if name == "sql_types":
+            raise Absent("has no types of SQL")
         columns = ", ".join(f"`{c}` {kind}" for c, kind in shape.columns.items())
         by = f"partitioned by ({', '.join(shape.partitions)})" if shape.partitions else ""
         properties = "tblproperties ('delta.enableDeletionVectors' = 'true')" if name == "deleted" else ""
@@ -252,6 +292,16 @@ class Tarn:
             self.sql(f"delete from {table} where id % 10 = 0")
             self.sql(f"update {table} set name = 'changed' where id % 7 = 0")
             return
+        if name == "sql_types":
+            types = ["bigint", "uuid", "json", "jsonb", "time", "interval", "numeric(45,3)", "uuid[]"]
+            listed = ", ".join(f"{c} {kind}" for c, kind in zip(shape.columns, types, strict=True))
+            self.sql(f"create table {table} ({listed}) using delta location '{path}'")
+            self.own.add(table)
+            for row in shape.rows:
+                values = [f"array[{', '.join(map(sql_value, v))}]::uuid[]" if isinstance(v, list) else sql_value(v)
+                          for v in row]
+                self.sql(f"insert into {table} values ({', '.join(values)})")
+            return
         if name == "renamed":
             before = {"id": "bigint", "name": "string"}
             self.create(name, before, path, "tblproperties ('delta.columnMapping.mode' = 'name')")
@@ -266,7 +316,9 @@ class Tarn:
             self.sql(f"insert into {table} values {', '.join(rows)}")
 
     def read(self, shape, path):
-        names = ", ".join(f'"{name}"' for name in shape.columns)
+        # What others see as texts.
+        is_text = {"string": "::text", "array<string>": "::text[]"}
+        names = ", ".join(f'"{name}"{is_text.get(kind, "")}' for name, kind in shape.columns.items())
         rows = self.connection.execute(f"select {names} from {os.path.basename(path)}").fetchall()
         kinds = list(shape.columns.values())
         return [[self.value(kind, value) for kind, value in zip(kinds, row)] for row in rows]

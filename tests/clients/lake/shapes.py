@@ -98,9 +98,26 @@ RENAMED = Shape(
     [(i, f"n{i}") for i in range(20)],
 )
 
+# As everybody sees them who does not know what is noted beside the columns: as texts.
+SQL_TYPES = Shape(
+    "types of SQL that Delta lacks: uuid, json, jsonb, time, interval, long numbers, arrays of uuid",
+    {
+        "id": "bigint", "u": "string", "j": "string", "b": "string", "t": "string",
+        "i": "string", "n": "string", "us": "array<string>",
+    },
+    [
+        (1, "01234567-89ab-cdef-0123-456789abcdef", '{"x":  1}', '{"a": 2, "b": [1, null]}',
+         "12:30:00.5", "1 year 2 mons -3 days +04:05:06.789",
+         "123456789012345678901234567890123456789012.345",
+         ["01234567-89ab-cdef-0123-456789abcdef", "ffffffff-ffff-ffff-ffff-ffffffffffff"]),
+        (2, None, None, None, None, None, None, []),
+        (3, "ffffffff-ffff-ffff-ffff-ffffffffffff", "null", "[]", "24:00:00", "-00:00:01", "-0.500", []),
+    ],
+)
+
 SHAPES = {
     "types": TYPES, "local_times": LOCAL_TIMES, "partitions": PARTITIONS, "nested": NESTED,
-    "deleted": DELETED, "renamed": RENAMED,
+    "deleted": DELETED, "renamed": RENAMED, "sql_types": SQL_TYPES,
 }
 
 

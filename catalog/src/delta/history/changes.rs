@@ -26,6 +26,7 @@ use crate::delta::DeltaTable;
 use crate::delta::deletion_vector::{DeletionVector, only_rows, remaining_rows};
 use crate::delta::index::{FileIndex, object_path};
 use crate::delta::snapshot::DeltaSnapshot;
+use crate::delta::sql_types;
 use crate::{CatalogError, Result, Travel};
 
 /// The column that says what became of a row.
@@ -308,9 +309,13 @@ impl CommitFiles<'_> {
             layout.partition_names.iter().zip(layout.partition_fields()).map(|(name, field)| {
                 // The protocol writes NULL as an empty text too.
                 let text = texts.get(name).and_then(Option::as_deref).filter(|t| !t.is_empty());
-                let value = match text {
-                    None => ScalarValue::try_from(field.data_type()),
-                    Some(text) => ScalarValue::try_from_string(text.to_owned(), field.data_type()),
+                let foreign = || sql_types::value_of(text, field.data_type()).ok()?;
+                let value = match (text, foreign()) {
+                    (_, Some(value)) => Ok(value),
+                    (None, None) => ScalarValue::try_from(field.data_type()),
+                    (Some(text), None) => {
+                        ScalarValue::try_from_string(text.to_owned(), field.data_type())
+                    }
                 };
                 value.map_err(|_| {
                     let text = text.unwrap_or_default();

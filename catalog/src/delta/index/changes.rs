@@ -18,6 +18,7 @@ use url::Url;
 use super::super::actions::AddAction;
 use super::super::deletion_vector::DeletionVector;
 use super::super::layout::TableLayout;
+use super::super::sql_types;
 use super::{ColumnBounds, FileIndex, column_bounds, long_at, longs, object_path};
 use crate::{CatalogError, Result};
 
@@ -123,13 +124,12 @@ impl FileIndex {
         from: &TableLayout,
         to: &TableLayout,
     ) -> Result<Self> {
-        let file_fields = to.scan_schema.file_schema().fields();
-        let columns = to.file_names.iter().zip(file_fields).map(|(name, field)| {
+        let columns = to.file_names.iter().zip(&to.file_types).map(|(name, file_type)| {
             let known = from.file_names.iter().position(|known| known == name);
             let Some(known) = known.and_then(|i| self.columns.get(i)) else {
                 return ColumnBounds::default();
             };
-            let typed = |values: &Option<ArrayRef>| cast(values.as_ref()?, field.data_type()).ok();
+            let typed = |values: &Option<ArrayRef>| cast(values.as_ref()?, file_type).ok();
             ColumnBounds {
                 min: typed(&known.min),
                 max: typed(&known.max),
@@ -208,12 +208,12 @@ fn parse_rows(schema: &Arc<Schema>, lines: &str, n_rows: usize) -> Option<Struct
 /// The parts of an add action's statistics that the index keeps.
 fn statistics_fields(layout: &TableLayout) -> Fields {
     let (mut bounds, mut counts) = (Vec::new(), Vec::new());
-    for (name, field) in layout.file_names.iter().zip(layout.scan_schema.file_schema().fields()) {
-        if field.data_type().is_nested() {
+    for (name, file_type) in layout.file_names.iter().zip(&layout.file_types) {
+        if file_type.is_nested() {
             continue;
         }
         counts.push(Field::new(name, DataType::Int64, true));
-        match field.data_type() {
+        match file_type {
             DataType::Utf8View | DataType::Utf8 | DataType::LargeUtf8 => {
                 bounds.push(Field::new(name, DataType::Utf8, true));
             }
@@ -247,7 +247,12 @@ fn partition_values(
                 // The empty text stands for NULL, whatever the type.
                 .map(|text| text.filter(|text| !text.is_empty()))
                 .collect();
-            let values = cast_with_options(&texts, field.data_type(), &strict);
+            let texts: ArrayRef = Arc::new(texts);
+            let values = match sql_types::decode_texts(&texts, field.data_type()) {
+                Ok(None) => cast_with_options(&texts, field.data_type(), &strict),
+                Ok(Some(values)) => Ok(values),
+                Err(error) => Err(error),
+            };
             values.map_err(|error| CatalogError::Corrupt {
                 table: table.to_owned(),
                 what: format!("value of partition column \"{}\": {error}", field.name()),

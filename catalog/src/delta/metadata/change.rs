@@ -8,6 +8,7 @@ use super::{
     CHAR_VARCHAR, COMMENT, CONSTRAINT, CURRENT_DEFAULT, DEFAULT, GENERATION, KEYS, Keys,
     TableMetadata, field_name, set_field_metadata, set_member,
 };
+use crate::delta::sql_types;
 use crate::details::{ForeignKey, TableKey};
 use crate::pg_type::{FIELD_PG_TYPE, FIELD_PG_TYPMOD, format_type, pg_type_of_column};
 use crate::{CatalogError, Result};
@@ -155,6 +156,19 @@ impl TableMetadata {
         let may_widen = self.is_on("delta.enableTypeWidening");
         let Some(field) = self.field_mut(column) else { return Ok(()) };
         let old_type = field.get("type").cloned().unwrap_or(Value::Null);
+        // The same text stands for other values, if the types are not the same.
+        let name = |metadata: Option<&Value>| -> Option<String> {
+            let text = |key: &str| metadata?.get(key)?.as_str();
+            let name = text(FIELD_PG_TYPE).filter(|name| sql_types::is_foreign_name(name))?;
+            let modifier = text(FIELD_PG_TYPMOD).and_then(|text| text.parse::<i32>().ok());
+            // Digits behind the point stay as many as there are in the texts.
+            let scale = modifier.filter(|_| name.ends_with("numeric")).map(|m| (m - 4) & 0x7ff);
+            Some(format!("{name} {}", scale.unwrap_or_default()))
+        };
+        let new_name = name(Some(&Value::Object(notes.clone())));
+        if name(field.get("metadata")) != new_name {
+            return Err(not_wider(column, &old_type, to));
+        }
         if old_type == new_type {
             return set_notes(field, &notes, column, to);
         }

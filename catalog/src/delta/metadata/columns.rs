@@ -4,7 +4,8 @@ use arrow::datatypes::{DataType, Field};
 use serde_json::{Map, Value, json};
 
 use super::CHAR_VARCHAR;
-use crate::pg_type::{FIELD_PG_TYPE, FIELD_PG_TYPMOD, format_type, json_kind, pg_type_of_column};
+use crate::delta::sql_types;
+use crate::pg_type::{FIELD_PG_TYPE, FIELD_PG_TYPMOD, format_type, pg_type_of_column};
 use crate::{CatalogError, Result};
 
 /// Digits of Delta's widest decimals.
@@ -27,13 +28,9 @@ pub(super) fn delta_field(field: &Field) -> Result<Value> {
 /// What Delta's type does not say of PostgreSQL's.
 pub(super) fn type_notes(field: &Field) -> Map<String, Value> {
     let mut notes = Map::new();
-    let Some(name) = field.metadata().get(FIELD_PG_TYPE) else { return notes };
-    if name == "numeric" {
-        return notes;
-    }
+    let Some((name, modifier)) = sql_types::note(field) else { return notes };
     notes.insert(FIELD_PG_TYPE.to_owned(), json!(name));
-    let modifier = field.metadata().get(FIELD_PG_TYPMOD);
-    if let Some(modifier) = modifier {
+    if let Some(modifier) = &modifier {
         notes.insert(FIELD_PG_TYPMOD.to_owned(), json!(modifier));
     }
     let length = modifier.and_then(|modifier| modifier.parse::<i32>().ok()).map(|n| n - 4);
@@ -56,6 +53,7 @@ pub(super) fn delta_type(column: &Field, data_type: &DataType) -> Result<Value> 
         DataType::Int16 | DataType::UInt8 => "short",
         DataType::Int32 | DataType::UInt16 => "integer",
         DataType::Int64 | DataType::UInt32 => "long",
+        foreign if sql_types::stored_type(foreign).is_some() => "string",
         DataType::UInt64 => "decimal(20,0)",
         DataType::Float16 | DataType::Float32 => "float",
         DataType::Float64 => "double",
@@ -79,8 +77,9 @@ pub(super) fn delta_type(column: &Field, data_type: &DataType) -> Result<Value> 
                 "containsNull": element.is_nullable(),
             }));
         }
-        DataType::Struct(fields) if json_kind(data_type).is_none() => {
+        DataType::Struct(fields) => {
             let nested = |field: &std::sync::Arc<Field>| -> Result<Value> {
+                refuse_inside(column, field)?;
                 Ok(json!({
                     "name": field.name(),
                     "type": delta_type(column, field.data_type())?,
@@ -100,6 +99,8 @@ pub(super) fn delta_type(column: &Field, data_type: &DataType) -> Result<Value> 
 fn map_type(column: &Field, entries: &Field) -> Result<Value> {
     let DataType::Struct(fields) = entries.data_type() else { return Err(unsupported(column)) };
     let [key, value] = fields.as_ref() else { return Err(unsupported(column)) };
+    refuse_inside(column, key)?;
+    refuse_inside(column, value)?;
     Ok(json!({
         "type": "map",
         "keyType": delta_type(column, key.data_type())?,
@@ -108,8 +109,20 @@ fn map_type(column: &Field, entries: &Field) -> Result<Value> {
     }))
 }
 
+/// Refuses structs and maps that hold what only the metadata of a column could tell from text.
+fn refuse_inside(column: &Field, inner: &Field) -> Result<()> {
+    // Numbers of objects are plain numbers to everybody.
+    let is_told =
+        *inner.data_type() == DataType::UInt32 || !sql_types::is_foreign(inner.data_type());
+    if is_told { Ok(()) } else { Err(unsupported_as(column, inner)) }
+}
+
 fn unsupported(column: &Field) -> CatalogError {
-    let pg_type = pg_type_of_column(column);
+    unsupported_as(column, column)
+}
+
+fn unsupported_as(column: &Field, inner: &Field) -> CatalogError {
+    let pg_type = pg_type_of_column(inner);
     CatalogError::UnsupportedColumnType {
         column: column.name().clone(),
         data_type: format_type(pg_type.oid, Some(pg_type.modifier)),

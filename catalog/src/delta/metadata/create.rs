@@ -65,6 +65,17 @@ impl TableMetadata {
         Ok(new)
     }
 
+    /// The same for a table that is there already: it stays the same table, and asks of readers and
+    /// writers at least what it has asked before.
+    #[must_use]
+    pub fn in_place_of(mut self, before: &Self) -> Self {
+        self.id.clone_from(&before.id);
+        self.name.clone_from(&before.name);
+        self.created_time_ms = before.created_time_ms;
+        self.protocol.include(&before.protocol);
+        self
+    }
+
     /// Names that Delta can hold: told apart whatever their case, and without special characters
     /// unless columns are mapped.
     pub(super) fn check_names(&self) -> Result<()> {

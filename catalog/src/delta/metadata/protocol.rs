@@ -115,6 +115,19 @@ impl TableProtocol {
             && (!READER_FEATURES.contains(&feature) || self.reader_features().contains(feature))
     }
 
+    /// Adds all that another version of the table asks for.
+    pub(super) fn include(&mut self, other: &Self) {
+        let is_listed = self.min_writer.max(other.min_writer) >= WRITER_FEATURES_VERSION;
+        if !is_listed {
+            // Each number stands for what the lower ones do.
+            self.min_reader = self.min_reader.max(other.min_reader);
+            self.min_writer = self.min_writer.max(other.min_writer);
+            return;
+        }
+        let features = other.writer_features();
+        features.union(&other.reader_features()).for_each(|feature| self.require(feature));
+    }
+
     /// Adds a feature; features of older versions are listed from then on.
     pub(super) fn require(&mut self, feature: &str) {
         if self.has(feature) {

@@ -96,9 +96,12 @@ fn types_that_delta_lacks_are_named() {
     };
     let refused =
         |name: &str| format!("column \"c\" has type {name}, which delta tables cannot hold");
-    check(DataType::Interval(IntervalUnit::MonthDayNano), &refused("interval"));
-    check(DataType::Time64(TimeUnit::Microsecond), &refused("time without time zone"));
-    check(DataType::FixedSizeBinary(16), &refused("uuid"));
+    check(DataType::Interval(IntervalUnit::MonthDayNano), "\"string\"");
+    check(DataType::Time64(TimeUnit::Microsecond), "\"string\"");
+    check(DataType::FixedSizeBinary(16), "\"string\"");
+    let inside = Field::new("inside", DataType::FixedSizeBinary(16), true);
+    check(DataType::Struct(vec![inside].into()), &refused("uuid"));
+    check(DataType::FixedSizeBinary(3), &refused("bytea"));
     check(DataType::Decimal128(10, 2), "\"decimal(10,2)\"");
     check(DataType::Timestamp(TimeUnit::Microsecond, None), "\"timestamp_ntz\"");
     let item = Arc::new(Field::new("item", DataType::Utf8, true));

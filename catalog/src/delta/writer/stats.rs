@@ -9,6 +9,7 @@ use datafusion::common::ScalarValue;
 
 use super::super::index::FileIndex;
 use super::super::layout::TableLayout;
+use super::super::sql_types;
 use super::super::statistics::{max_value, min_value};
 
 /// Characters of text bounds that are kept.
@@ -142,6 +143,9 @@ fn text_bound(text: &str, is_max: bool) -> String {
 
 /// A partition value as text; `None` for NULL and for the empty text, which Delta cannot tell apart.
 pub(in crate::delta) fn partition_text(value: &ScalarValue) -> Option<String> {
+    if let Some(text) = sql_types::text_of(value) {
+        return Some(text);
+    }
     let text = match value {
         ScalarValue::TimestampMicrosecond(Some(micros), _) => {
             let at = DateTime::from_timestamp_micros(*micros)?;

@@ -16,6 +16,7 @@ use super::super::index::object_path;
 use super::super::layout::{TableLayout, column_id, physical_name, plain_type};
 use super::super::metadata::TableMetadata;
 use super::super::snapshot::DeltaSnapshot;
+use super::super::sql_types;
 use super::super::write::FOLDER_ESCAPES;
 use super::NewFile;
 use crate::{CatalogError, Result};
@@ -101,8 +102,8 @@ impl WriteTarget {
         CatalogError::NotWritable { name: self.table.clone(), reason: error.to_string() }
     }
 
-    /// The rows with the file columns first and the partition columns after them, in the table's
-    /// types.
+    /// The rows with the file columns first and the partition columns after them, in the types of
+    /// files.
     pub(super) fn conform(&self, rows: &RecordBatch, is_change_data: bool) -> Result<RecordBatch> {
         let scan_schema = self.layout.scan_schema.table_schema();
         let options = CastOptions { safe: false, ..CastOptions::default() };
@@ -118,14 +119,19 @@ impl WriteTarget {
             if !field.is_nullable() && values.null_count() > 0 {
                 return Err(self.refused(&format!("NULL in column \"{}\"", field.name())));
             }
-            if values.data_type() == field.data_type() {
-                return Ok(Arc::clone(values));
-            }
-            cast_with_options(values, field.data_type(), &options).map_err(|e| self.refused(&e))
+            let typed = match values.data_type() == field.data_type() {
+                true => Arc::clone(values),
+                false => cast_with_options(values, field.data_type(), &options)
+                    .map_err(|error| self.refused(&error))?,
+            };
+            sql_types::encode(&typed).map_err(|error| self.refused(&error))
         });
-        let columns: Result<Vec<ArrayRef>> = columns.collect();
-        let schema = Arc::new(Schema::new(fields));
-        RecordBatch::try_new(schema, columns?).map_err(|error| self.refused(&error))
+        let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+        let typed = fields.iter().zip(&columns).map(|(field, values)| {
+            field.as_ref().clone().with_data_type(values.data_type().clone())
+        });
+        let schema = Arc::new(Schema::new(typed.collect::<Vec<_>>()));
+        RecordBatch::try_new(schema, columns).map_err(|error| self.refused(&error))
     }
 
     /// The partition columns of rows from [`Self::conform`].
