@@ -27,6 +27,8 @@ use crate::object_store::{Location, ObjectStores};
 use crate::{CatalogError, Result};
 
 mod name;
+
+pub(crate) use name::table_name;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::analyzed::TableStatistics;
+use crate::log::Access;
 use crate::memory::TableDetails;
 use crate::pg_type::{PgType, pg_type_of_column};
 
@@ -25,6 +26,10 @@ pub struct CatalogSnapshot {
     pub schemas: Vec<SchemaEntry>,
     /// The roles in order of their names.
     pub roles: Vec<RoleEntry>,
+    /// The databases in order of their names.
+    pub databases: Vec<DatabaseEntry>,
+    /// Settings for sessions to come: the database's number and the role's, 0 for all; name, value.
+    pub role_settings: Vec<(u32, u32, String, String)>,
     /// What has been computed from the rest.
     pub derived: Derived,
 }
@@ -115,7 +120,7 @@ impl CatalogSnapshot {
 }
 
 /// A schema and what is in it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SchemaEntry {
     /// PostgreSQL's own number for system schemas, 16384 and above for others.
     pub oid: u32,
@@ -123,6 +128,23 @@ pub struct SchemaEntry {
     pub name: String,
     /// The tables and views in order of their names.
     pub tables: Vec<Arc<TableEntry>>,
+    /// Whose it is and who may do what with it.
+    pub access: Arc<Access>,
+    /// What COMMENT ON has said.
+    pub comment: Option<String>,
+}
+
+/// A database.
+#[derive(Debug, Clone, Default)]
+pub struct DatabaseEntry {
+    /// The object identifier.
+    pub oid: u32,
+    /// The folded name.
+    pub name: String,
+    /// Whose it is and who may do what with it.
+    pub access: Arc<Access>,
+    /// What COMMENT ON has said.
+    pub comment: Option<String>,
 }
 
 /// A table or view as metadata queries see it.
@@ -146,6 +168,8 @@ pub struct TableEntry {
     pub details: TableDetails,
     /// What ANALYZE has learnt.
     pub statistics: Option<Arc<TableStatistics>>,
+    /// Whose it is and who may do what with it.
+    pub access: Arc<Access>,
 }
 
 /// The kinds of relation.
@@ -173,7 +197,8 @@ pub struct ColumnEntry {
 }
 
 /// A role.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "PostgreSQL's attributes of roles")]
 pub struct RoleEntry {
     /// The object identifier; 10 is the first role.
     pub oid: u32,
@@ -181,6 +206,30 @@ pub struct RoleEntry {
     pub name: String,
     /// Whether all privileges are granted.
     pub superuser: bool,
+    /// Whether sessions can begin as this role.
+    pub login: bool,
+    /// Whether it has the rights of the roles that it is a member of without SET ROLE.
+    pub inherit: bool,
+    /// Whether it may make roles.
+    pub create_role: bool,
+    /// Whether it may make databases.
+    pub create_database: bool,
+    /// Whether it may replicate.
+    pub replication: bool,
+    /// Whether rules about rows do not count for it.
+    pub bypass_row_security: bool,
+    /// Sessions that it may have at a time.
+    pub n_connections_max: Option<u32>,
+    /// The time from which its password is no longer good.
+    pub valid_until: Option<String>,
+    /// The roles that it is a member of.
+    pub member_of: Vec<String>,
+    /// Those of them that it may make others members of.
+    pub admin_of: Vec<String>,
+    /// Settings of its sessions: `name=value`.
+    pub settings: Vec<String>,
+    /// What COMMENT ON has said.
+    pub comment: Option<String>,
 }
 
 /// Lists the columns of an Arrow schema.

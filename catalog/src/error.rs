@@ -18,6 +18,14 @@ pub enum CatalogError {
         /// The name as the user wrote it.
         name: String,
     },
+    /// The role has no right to do this.
+    #[error("permission denied for {kind} {name}")]
+    PermissionDenied {
+        /// `table`, `view`, `schema`, `database`.
+        kind: &'static str,
+        /// The folded name.
+        name: String,
+    },
     /// No schema of this name is known.
     #[error("schema \"{name}\" does not exist")]
     SchemaNotFound {
@@ -42,6 +50,20 @@ pub enum CatalogError {
         /// The relation or schema.
         name: String,
     },
+    /// A transaction over several tables keeps a place in the table's log.
+    #[error("could not serialize access: a transaction over several tables is committing")]
+    Reserved {
+        /// The table.
+        name: String,
+        /// The transaction.
+        token: String,
+    },
+    /// A transaction over several tables is in some of them only.
+    #[error("the transaction is committed, but not in all of its tables")]
+    HalfCommitted {
+        /// Which tables have it and which cannot, in words.
+        what: String,
+    },
     /// Another relation needs this one.
     #[error("cannot drop {name} because other objects depend on it")]
     DependentObjects {
@@ -65,6 +87,22 @@ pub enum CatalogError {
         name: String,
         /// Why not, in words for the user.
         reason: String,
+    },
+    /// The rows of a table in memory take too much of it.
+    #[error("table \"{name}\" would take more than {bytes_max} bytes of memory")]
+    TableTooLarge {
+        /// The folded name.
+        name: String,
+        /// The limit of one table.
+        bytes_max: usize,
+    },
+    /// All tables in memory together take too much of it.
+    #[error("tables in memory would take more than {bytes_max} bytes together")]
+    MemoryTablesFull {
+        /// The limit of all of them.
+        bytes_max: usize,
+        /// What they take.
+        bytes_used: usize,
     },
     /// A version was asked for that the table never had or has no longer.
     #[error("version {version} of table \"{table}\" does not exist")]

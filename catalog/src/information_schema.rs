@@ -10,13 +10,15 @@ use arrow::datatypes::SchemaRef;
 
 use crate::Result;
 use crate::entry::{CatalogSnapshot, TableEntry};
+use crate::log::Access;
 use crate::pg_catalog::columns::Columns;
 use crate::pg_catalog::constant_rows::section;
 use crate::pg_catalog::constraints::{Constraint, ConstraintKind, Key, constraints, keys};
 use crate::pg_catalog::definition::INFORMATION_SCHEMA;
-use crate::pg_catalog::objects::{Column, Relation, namespaces, owner, relations};
+use crate::pg_catalog::objects::{Column, Relation, namespaces, relations, schema_entry};
 use crate::pg_catalog::{FunctionRow, functions};
 use crate::pg_type::{TypeInfo, format_type, type_info};
+use crate::rights::{FIRST_ROLE, Kind, PUBLIC_ROLE, Privilege};
 
 /// The names of the views, in order.
 pub fn relation_names() -> impl Iterator<Item = &'static str> {
@@ -56,6 +58,7 @@ fn build_anew(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBat
         "columns" => columns(snapshot, schema),
         "table_privileges" | "role_table_grants" => table_grants(snapshot, schema),
         "column_privileges" | "role_column_grants" => column_grants(snapshot, schema),
+        "applicable_roles" => applicable_roles(snapshot, schema),
         "enabled_roles" => {
             let roles = &snapshot.roles;
             of(roles.len()).text("role_name", roles.iter().map(|role| role.name.as_str())).finish()
@@ -84,7 +87,12 @@ fn schemata(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatc
     Columns::new(schema, all.len())
         .all_text("catalog_name", &snapshot.database)
         .text("schema_name", all.iter().map(|(_, name)| *name))
-        .all_text("schema_owner", owner(snapshot))
+        .text(
+            "schema_owner",
+            all.iter().map(|(_, name)| {
+                schema_entry(snapshot, name).map_or(FIRST_ROLE, |s| s.access.owner())
+            }),
+        )
         .finish()
 }
 
@@ -226,48 +234,76 @@ fn columns(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch
         .finish()
 }
 
-/// The owner may do everything with each table.
-const PRIVILEGES: [&str; 7] =
-    ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
+/// A right on a relation: the relation, the right, who gave it to whom, whether it may be handed
+/// on.
+type Granted<'a> = (Relation<'a>, Privilege, String, String, bool);
+
+fn granted<'a>(relations: &[Relation<'a>]) -> Vec<Granted<'a>> {
+    let mut all = Vec::new();
+    for relation in relations {
+        let own = Access::default();
+        let access = relation.entry.map_or(&own, |entry| entry.access.as_ref());
+        for (role, grant) in access.effective(Kind::Relation) {
+            let grantee = if role == PUBLIC_ROLE { "PUBLIC".to_owned() } else { role.clone() };
+            for privilege in Kind::Relation.privileges() {
+                let Some(option) = grant.privileges.get(&privilege.key()) else { continue };
+                let option = *option || role == access.owner();
+                let by = grant.grantor.clone();
+                all.push((relation.clone(), *privilege, by, grantee.clone(), option));
+            }
+        }
+    }
+    all
+}
 
 fn table_grants(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
-    let relations = relations(snapshot);
-    let all: Vec<_> = relations
-        .iter()
-        .flat_map(|relation| PRIVILEGES.iter().map(move |privilege| (relation, *privilege)))
-        .collect();
-    let owner = owner(snapshot);
+    let all = granted(&relations(snapshot));
     Columns::new(schema, all.len())
-        .all_text("grantor", owner)
-        .all_text("grantee", owner)
+        .text("grantor", all.iter().map(|(_, _, grantor, ..)| grantor.as_str()))
+        .text("grantee", all.iter().map(|(_, _, _, grantee, _)| grantee.as_str()))
         .all_text("table_catalog", &snapshot.database)
-        .text("table_schema", all.iter().map(|(relation, _)| relation.schema))
-        .text("table_name", all.iter().map(|(relation, _)| relation.name))
-        .text("privilege_type", all.iter().map(|(_, privilege)| *privilege))
-        .all_text("is_grantable", "YES")
-        .text("with_hierarchy", all.iter().map(|(_, p)| yes_or_no(*p == "SELECT")))
+        .text("table_schema", all.iter().map(|(relation, ..)| relation.schema))
+        .text("table_name", all.iter().map(|(relation, ..)| relation.name))
+        .text("privilege_type", all.iter().map(|(_, privilege, ..)| privilege.word()))
+        .text("is_grantable", all.iter().map(|(.., option)| yes_or_no(*option)))
+        .text("with_hierarchy", all.iter().map(|(_, p, ..)| yes_or_no(*p == Privilege::Select)))
         .finish()
 }
 
 fn column_grants(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
-    let relations = relations(snapshot);
-    let mut all = Vec::new();
-    for relation in relations.iter().filter(|relation| !relation.system) {
-        for column in relation.columns() {
-            let privileges = ["SELECT", "INSERT", "UPDATE", "REFERENCES"];
-            all.extend(privileges.map(|privilege| (relation, column.name, privilege)));
+    use Privilege::{Insert, References, Select, Update};
+    let mut relations = relations(snapshot);
+    relations.retain(|relation| !relation.system);
+    let mut granted = granted(&relations);
+    granted.retain(|(_, privilege, ..)| [Select, Insert, Update, References].contains(privilege));
+    let columns = |row| {
+        let (relation, ..): &Granted<'_> = row;
+        relation.columns().map(move |column| (row, column.name))
+    };
+    let all: Vec<(&Granted<'_>, &str)> = granted.iter().flat_map(columns).collect();
+    Columns::new(schema, all.len())
+        .text("grantor", all.iter().map(|((_, _, grantor, ..), _)| grantor.as_str()))
+        .text("grantee", all.iter().map(|((_, _, _, grantee, _), _)| grantee.as_str()))
+        .all_text("table_catalog", &snapshot.database)
+        .text("table_schema", all.iter().map(|((relation, ..), _)| relation.schema))
+        .text("table_name", all.iter().map(|((relation, ..), _)| relation.name))
+        .text("column_name", all.iter().map(|(_, column)| *column))
+        .text("privilege_type", all.iter().map(|((_, privilege, ..), _)| privilege.word()))
+        .text("is_grantable", all.iter().map(|((.., option), _)| yes_or_no(*option)))
+        .finish()
+}
+
+fn applicable_roles(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
+    let mut rows = Vec::new();
+    for role in &snapshot.roles {
+        for group in &role.member_of {
+            rows.push((role.name.as_str(), group.as_str(), role.admin_of.contains(group)));
         }
     }
-    let owner = owner(snapshot);
-    Columns::new(schema, all.len())
-        .all_text("grantor", owner)
-        .all_text("grantee", owner)
-        .all_text("table_catalog", &snapshot.database)
-        .text("table_schema", all.iter().map(|(relation, ..)| relation.schema))
-        .text("table_name", all.iter().map(|(relation, ..)| relation.name))
-        .text("column_name", all.iter().map(|(_, column, _)| *column))
-        .text("privilege_type", all.iter().map(|(.., privilege)| *privilege))
-        .all_text("is_grantable", "YES")
+    Columns::new(schema, rows.len())
+        .text("grantee", rows.iter().map(|(role, ..)| *role))
+        .text("role_name", rows.iter().map(|(_, group, _)| *group))
+        .text("is_grantable", rows.iter().map(|(.., admin)| yes_or_no(*admin)))
         .finish()
 }
 

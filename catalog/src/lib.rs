@@ -22,10 +22,13 @@ mod open;
 pub mod pg_catalog;
 pub mod pg_type;
 pub mod registry;
+pub mod rights;
 pub mod table;
 
 pub use details::TableDetails;
-pub use entry::{CatalogSnapshot, ColumnEntry, RoleEntry, SchemaEntry, TableEntry, TableKind};
+pub use entry::{
+    CatalogSnapshot, ColumnEntry, DatabaseEntry, RoleEntry, SchemaEntry, TableEntry, TableKind,
+};
 pub use error::{CatalogError, Result};
 pub use name::TableName;
 pub use registry::Catalog;

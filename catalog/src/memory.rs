@@ -26,8 +26,12 @@ use crate::{CatalogError, LakeTable, Pinned, Result, TableVersion, Travel};
 
 pub use crate::details::{ForeignKey, TableCheck, TableDetails, TableKey};
 
+mod budget;
 #[cfg(test)]
 mod tests;
+
+use budget::Held;
+pub use budget::{MemoryLimits, RowsBudget};
 
 /// Batches grow by merging up to this size; larger ones are left alone.
 const BATCH_ROWS_MERGED_MAX: usize = 64 * 1024;
@@ -46,7 +50,7 @@ pub struct MemoryTable {
     location: String,
     schema: SchemaRef,
     details: TableDetails,
-    bytes_max: usize,
+    limits: MemoryLimits,
     rows: Mutex<Rows>,
 }
 
@@ -55,6 +59,8 @@ pub struct MemoryTable {
 pub struct Rows {
     generation: u64,
     batches: Arc<Vec<RecordBatch>>,
+    /// What each of the batches takes of the server's budget.
+    held: Arc<Vec<Arc<Held>>>,
     n_rows: usize,
     n_bytes: usize,
 }
@@ -77,16 +83,35 @@ impl Rows {
     pub fn n_bytes(&self) -> usize {
         self.n_bytes
     }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// The rows behind the first ones.
+    pub(crate) fn behind(&self, n_before: usize) -> Vec<RecordBatch> {
+        let mut n_skipped = n_before;
+        let mut behind = Vec::new();
+        for batch in self.batches.iter() {
+            let n_rows = batch.num_rows();
+            if n_skipped < n_rows {
+                behind.push(batch.slice(n_skipped, n_rows - n_skipped));
+            }
+            n_skipped = n_skipped.saturating_sub(n_rows);
+        }
+        behind
+    }
 }
 
 impl MemoryTable {
     /// Makes an empty table; a field that is not nullable refuses NULL.
     ///
-    /// # Units and limits
-    /// The rows may take `bytes_max` bytes; a write that needs more fails and changes nothing.
+    /// A write that needs more memory than the limits leave fails and changes nothing.
     #[must_use]
-    pub fn new(name: impl Into<String>, schema: SchemaRef, bytes_max: usize) -> Arc<Self> {
-        Self::with_details(name, schema, TableDetails::default(), bytes_max)
+    pub fn new(name: impl Into<String>, schema: SchemaRef, limits: MemoryLimits) -> Arc<Self> {
+        Self::with_details(name, schema, TableDetails::default(), limits)
     }
 
     /// As [`Self::new`], with defaults and keys.
@@ -95,13 +120,13 @@ impl MemoryTable {
         name: impl Into<String>,
         schema: SchemaRef,
         details: TableDetails,
-        bytes_max: usize,
+        limits: MemoryLimits,
     ) -> Arc<Self> {
         let name = name.into();
         let location = format!("memory:///{name}");
         let generation = LAST_GENERATION.fetch_add(1, Ordering::Relaxed) + 1;
         let rows = Mutex::new(Rows { generation, ..Rows::default() });
-        Arc::new(Self { name, location, schema, details, bytes_max, rows })
+        Arc::new(Self { name, location, schema, details, limits, rows })
     }
 
     /// A table of its own with the same definition and rows, for a transaction to write.
@@ -112,7 +137,7 @@ impl MemoryTable {
             location: self.location.clone(),
             schema: Arc::clone(&self.schema),
             details: self.details.clone(),
-            bytes_max: self.bytes_max,
+            limits: self.limits.clone(),
             rows: Mutex::new(self.rows()),
         })
     }
@@ -129,10 +154,10 @@ impl MemoryTable {
         &self.details
     }
 
-    /// The bytes that the rows may take.
+    /// The memory that the rows may take.
     #[must_use]
-    pub fn bytes_max(&self) -> usize {
-        self.bytes_max
+    pub fn limits(&self) -> &MemoryLimits {
+        &self.limits
     }
 
     /// Goes back to rows that the table has had.
@@ -148,14 +173,14 @@ impl MemoryTable {
     /// The rows with more behind them.
     ///
     /// # Errors
-    /// `NotWritable`, as for [`Self::append`].
+    /// As for [`Self::append`].
     pub(crate) fn appended(&self, rows: &Rows, batches: Vec<RecordBatch>) -> Result<Rows> {
         let batches = self.conform(batches)?;
         let mut all = rows.batches.to_vec();
         for batch in batches {
             self.push_merged(&mut all, batch)?;
         }
-        self.next(all)
+        self.next(all, rows)
     }
 
     /// The declared columns.
@@ -179,7 +204,8 @@ impl MemoryTable {
     /// Adds rows, whose columns are matched by position, and returns how many were added.
     ///
     /// # Errors
-    /// `NotWritable`: other column types, NULL in a column that refuses it, too many bytes.
+    /// `NotWritable`: other column types, NULL in a column that refuses it. `TableTooLarge` and
+    /// `MemoryTablesFull`: too many bytes.
     pub fn append(&self, batches: Vec<RecordBatch>) -> Result<usize> {
         let n_added = batches.iter().map(RecordBatch::num_rows).sum();
         let mut rows = self.rows.lock();
@@ -187,10 +213,21 @@ impl MemoryTable {
         Ok(n_added)
     }
 
+    /// Fills an empty table; batches that are also among the rows of another one are not counted
+    /// twice.
+    ///
+    /// # Errors
+    /// As for [`Self::append`].
+    pub fn fill(&self, batches: Vec<RecordBatch>, other: &Rows) -> Result<()> {
+        let rows = self.next(self.conform(batches)?, other)?;
+        *self.rows.lock() = rows;
+        Ok(())
+    }
+
     /// Puts other rows in place of all, provided that nothing changed since `expected_generation`.
     ///
     /// # Errors
-    /// `NotWritable`: as for [`Self::append`], and when another statement was faster.
+    /// As for [`Self::append`], and `NotWritable` when another statement was faster.
     pub fn replace(&self, batches: Vec<RecordBatch>, expected_generation: u64) -> Result<()> {
         let batches = self.conform(batches)?;
         let mut rows = self.rows.lock();
@@ -201,19 +238,21 @@ impl MemoryTable {
         for batch in batches {
             self.push_merged(&mut all, batch)?;
         }
-        *rows = self.next(all)?;
+        *rows = self.next(all, &rows)?;
         Ok(())
     }
 
-    fn next(&self, batches: Vec<RecordBatch>) -> Result<Rows> {
-        let n_bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-        if n_bytes > self.bytes_max {
-            let reason = format!("it would take more than {} bytes of memory", self.bytes_max);
-            return Err(self.refused(reason));
+    /// The next generation; batches that are among `known` rows are counted already.
+    fn next(&self, batches: Vec<RecordBatch>, known: &Rows) -> Result<Rows> {
+        let held = self.limits.budget.hold(&batches, known)?;
+        let n_bytes = held.iter().map(|held| held.n_bytes()).sum();
+        if n_bytes > self.limits.table_bytes_max {
+            let (name, bytes_max) = (self.name.clone(), self.limits.table_bytes_max);
+            return Err(CatalogError::TableTooLarge { name, bytes_max });
         }
         let n_rows = batches.iter().map(RecordBatch::num_rows).sum();
         let generation = LAST_GENERATION.fetch_add(1, Ordering::Relaxed) + 1;
-        Ok(Rows { generation, batches: Arc::new(batches), n_rows, n_bytes })
+        Ok(Rows { generation, batches: Arc::new(batches), held: Arc::new(held), n_rows, n_bytes })
     }
 
     /// Appends a batch and merges it with those before it that are not much larger.
@@ -304,7 +343,7 @@ impl LakeTable for MemoryTable {
 pub fn provider_of(schema: SchemaRef, batches: Vec<RecordBatch>) -> Arc<dyn TableProvider> {
     let n_bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
     let n_rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let rows = Rows { generation: 0, batches: Arc::new(batches), n_rows, n_bytes };
+    let rows = Rows { batches: Arc::new(batches), n_rows, n_bytes, ..Rows::default() };
     Arc::new(RowsProvider { schema, rows })
 }
 

@@ -10,25 +10,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::discovery::{DiscoveryLimits, FoundTable, discover};
-use crate::entry::{
-    CatalogSnapshot, Derived, RoleEntry, SchemaEntry, TableEntry, TableKind, columns_of,
-};
-use crate::log::{Definitions, OID_LAST};
+use crate::entry::{CatalogSnapshot, SchemaEntry, TableEntry, TableKind, columns_of};
+use crate::log::{Access, Definitions, OID_LAST};
 use crate::memory::{MemoryTable, TableDetails};
 use crate::object_store::ObjectStores;
 use crate::open::open_table;
 use crate::{CatalogError, ColumnEntry, LakeTable, Pinned, Result, TableName, Travel};
 
 mod changes;
+mod cut;
 mod durable;
+mod owners;
+mod recent;
 mod record;
+mod together;
+mod unopened;
 
 pub use changes::{Change, Expect, Object};
+pub use cut::Cut;
 use durable::Durable;
+pub use owners::grant_entries;
+use recent::Recent;
 pub use record::SINGLE_FILE;
+use together::Together;
 
 /// The first number that is made from a name; those below are handed out by the log.
 const OID_FIRST: u32 = OID_LAST + 1;
@@ -64,19 +71,23 @@ struct Known {
     depends_on: Vec<TableName>,
     /// Remarks, and what a table in an open format has said of itself when it was pinned last.
     details: Arc<TableDetails>,
+    /// Whose it is and who may do what with it; the log's grants say it of what was found.
+    access: Arc<Access>,
 }
 
 #[derive(Debug)]
 struct State {
+    database: String,
     /// What the log says; the rest follows it.
     log: Definitions,
+    /// Transactions over several tables.
+    recent: Recent,
     version: u64,
     /// Counts changes of what names mean; new rows of a table are none.
     definitions: u64,
     schemas: BTreeMap<String, u32>,
     relations: BTreeMap<TableName, Known>,
     system: Vec<SchemaEntry>,
-    roles: Vec<RoleEntry>,
     snapshot: Option<Arc<CatalogSnapshot>>,
 }
 
@@ -101,8 +112,11 @@ pub struct Catalog {
     roots: Vec<String>,
     state: RwLock<State>,
     durable: Durable,
+    together: Together,
+    began: Instant,
     /// Held while storage is searched, so that concurrent statements search once.
     scan: tokio::sync::Mutex<Option<Search>>,
+    unopened: Mutex<unopened::Unopened>,
 }
 
 impl Catalog {
@@ -110,7 +124,7 @@ impl Catalog {
     /// dropped: see [`Self::open`] for one that does not.
     #[must_use]
     pub fn new(database: &str, stores: ObjectStores, roots: Vec<String>) -> Arc<Self> {
-        let state = State::new(Definitions::new(database));
+        let state = State::new(database, Definitions::new(database));
         Arc::new(Self::with_state(database, stores, roots, (state, Durable::default())))
     }
 
@@ -126,7 +140,10 @@ impl Catalog {
             roots,
             state: RwLock::new(state),
             durable,
+            together: Together::default(),
+            began: Instant::now(),
             scan: tokio::sync::Mutex::new(None),
+            unopened: Mutex::default(),
         }
     }
 
@@ -198,8 +215,10 @@ impl Catalog {
     async fn scan_all(&self) -> Result<Vec<(String, CatalogError)>> {
         let mut broken = Vec::new();
         let mut found = Vec::new();
+        let mut unopened = unopened::Unopened::default();
         for root in &self.roots {
             let discovery = discover(&self.stores, root, DiscoveryLimits::default()).await?;
+            discovery.broken.iter().for_each(|(url, _)| unopened.add_folder(url));
             broken.extend(discovery.broken);
             found.extend(discovery.tables);
         }
@@ -212,9 +231,13 @@ impl Catalog {
             }
             match self.open_found(&table).await {
                 Ok(known) => self.add_found(name, known),
-                Err(error) => broken.push((table.url, error)),
+                Err(error) => {
+                    broken.push((table.url.clone(), error));
+                    unopened.add_table(table);
+                }
             }
         }
+        *self.unopened.lock() = unopened;
         Ok(broken)
     }
 
@@ -256,6 +279,7 @@ impl Catalog {
             durable: false,
             depends_on: vec![],
             details,
+            access: Arc::default(),
         })
     }
 
@@ -357,15 +381,16 @@ impl State {
         })
     }
 
-    fn new(log: Definitions) -> Self {
+    fn new(database: &str, log: Definitions) -> Self {
         Self {
+            database: database.to_owned(),
             log,
+            recent: Recent::default(),
             version: 0,
             definitions: 0,
             schemas: BTreeMap::from([(PUBLIC.to_owned(), 2_200)]),
             relations: BTreeMap::new(),
             system: vec![],
-            roles: vec![],
             snapshot: None,
         }
     }
@@ -403,17 +428,23 @@ impl State {
         let mut schemas: Vec<SchemaEntry> = self.system.clone();
         for (name, oid) in &self.schemas {
             let tables = self.relations.iter().filter(|(relation, _)| relation.schema() == name);
-            let tables = tables.map(|(relation, known)| Arc::new(entry_of(relation, known)));
-            schemas.push(SchemaEntry { oid: *oid, name: name.clone(), tables: tables.collect() });
+            let tables = tables.map(|(relation, known)| {
+                let mut entry = entry_of(relation, known);
+                entry.access = self.access_of(database, relation, known);
+                Arc::new(entry)
+            });
+            let (oid, name, tables) = (*oid, name.clone(), tables.collect());
+            schemas.push(SchemaEntry { oid, name, tables, ..SchemaEntry::default() });
         }
         schemas.sort_by(|a, b| a.name.cmp(&b.name));
-        CatalogSnapshot {
+        let mut snapshot = CatalogSnapshot {
             version: self.version,
             database: database.to_owned(),
             schemas,
-            roles: self.roles.clone(),
-            derived: Derived::default(),
-        }
+            ..CatalogSnapshot::default()
+        };
+        snapshot.take_rights(&self.log);
+        snapshot
     }
 }
 
@@ -451,6 +482,7 @@ fn entry_of(name: &TableName, known: &Known) -> TableEntry {
             Relation::Lake(_) | Relation::View { .. } => known.details.as_ref().clone(),
         },
         statistics,
+        access: Arc::clone(&known.access),
     }
 }
 

@@ -37,15 +37,30 @@ pub enum Found {
         name: TableName,
         /// The SQL text.
         definition: String,
+        /// What its names mean, and whose rights count.
+        scope: Arc<ViewScope>,
     },
+}
+
+/// How the names inside of a view are looked up: as when it was made, with the rights of its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewScope {
+    /// The role whose rights count.
+    pub owner: String,
+    /// The relations that it read when it was made.
+    pub depends_on: Vec<TableName>,
 }
 
 /// Finds relations for the binder: the session's search path, its pinned versions, its rights.
 pub trait Lookup: Send + Sync {
-    /// Finds one relation; `Ok(None)` where it does not exist.
+    /// Finds one relation, for the statement itself or inside of a view; `Ok(None)` where it does
+    /// not exist.
+    ///
+    /// Refuses what the role, or the view's owner, has no right to read.
     fn find<'a>(
         &'a self,
         relation: &'a Relation,
+        within: Option<&'a ViewScope>,
     ) -> BoxFuture<'a, Result<Option<Found>, CatalogError>>;
 
     /// A name that looks like one that was not found.
@@ -88,7 +103,7 @@ pub async fn bind(
     state: &SessionState,
     lookup: &dyn Lookup,
 ) -> Result<Bound> {
-    bind_at(statement.ast(), statement.source(), state, lookup, 0).await
+    bind_at(statement.ast(), statement.source(), state, lookup, (0, None)).await
 }
 
 fn bind_at<'a>(
@@ -96,7 +111,7 @@ fn bind_at<'a>(
     source: &'a str,
     state: &'a SessionState,
     lookup: &'a dyn Lookup,
-    depth: usize,
+    (depth, within): (usize, Option<&'a ViewScope>),
 ) -> BoxFuture<'a, Result<Bound>> {
     Box::pin(async move {
         let mut rewritten = rewrite(ast, source)?;
@@ -104,7 +119,7 @@ fn bind_at<'a>(
         let mut pins = Vec::new();
         let mut reads = Vec::new();
         for relation in &rewritten.relations {
-            let found = match lookup.find(relation).await {
+            let found = match lookup.find(relation, within).await {
                 // A schema that does not exist has no relations.
                 Err(CatalogError::SchemaNotFound { .. }) => None,
                 Err(CatalogError::WrongObjectType { .. }) if relation.database.is_some() => {
@@ -118,8 +133,9 @@ fn bind_at<'a>(
                     reads.push(name.clone());
                     pins.push(Pin { name, version });
                 }
-                Some(Found::View { name, definition }) => {
-                    let (view, inner) = bind_view(&name, &definition, state, lookup, depth).await?;
+                Some(Found::View { name, definition, scope }) => {
+                    let view = (&name, definition.as_str(), scope.as_ref());
+                    let (view, inner) = bind_view(view, state, lookup, depth).await?;
                     tables.insert(relation.key.clone(), provider_as_source(Arc::new(view)));
                     pins.extend(inner);
                     reads.push(name);
@@ -136,8 +152,7 @@ fn bind_at<'a>(
 }
 
 async fn bind_view(
-    name: &TableName,
-    definition: &str,
+    (name, definition, scope): (&TableName, &str, &ViewScope),
     state: &SessionState,
     lookup: &dyn Lookup,
     depth: usize,
@@ -151,7 +166,8 @@ async fn bind_view(
     let Some(statement) = statements.first() else {
         return Err(PlannerError::Internal { what: format!("view {name} has no query") });
     };
-    let bound = bind_at(statement.ast(), definition, state, lookup, depth + 1).await?;
+    let place = (depth + 1, Some(scope));
+    let bound = bind_at(statement.ast(), definition, state, lookup, place).await?;
     let plan = logical_plan(statement, bound.ast, state, &bound.tables, &[])?;
     let plan = crate::plan::plain_names(plan)?;
     Ok((ViewTable::new(plan, Some(definition.to_owned())), bound.pins))

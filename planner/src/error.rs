@@ -91,6 +91,14 @@ pub enum PlannerError {
         /// What to do instead.
         hint: Option<String>,
     },
+    /// What nobody may do through SQL here, while PostgreSQL lets some.
+    #[error("{message}")]
+    Denied {
+        /// The primary message.
+        message: String,
+        /// What to do instead.
+        hint: String,
+    },
     /// Operands of types that do not go together.
     #[error("{message}")]
     DatatypeMismatch {

@@ -34,10 +34,22 @@ pub trait SettingsLookup: fmt::Debug + Send + Sync {
 /// Lets functions act on other sessions.
 pub trait Backends: fmt::Debug + Send + Sync {
     /// Cancels what a session runs; returns whether there is such a session.
-    fn cancel(&self, pid: i32) -> bool;
+    ///
+    /// # Errors
+    /// 42501 for the session of a role whose rights the caller does not have.
+    fn cancel(&self, pid: i32) -> Result<bool, PlannerError>;
 
     /// Ends a session; returns whether there is such a session.
-    fn terminate(&self, pid: i32) -> bool;
+    ///
+    /// # Errors
+    /// As [`Self::cancel`].
+    fn terminate(&self, pid: i32) -> Result<bool, PlannerError>;
+
+    /// NOTIFY.
+    ///
+    /// # Errors
+    /// 22023 for a channel without a name and a payload that is too long.
+    fn notify(&self, channel: &str, payload: &str) -> Result<()>;
 
     /// Waits in the place of the session's running statement; `false` where that has ended or
     /// was cancelled before.

@@ -9,6 +9,7 @@
 
 pub mod analyzer;
 pub mod binder;
+pub mod calendar;
 mod chain_type;
 mod common_type;
 mod decorrelate;

@@ -6,13 +6,15 @@ use datafusion::config::ConfigNonZeroUsize;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionConfig;
 
 use crate::analyzer::{
     InListsOfExpressions, IntervalOrder, Members, PostgresArithmetic, PostgresCasts, StrictTypes,
-    TemporalCasts, UnknownLiterals,
+    TemporalCasts, UnknownLiterals, WindowKeys,
 };
 use crate::decorrelate::{self, CountedSetOperations, Decorrelate};
 use crate::facts::SessionFacts;
@@ -87,6 +89,20 @@ impl SessionStateFactory {
         Self { base: Arc::new(builder.build()) }
     }
 
+    /// Adds functions of the program that the server is part of.
+    #[must_use]
+    pub fn with_functions(self, functions: &[Arc<ScalarUDF>]) -> Self {
+        if functions.is_empty() {
+            return self;
+        }
+        let mut state = self.base.state();
+        for function in functions {
+            // Only states that refuse all functions fail here, and this is none.
+            drop(state.register_udf(Arc::clone(function)));
+        }
+        Self { base: Arc::new(state) }
+    }
+
     /// The state for one session's settings.
     ///
     /// `n_partitions_default` is used where the session does not set `tarn.target_partitions`.
@@ -122,6 +138,7 @@ fn first_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     rules.insert(0, Arc::new(UnknownLiterals));
     rules.insert(1, Arc::new(Members));
     rules.insert(2, Arc::new(StrictTypes));
+    rules.insert(3, Arc::new(WindowKeys));
     rules
 }
 

@@ -8,6 +8,9 @@ use crate::error::{PlannerError, Result};
 use crate::functions::pg_catalog::quote_identifier;
 use crate::write::Target;
 
+pub use crate::utility::access::{
+    Access, Membership, On, Owned, Password, Privileges, RoleName, RoleOptions, SettingScope,
+};
 pub use crate::utility::copy::{Copy, CopyFile, FileKind};
 pub use crate::utility::copy_options::{Columns, CopyErrors, CopyFormat, CopyOptions, Header};
 pub use crate::utility::cursor::{Declare, Direction, Fetch};
@@ -211,15 +214,13 @@ pub enum Command {
     Upkeep(Box<Upkeep>),
     /// COMMENT ON.
     Comment {
-        /// `table`, `column`, `view`, `schema`, `database`.
+        /// `table`, `column`, `view`, `schema`, `database`, `role`.
         kind: String,
         /// The folded parts of the name.
         parts: Vec<String>,
         /// `None` removes the comment.
         text: Option<String>,
     },
-    /// GRANT, REVOKE.
-    Privileges(&'static str),
     /// INSERT, UPDATE, DELETE, MERGE, TRUNCATE.
     Write(Write),
     /// CREATE and DROP.
@@ -338,11 +339,8 @@ pub enum Define {
         /// IF EXISTS.
         if_exists: bool,
     },
-    /// OWNER TO: everything belongs to the first role.
-    Nothing {
-        /// The command tag.
-        tag: &'static str,
-    },
+    /// Roles, rights, owners, and settings for sessions to come.
+    Access(Box<Access>),
 }
 
 impl Define {
@@ -355,18 +353,25 @@ impl Define {
                 new.name, new.kind, new.scope
             )),
             Self::AlterStorage(change) => Some(format!("ALTER STORAGE {} …", change.name)),
+            Self::Access(access) => access.redacted(),
             _ => None,
         }
     }
 }
 
-fn command(ast: &Ast) -> Result<Command> {
+/// What a tree without words around it asks for.
+pub(crate) fn command(ast: &Ast) -> Result<Command> {
     Ok(match ast {
         Ast::Query(query) if into_of(query).is_some() => Command::Define(Define::SelectInto),
         Ast::Query(_) => Command::Query,
         Ast::Explain { statement, analyze, verbose, format, options, .. } => {
-            if !matches!(statement.as_ref(), Ast::Query(_)) {
-                return Err(PlannerError::unsupported("EXPLAIN of anything but a query"));
+            let has_plan = matches!(
+                statement.as_ref(),
+                Ast::Query(_) | Ast::Insert(_) | Ast::Update(_) | Ast::Delete(_) | Ast::Merge(_)
+            );
+            if !has_plan {
+                let what = "EXPLAIN of anything but SELECT, INSERT, UPDATE, DELETE and MERGE";
+                return Err(PlannerError::unsupported(what));
             }
             let form = Explain { analyze: *analyze, verbose: *verbose, costs: true, json: false };
             if format.is_some() {

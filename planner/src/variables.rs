@@ -196,6 +196,7 @@ pub static SETTINGS: &[Setting] = &[
         "32",
         "Shows the maximum number of index keys.",
     )),
+    setting("role", ANY, "none", "Sets the current role."),
     reported(fixed(setting(
         "scram_iterations",
         Kind::Integer(1, i64::MAX),
@@ -221,7 +222,7 @@ pub static SETTINGS: &[Setting] = &[
         SERVER_VERSION_NUM,
         "Shows the server version as an integer.",
     )),
-    reported(fixed(setting("session_authorization", ANY, "", "Shows the session user."))),
+    reported(setting("session_authorization", ANY, "", "Sets the session user name.")),
     setting(
         "snapshot",
         ANY,
@@ -374,6 +375,8 @@ pub fn find(name: &str) -> Option<&'static Setting> {
 pub struct Variables {
     values: BTreeMap<String, String>,
     defaults: BTreeMap<String, String>,
+    /// Where a default comes from that is not the server's own.
+    sources: BTreeMap<String, &'static str>,
 }
 
 impl Variables {
@@ -405,8 +408,22 @@ impl Variables {
     /// # Errors
     /// As [`Self::set`].
     pub fn set_default(&mut self, name: &str, value: &str) -> Result<()> {
+        self.set_default_from(name, value, "client")
+    }
+
+    /// As [`Self::set_default`], with the place it comes from as `pg_settings` shows it.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_default_from(
+        &mut self,
+        name: &str,
+        value: &str,
+        source: &'static str,
+    ) -> Result<()> {
         let value = check(name, value)?;
         self.defaults.insert(name.to_owned(), value);
+        self.sources.insert(name.to_owned(), source);
         Ok(())
     }
 
@@ -494,7 +511,8 @@ impl Variables {
             if !known {
                 value.clear();
             }
-            !known || name.starts_with("transaction_")
+            let identity = matches!(name.as_str(), "role" | "session_authorization");
+            !known || identity || name.starts_with("transaction_")
         });
     }
 
@@ -523,11 +541,13 @@ impl Variables {
         let known = setting_rows().iter().map(|row| (row.name.to_ascii_lowercase(), ""));
         let own = SETTINGS.iter().map(|setting| (setting.name.to_owned(), setting.description));
         let all: BTreeMap<String, &str> = custom.chain(known).chain(own).collect();
-        let row = |(name, description): (String, &str)| SettingValue {
-            value: self.get(&name).unwrap_or_default(),
-            reset: self.reset_value(&name),
-            description: description.to_owned(),
-            name,
+        let row = |(name, description): (String, &str)| {
+            let (value, reset) = (self.get(&name).unwrap_or_default(), self.reset_value(&name));
+            // psql's \dconfig lists what differs from the default.
+            let changed = value != reset;
+            let source = self.sources.get(&name).copied().unwrap_or("default");
+            let source = if changed { "session" } else { source };
+            SettingValue { value, reset, description: description.to_owned(), source, name }
         };
         all.into_iter().map(row).collect()
     }

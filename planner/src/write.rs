@@ -281,6 +281,9 @@ impl WriteQuery {
             insert::check_width(outputs.len(), self.columns.len())?;
             for (at, field) in schema.fields().iter().enumerate() {
                 let source = self.columns.iter().position(|column| *column == at);
+                if let Some(source) = source {
+                    types::assignment::check(&plan, source, field)?;
+                }
                 let value = match source.and_then(|source| outputs.get(source)) {
                     Some(column) => LogicalExpr::Column(column.clone()),
                     None => lit(ScalarValue::Null),
@@ -298,10 +301,14 @@ impl WriteQuery {
                 let action = cast(LogicalExpr::Column(action), DataType::Int64);
                 projection.push(action.alias(ACTION));
             }
-            for (column, index) in outputs.by_ref().take(self.columns.len()).zip(&self.columns) {
+            let columns = outputs.by_ref().take(self.columns.len()).zip(&self.columns);
+            for (at, (column, index)) in columns.enumerate() {
                 let Some(field) = schema.fields().get(*index) else { continue };
                 let mut value = LogicalExpr::Column(column);
                 if self.assigned.contains(index) {
+                    if self.effect != Effect::Merge {
+                        types::assignment::check(&plan, at + 1, field)?;
+                    }
                     value = assigned(value, field);
                 }
                 projection.push(value.alias(field.name()));

@@ -10,7 +10,7 @@ use sqlparser::ast::{
     self, AlterColumnOperation, AlterTableOperation, ObjectType, RenameTableNameKind,
     Statement as Ast,
 };
-use tarn_catalog::memory::{MemoryTable, TableDetails};
+use tarn_catalog::memory::{MemoryLimits, MemoryTable, Rows, TableDetails};
 use tarn_catalog::registry::{Object, Relation};
 use tarn_catalog::{CatalogError, TableName};
 use tarn_exec::QueryId;
@@ -36,7 +36,9 @@ struct Altered {
     fields: Vec<Field>,
     details: TableDetails,
     batches: Vec<RecordBatch>,
-    bytes_max: usize,
+    /// The rows as they were.
+    before: Rows,
+    limits: MemoryLimits,
 }
 
 /// ALTER TABLE.
@@ -47,9 +49,19 @@ pub(crate) async fn alter_table(
     query_id: QueryId,
 ) -> Result<CommandTag> {
     let target = target_of(&alter.name)?;
-    match SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table) {
+    let of_view = is_of_view(statement);
+    let found = SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table);
+    if let Some((name, _)) = &found {
+        session.require_owner(name)?;
+    }
+    match found {
         Some((name, Relation::View { .. })) => {
-            return rename_view(session, &name, &alter.operations);
+            let tag = rename_view(session, &name, &alter.operations)?;
+            return Ok(if of_view { CommandTag::new("ALTER VIEW") } else { tag });
+        }
+        Some(_) if of_view => {
+            let name = target.table;
+            return Err(CatalogError::WrongObjectType { name, expected: "a view" }.into());
         }
         Some((name, Relation::Lake(table))) => {
             check_dependents(session, &name, &alter.operations)?;
@@ -77,7 +89,8 @@ pub(crate) async fn alter_table(
         fields: table.schema().fields().iter().map(|field| field.as_ref().clone()).collect(),
         details: table.details().clone(),
         batches: table.rows().batches().to_vec(),
-        bytes_max: table.bytes_max(),
+        before: table.rows(),
+        limits: table.limits().clone(),
     };
     altered.details.defaults.resize(altered.fields.len(), None);
     for operation in &alter.operations {
@@ -91,13 +104,22 @@ pub(crate) async fn alter_table(
             change_one(session, &mut altered, operation)?;
         }
     }
+    let access = session.object(&name).map(|object| object.access).unwrap_or_default();
     if altered.name != name {
         session.put(&name, None, on_commit);
     }
     let new_name = altered.name.clone();
-    session.put(&new_name, Some(Object::table(altered.build()?)), on_commit);
+    let object = Object { access, ..Object::table(altered.build()?) };
+    session.put(&new_name, Some(object), on_commit);
     session.check_temporary_size()?;
     Ok(CommandTag::new("ALTER TABLE"))
+}
+
+/// Whether an ALTER TABLE was written as ALTER VIEW, which the parser below does not know.
+fn is_of_view(statement: &Statement) -> bool {
+    let mut words = statement.text().split_whitespace();
+    let mut is = |word: &str| words.next().is_some_and(|found| found.eq_ignore_ascii_case(word));
+    is("alter") && is("view")
 }
 
 /// `ALTER TABLE v RENAME TO w`, which PostgreSQL takes for views as well.
@@ -235,9 +257,8 @@ impl Altered {
             }
         }
         let schema = Arc::new(Schema::new(self.fields));
-        let table =
-            MemoryTable::with_details(self.name.table(), schema, self.details, self.bytes_max);
-        table.append(self.batches)?;
+        let table = MemoryTable::with_details(self.name.table(), schema, self.details, self.limits);
+        table.fill(self.batches, &self.before)?;
         Ok(table)
     }
 }
@@ -471,6 +492,7 @@ pub(crate) fn drop_one(
         other => return Err(unsupported(format!("DROP {other}"))),
     };
     if let Some((name, relation)) = found {
+        session.require_drop(&name)?;
         let view = *object_type == ObjectType::View;
         return drop_relation(session, &name, &relation, view, cascade);
     }
@@ -571,6 +593,8 @@ pub(crate) fn set_schema(
     if !session.has_schema(schema) {
         return Err(CatalogError::SchemaNotFound { name: schema.to_owned() }.into());
     }
+    session.require_owner(&name)?;
+    session.require_create_in(schema)?;
     move_to(session, &name, &TableName::new(schema, name.table()))?;
     Ok(CommandTag::new("ALTER TABLE"))
 }
@@ -613,6 +637,7 @@ pub(crate) fn move_to(session: &Arc<Session>, old: &TableName, new: &TableName) 
 }
 
 fn drop_schema(session: &Arc<Session>, name: &str, cascade: bool) -> Result<()> {
+    session.require_schema_owner(name)?;
     if session.shared.catalog.is_system_schema(name) {
         let reason = "the schema belongs to the server".to_owned();
         return Err(CatalogError::NotWritable { name: name.to_owned(), reason }.into());

@@ -280,6 +280,28 @@ impl UserStore {
     }
 }
 
+/// What is kept of a password: a verifier of it, or itself where it is one already.
+///
+/// # Errors
+/// 0A000 for an MD5 hash, which cannot prove anything here.
+pub(crate) fn verifier_of(role: &str, password: &str) -> Result<String> {
+    if let Some(verifier) = Verifier::parse(password) {
+        return Ok(verifier.to_text());
+    }
+    let md5 = password
+        .strip_prefix("md5")
+        .is_some_and(|hash| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if md5 {
+        return Err(Error::Refused {
+            code: "0A000",
+            message: format!("the password of role \"{role}\" is an MD5 hash"),
+            detail: Some("Clients prove passwords by SCRAM-SHA-256 only.".to_owned()),
+            hint: Some("Give the password itself, or a SCRAM-SHA-256 verifier.".to_owned()),
+        });
+    }
+    Ok(Verifier::of_password(password).to_text())
+}
+
 /// Whether the time is over that a password was to be good for.
 fn is_expired(role: &RoleDef) -> bool {
     let until = role.valid_until.as_deref().and_then(crate::lookup::parse_instant);

@@ -12,12 +12,11 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
 use tarn_catalog::delta::{DeltaSnapshot, DeltaTable, ReadSet, StagedTable};
+use tarn_catalog::log::{Access, Entry};
 use tarn_catalog::memory::{MemoryTable, Rows};
-use tarn_catalog::registry::{Change, Object, Relation};
+use tarn_catalog::registry::{Change, Expect, Object, Relation};
 use tarn_catalog::{CatalogError, CatalogSnapshot, LakeTable, TableDetails, TableName, Travel};
-use tarn_planner::PlannerError;
 
 use crate::Shared;
 use crate::define::lake::MANAGED;
@@ -26,6 +25,8 @@ use crate::garbage::MadeFolder;
 use crate::error::{Error, Result};
 use crate::lookup::TEMPORARY;
 use crate::session::{Inner, Session};
+
+mod rights;
 
 /// A temporary table or view of a session.
 #[derive(Debug, Clone)]
@@ -50,13 +51,17 @@ pub(crate) struct Changes {
     schemas: BTreeMap<String, bool>,
     /// What is said of relations that stay as they are.
     described: BTreeMap<TableName, Arc<TableDetails>>,
+    /// Roles, settings, rights on schemas and the like, and what has to be true before.
+    defined: Vec<(Entry, Expect)>,
+    /// Owners and rights of relations that stay as they are: what there was, what there is.
+    access: BTreeMap<TableName, (Arc<Access>, Arc<Access>)>,
     /// Folders that go again if this is rolled back.
     made: Vec<Arc<MadeFolder>>,
     /// Folders of dropped tables, which go when this is committed.
     dropped: Vec<String>,
-    /// Tables that were written and then dropped, whose files are not the server's: what was
-    /// written stays in them.
-    left: Vec<Arc<StagedTable>>,
+    /// What was done to tables before they were dropped whose files stay; whether the transaction
+    /// has made the table.
+    left: Vec<(bool, Arc<StagedTable>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,8 +73,8 @@ struct Changed {
     after: Option<Object>,
     /// `after` is a copy of `before` with other rows.
     is_copy: bool,
-    /// Rows added to the copy, as long as nothing else was done to it.
-    appended: Option<Vec<RecordBatch>>,
+    /// How many rows the copy began with, as long as nothing was done to it but adding.
+    appended_to: Option<usize>,
     /// What was done to a Delta table; `after` is this as a relation.
     staged: Option<Arc<StagedTable>>,
 }
@@ -88,6 +93,8 @@ impl Changes {
             && self.schemas.is_empty()
             && self.described.is_empty()
             && self.left.is_empty()
+            && self.defined.is_empty()
+            && self.access.is_empty()
     }
 
     /// Keeps the files that were made and removes those of dropped tables, once this is committed.
@@ -126,53 +133,57 @@ impl Changes {
                 }
                 _ => None,
             };
-            match (copy, &changed.appended) {
-                (Some((table, _)), Some(batches)) => {
-                    changes.push(Change::Append { table, name, batches: batches.clone() });
-                }
-                (Some((table, object)), None) => {
-                    let Relation::Memory(private) = &object.relation else { continue };
-                    let (base, rows) = (changed.base.unwrap_or_default(), private.rows());
-                    changes.push(Change::Replace { table, name, base, rows });
-                }
-                (None, _) => {
-                    changes.push(Change::Put { name, before, base: changed.base, after });
-                }
-            }
+            let Some((table, object)) = copy else {
+                changes.push(Change::Put { name, before, base: changed.base, after });
+                continue;
+            };
+            let Relation::Memory(private) = &object.relation else { continue };
+            let (base, rows) = (changed.base.unwrap_or_default(), private.rows());
+            changes.push(match changed.appended_to {
+                Some(n_rows_before) => Change::Append { table, name, base, n_rows_before, rows },
+                None => Change::Replace { table, name, base, rows },
+            });
         }
         changes.extend(self.described.iter().map(|(name, details)| Change::Describe {
             name: name.clone(),
             details: Arc::clone(details),
         }));
+        changes.extend(self.rights_to_catalog());
         let dropped = self.schemas.iter().filter(|(_, exists)| !**exists);
         changes.extend(dropped.map(|(name, _)| Change::DropSchema(name.clone())));
         changes
     }
 }
 
-impl Changes {
-    /// The Delta tables that were written.
-    pub(crate) fn staged(&self) -> Vec<Arc<StagedTable>> {
-        let staged = self.relations.values().filter_map(|changed| changed.staged.clone());
-        let staged = staged.chain(self.left.iter().cloned());
-        staged.filter(|staged| !staged.is_unchanged()).collect()
-    }
+/// What a transaction has done to Delta tables.
+#[derive(Debug, Default)]
+pub(crate) struct StagedTables {
+    /// Those that it has made itself: nobody sees them before the catalog names them.
+    pub(crate) made: Vec<Arc<StagedTable>>,
+    /// Those that were there.
+    pub(crate) known: Vec<Arc<StagedTable>>,
 }
 
 impl Changes {
-    /// Sees that no other Delta table was written.
-    fn check_alone(&self, name: &TableName) -> Result<()> {
-        let others = self.relations.iter().filter(|(other, _)| *other != name);
-        let others = others.filter_map(|(_, changed)| changed.staged.as_ref());
-        let mut others = others.chain(&self.left);
-        if others.all(|other| other.is_unchanged()) {
-            return Ok(());
+    /// The Delta tables that were written.
+    pub(crate) fn staged(&self) -> StagedTables {
+        let mut tables = StagedTables::default();
+        for changed in self.relations.values() {
+            let Some(staged) = changed.staged.as_ref().filter(|s| !s.is_unchanged()) else {
+                continue;
+            };
+            match changed.is_copy {
+                true => tables.known.push(Arc::clone(staged)),
+                false => tables.made.push(Arc::clone(staged)),
+            }
         }
-        Err(PlannerError::Unsupported {
-            what: "writing several Delta tables in one transaction".to_owned(),
-            hint: Some("Commit after each of them.".to_owned()),
+        for (is_made, staged) in &self.left {
+            match is_made {
+                true => tables.made.push(Arc::clone(staged)),
+                false => tables.known.push(Arc::clone(staged)),
+            }
         }
-        .into())
+        tables
     }
 }
 
@@ -259,9 +270,11 @@ impl Session {
                 return inner.temporary.get(name.table()).map(|temporary| temporary.object.clone());
             }
             let described = inner.changes.described.get(name).cloned();
-            let with = |object: Object| match described {
-                Some(details) => Object { details, ..object },
-                None => object,
+            let access = inner.changes.access_of(name).cloned();
+            let with = |mut object: Object| {
+                object.details = described.unwrap_or(object.details);
+                object.access = access.unwrap_or(object.access);
+                object
             };
             if let Some(changed) = inner.changes.relations.get(name) {
                 return changed.after.clone().map(with);
@@ -291,6 +304,11 @@ impl Session {
         if let (Relation::Lake(table), true) = (relation, managed) {
             self.inner.lock().changes.dropped.push(table.location().to_owned());
         }
+    }
+
+    /// Notes folders that go when the transaction is committed.
+    pub(crate) fn retire_folders(&self, folders: Vec<String>) {
+        self.inner.lock().changes.dropped.extend(folders);
     }
 
     /// Whether the transaction has changed a relation.
@@ -351,6 +369,7 @@ impl Session {
 
     /// Makes, replaces or drops a relation.
     pub(crate) fn put(&self, name: &TableName, object: Option<Object>, on_commit: OnCommit) {
+        let object = object.map(|object| self.with_access(name, object));
         let found = self.shared.catalog.get(name);
         let mut inner = self.inner.lock();
         if name.schema() == TEMPORARY {
@@ -373,21 +392,23 @@ impl Session {
                 before: found,
                 after: None,
                 is_copy: false,
-                appended: None,
+                appended_to: None,
                 staged: None,
             });
             if object.is_none() {
                 changed.base = None;
             }
             inner.changes.described.remove(name);
+            inner.changes.access.remove(name);
             let Some(changed) = inner.changes.relations.get_mut(name) else { return };
-            changed.is_copy = false;
-            changed.appended = None;
+            let is_made = !std::mem::take(&mut changed.is_copy);
+            changed.appended_to = None;
             let (staged, before) = (changed.staged.take(), changed.after.take());
             changed.after = object;
             let is_managed =
                 before.is_some_and(|before| before.details.properties.contains_key(MANAGED));
             let left = staged.filter(|staged| !is_managed && !staged.is_unchanged());
+            let left = left.map(|staged| (is_made, staged));
             if changed.before.is_none() && changed.after.is_none() {
                 inner.changes.relations.remove(name);
             }
@@ -413,6 +434,7 @@ impl Session {
         let isolation = self.setting("transaction_isolation").unwrap_or_default();
         let repeatable = matches!(isolation.as_str(), "repeatable read" | "serializable");
         let private = table.fork();
+        let access = self.object(name).map(|object| object.access).unwrap_or_default();
         let base = private.rows().generation();
         let mut inner = self.inner.lock();
         let pin = inner.pins.remove(&(name.clone(), Travel::Latest));
@@ -423,9 +445,9 @@ impl Session {
         let changed = Changed {
             before: Some(Relation::Memory(Arc::clone(table))),
             base: Some(base),
-            after: Some(Object::table(Arc::clone(&private))),
+            after: Some(Object { access, ..Object::table(Arc::clone(&private)) }),
             is_copy: true,
-            appended: Some(vec![]),
+            appended_to: Some(private.n_rows()),
             staged: None,
         };
         inner.changes.relations.insert(name.clone(), changed);
@@ -438,7 +460,7 @@ impl Session {
     /// before.
     ///
     /// # Errors
-    /// `WriteConflict` as for [`Self::writable`]; `Unsupported` for a second Delta table.
+    /// `NotWritable` for formats without transactions; what reading the table reports.
     pub(crate) async fn writable_lake(
         &self,
         name: &TableName,
@@ -449,7 +471,6 @@ impl Session {
             Ok(staged) => return Ok(staged),
             Err(any) => any,
         };
-        self.inner.lock().changes.check_alone(name)?;
         let Ok(delta) = any.downcast::<DeltaTable>() else {
             let reason = "its format has no transactions".to_owned();
             let name = name.table().to_owned();
@@ -469,21 +490,17 @@ impl Session {
         match pinned {
             // What it has read before counts: that must not have changed when it commits.
             Some(base) => Ok(delta.stage_at(base).reads(ReadSet::Everything)),
-            None => Ok(delta.stage().await?),
+            None => Ok(self.shared.catalog.stage_at(&delta, &self.cut()).await?),
         }
     }
 
     /// Keeps what a statement has done to a Delta table.
-    ///
-    /// # Errors
-    /// `Unsupported` where the transaction has written another one.
-    pub(crate) fn put_staged(&self, name: &TableName, staged: Arc<StagedTable>) -> Result<()> {
+    pub(crate) fn put_staged(&self, name: &TableName, staged: Arc<StagedTable>) {
         let found = self.shared.catalog.get(name);
-        let known = self.object(name).map(|object| object.details);
+        let known = self.object(name);
+        let access = known.as_ref().map(|object| Arc::clone(&object.access)).unwrap_or_default();
+        let known = known.map(|object| object.details);
         let mut inner = self.inner.lock();
-        if !staged.is_unchanged() {
-            inner.changes.check_alone(name)?;
-        }
         let relation = Relation::Lake(Arc::clone(&staged) as Arc<dyn LakeTable>);
         let schema = datafusion::catalog::TableProvider::schema(staged.snapshot().as_ref());
         let object = Object {
@@ -491,13 +508,14 @@ impl Session {
             columns: tarn_catalog::entry::columns_of(&schema),
             depends_on: vec![],
             details: with_notes(staged.snapshot().details(), known.as_deref()),
+            access,
         };
         let changed = inner.changes.relations.entry(name.clone()).or_insert_with(|| Changed {
             before: found,
             base: None,
             after: None,
             is_copy: true,
-            appended: None,
+            appended_to: None,
             staged: None,
         });
         changed.after = Some(object);
@@ -505,7 +523,6 @@ impl Session {
         inner.pins.remove(&(name.clone(), Travel::Latest));
         drop(inner);
         self.touch();
-        Ok(())
     }
 
     /// Lets the catalog see the columns and remarks that a commit has given to Delta tables, before
@@ -530,13 +547,10 @@ impl Session {
         }
     }
 
-    /// Notes what was done to a table that [`Self::writable`] gave; `None` for more than adding.
-    pub(crate) fn note_written(&self, name: &TableName, added: Option<&[RecordBatch]>) {
-        let mut inner = self.inner.lock();
-        let Some(changed) = inner.changes.relations.get_mut(name) else { return };
-        match (&mut changed.appended, added) {
-            (Some(appended), Some(added)) => appended.extend_from_slice(added),
-            (appended, _) => *appended = None,
+    /// Notes that more was done to a table that [`Self::writable`] gave than adding rows.
+    pub(crate) fn note_changed(&self, name: &TableName) {
+        if let Some(changed) = self.inner.lock().changes.relations.get_mut(name) {
+            changed.appended_to = None;
         }
     }
 
@@ -549,12 +563,7 @@ impl Session {
             Relation::Lake(_) | Relation::View { .. } => None,
         });
         if sizes.sum::<usize>() > bytes_max {
-            return Err(Error::Value {
-                code: "53400",
-                message: format!(
-                    "the temporary tables of a session may take {bytes_max} bytes of memory"
-                ),
-            });
+            return Err(Error::SessionBytes { what: "temporary tables", bytes_max });
         }
         Ok(())
     }
@@ -596,7 +605,15 @@ impl Session {
             let object = object.zip(details).map(|(object, details)| Object { details, ..object });
             relations.push((name, object));
         }
-        let snapshot = Arc::new(shared.overlaid(&schemas, &relations));
+        let mut snapshot = shared.overlaid(&schemas, &relations);
+        let defined = inner.changes.defined();
+        if !defined.is_empty() {
+            self.shared.catalog.with_definitions(|all| snapshot.take_rights(&all.with(&defined)));
+        }
+        for (name, (_, access)) in &inner.changes.access {
+            snapshot.put_access(name, access);
+        }
+        let snapshot = Arc::new(snapshot);
         *known = Some((shared.version, generation, Arc::clone(&snapshot)));
         snapshot
     }

@@ -55,11 +55,6 @@ pub(crate) fn run(session: &Arc<Session>, command: &Command) -> Result<CommandTa
         Command::Notify { channel, payload } => notify(session, channel, payload)?,
         Command::Lock { tables } => lock(session, tables)?,
         Command::Maintain(maintain) => run_maintenance(session, maintain)?,
-        Command::Privileges(verb) => {
-            let hint =
-                Some("There are no privileges yet: the first role may do everything.".to_owned());
-            return Err(PlannerError::Unsupported { what: (*verb).to_owned(), hint }.into());
-        }
         Command::Query
         | Command::Commit { .. }
         | Command::Rollback { .. }
@@ -143,7 +138,7 @@ fn discard(session: &Arc<Session>, what: &str) -> Result<CommandTag> {
 }
 
 /// Bytes that go with a notification; PostgreSQL's own limit.
-const PAYLOAD_BYTES_MAX: usize = 7_999;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 7_999;
 
 fn notify(session: &Arc<Session>, channel: &str, payload: &str) -> Result<&'static str> {
     if payload.len() > PAYLOAD_BYTES_MAX {
@@ -159,7 +154,12 @@ fn check_tables(session: &Arc<Session>, tables: &[Target]) -> Result<()> {
     for table in tables {
         let system = table.schema.as_deref().is_none_or(|schema| schema == "pg_catalog")
             && tarn_catalog::pg_catalog::schema(&table.table).is_some();
-        if !system && lookup.resolve(table.schema.as_deref(), &table.table).is_none() {
+        let found = lookup.resolve(table.schema.as_deref(), &table.table);
+        if let Some((name, _)) = &found {
+            use tarn_catalog::rights::Privilege::{Delete, Select, Truncate, Update};
+            session.require(name, &[Select, Update, Delete, Truncate])?;
+        }
+        if !system && found.is_none() {
             let name = match &table.schema {
                 Some(schema) => format!("{schema}.{}", table.table),
                 None => table.table.clone(),

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::logical_expr::ScalarUDF;
 use tarn_catalog::object_store::StoreLimits;
 
 /// What a setting's text has to be.
@@ -103,6 +105,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting("spill", Kind::Bytes, "100GB", "Disk space that all queries together may spill to"),
     setting("memory-tables", Kind::Bytes, "1GB", "Memory of one table made by CREATE TABLE"),
+    setting(
+        "memory-tables-total",
+        Kind::Bytes,
+        "a quarter of --memory",
+        "Memory of all tables in memory together, temporary ones included",
+    ),
     setting("threads", Kind::Count, "the machine's cores", "Threads that run queries"),
     setting("connections-max", Kind::Count, "1000", "Client connections on the Postgres wire"),
     setting(
@@ -230,6 +238,8 @@ pub struct ServerConfig {
     pub spill_bytes_max: u64,
     /// Bytes of one table in memory.
     pub memory_table_bytes_max: usize,
+    /// Bytes of all tables in memory.
+    pub memory_tables_total_bytes_max: usize,
     /// CPU threads.
     pub n_threads: usize,
     /// Connections on the Postgres wire.
@@ -248,6 +258,8 @@ pub struct ServerConfig {
     pub table_access_method: &'static str,
     /// Scale of the demo's data.
     pub scale: f64,
+    /// Functions of the program that the server is part of, beside the built-in ones.
+    pub functions: Vec<Arc<ScalarUDF>>,
 }
 
 /// What is wrong with a setting.
@@ -491,6 +503,7 @@ impl ServerConfig {
             Some(path) => Some(read_password(&path)?),
             None => password,
         };
+        let memory_bytes = values.bytes("memory", memory_total_bytes() / 2)?;
         let config = Self {
             paths,
             data_dir: values.path("data-dir").unwrap_or_else(default_data_dir),
@@ -503,9 +516,12 @@ impl ServerConfig {
             password,
             tls,
             insecure: values.get("insecure").is_some_and(|text| text != "false" && text != "off"),
-            memory_bytes_max: size(values.bytes("memory", memory_total_bytes() / 2)?),
+            memory_bytes_max: size(memory_bytes),
             spill_bytes_max: values.bytes("spill", 100_000_000_000)?,
             memory_table_bytes_max: size(values.bytes("memory-tables", 1_000_000_000)?),
+            memory_tables_total_bytes_max: size(
+                values.bytes("memory-tables-total", memory_bytes / 4)?,
+            ),
             n_threads,
             n_connections_max: values.count("connections-max", 1_000)?,
             n_connections_reserved: values.count("connections-reserved", 3)?,
@@ -521,6 +537,7 @@ impl ServerConfig {
                 Some(_) => return Err(values.invalid("tables", "delta or memory")),
             },
             scale,
+            functions: vec![],
         };
         config.check_exposure()?;
         Ok(config)
@@ -577,6 +594,7 @@ impl ServerConfig {
             memory_bytes_max: 2_000_000_000,
             spill_bytes_max: 10_000_000_000,
             memory_table_bytes_max: 500_000_000,
+            memory_tables_total_bytes_max: 1_000_000_000,
             n_threads: 2,
             n_connections_max: 1_000,
             n_connections_reserved: 3,
@@ -586,6 +604,7 @@ impl ServerConfig {
             store_limits: StoreLimits { fsync: false, ..StoreLimits::default() },
             table_access_method: "memory",
             scale: 0.01,
+            functions: vec![],
         }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use tarn_catalog::rights::Privilege;
 use tarn_exec::QueryId;
 use tarn_planner::statement::{Copy, CopyOptions};
 use tokio::sync::mpsc;
@@ -19,14 +20,15 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::modify::{Source, WriteTable, check_writable, insert_rows};
-use crate::pg::rows::TimeZone;
 use crate::query::Execution;
 use crate::session::Session;
+use tarn_planner::calendar::Zone;
 
 pub(crate) mod chunks;
 mod columns;
 mod fields;
 mod files;
+mod groups;
 pub(crate) mod lines;
 mod source;
 mod values;
@@ -81,7 +83,7 @@ impl CopyIn {
     }
 
     /// Begins to add rows.
-    pub(crate) fn start(&self, zone: TimeZone) -> Incoming {
+    pub(crate) fn start(&self, zone: Zone) -> Incoming {
         let (sender, receiver) = mpsc::channel(N_WAITING_PIECES_MAX);
         let options = self.copy.options.clone();
         let chunker = Chunker::new(&options, N_BYTES_CHUNK);
@@ -242,7 +244,7 @@ async fn prepare(session: &Arc<Session>, copy: &Copy) -> Result<CopyIn> {
     let Some(target) = &copy.table else {
         return Err(Error::Internal { what: "COPY FROM without a table".to_owned() });
     };
-    let table = WriteTable::find(session, target).await?;
+    let table = WriteTable::find(session, target, &[Privilege::Insert]).await?;
     check_writable(session, "COPY FROM", Some(&table.name))?;
     let schema = columns_of(&table, copy)?;
     let options = &copy.options;

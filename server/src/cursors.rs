@@ -59,6 +59,7 @@ impl Session {
 
     fn cursor_bytes_max(&self) -> usize {
         let bytes = self.setting("tarn.cursor_bytes_max").and_then(|value| value.parse().ok());
+        // The setting has a default, so that there is always one.
         bytes.unwrap_or(64 << 20)
     }
 

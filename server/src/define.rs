@@ -17,6 +17,7 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use sqlparser::ast::{self, Statement as Ast};
 use tarn_catalog::registry::{Object, Relation};
+use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, TableName, entry};
 use tarn_exec::QueryId;
 use tarn_planner::binder::bind;
@@ -90,13 +91,13 @@ pub(crate) async fn run(
         (Define::DropDatabase { name, if_exists }, _) => {
             schemas::drop_database(session, name, *if_exists)
         }
-        (Define::RenameDatabase { old, .. }, _) => schemas::rename_database(session, old),
+        (Define::RenameDatabase { old, new }, _) => schemas::rename_database(session, old, new),
         (Define::CreateStorage(new), _) => storage::create(session, new).await,
         (Define::AlterStorage(change), _) => storage::alter(session, change).await,
         (Define::DropStorage { names, if_exists }, _) => {
             storage::remove(session, names, *if_exists).await
         }
-        (Define::Nothing { tag }, _) => Ok(CommandTag::new(tag)),
+        (Define::Access(access), _) => crate::access::run(session, access),
         _ => Err(Error::Internal { what: "a definition of another kind".to_owned() }),
     }?;
     transaction.commit().await?;
@@ -115,6 +116,7 @@ fn new_name(session: &Arc<Session>, name: &ast::ObjectName, temporary: bool) -> 
                 message: "cannot create temporary relation in non-temporary schema".to_owned(),
             });
         }
+        session.require_on_database(Privilege::Temporary)?;
         return Ok(TableName::new(TEMPORARY, target.table));
     }
     let schema = match target.schema {
@@ -135,6 +137,7 @@ fn new_name(session: &Arc<Session>, name: &ast::ObjectName, temporary: bool) -> 
         let message = format!("permission denied to create \"{schema}.{}\"", target.table);
         return Err(Error::Value { code: "42501", message });
     }
+    session.require_create_in(&schema)?;
     Ok(TableName::new(schema, target.table))
 }
 
@@ -174,7 +177,7 @@ async fn create_view(
     let schema = tables::renamed(logical.schema().as_arrow(), &names, "CREATE VIEW")?;
     match session.relation(&name) {
         None => {}
-        Some(Relation::View { .. }) if create.or_replace => {}
+        Some(Relation::View { .. }) if create.or_replace => session.require_owner(&name)?,
         Some(_) if create.or_replace => {
             let name = name.table().to_owned();
             return Err(CatalogError::WrongObjectType { name, expected: "a view" }.into());
@@ -187,7 +190,8 @@ async fn create_view(
     let definition = definition_of(&create.query, &names, &schema);
     let columns = entry::columns_of(&schema);
     let details = Arc::default();
-    let object = Object { relation: Relation::View { definition }, columns, depends_on, details };
+    let (relation, access) = (Relation::View { definition }, Arc::default());
+    let object = Object { relation, columns, depends_on, details, access };
     session.put(&name, Some(object), OnCommit::Preserve);
     Ok(CommandTag::new("CREATE VIEW"))
 }
@@ -205,9 +209,10 @@ fn definition_of(query: &ast::Query, names: &[String], schema: &Schema) -> Strin
 fn create_index(session: &Arc<Session>, create: &ast::CreateIndex) -> Result<CommandTag> {
     let target = target_of(&create.table_name)?;
     let lookup = SessionLookup::new(session);
-    if lookup.resolve(target.schema.as_deref(), &target.table).is_none() {
+    let Some((name, _)) = lookup.resolve(target.schema.as_deref(), &target.table) else {
         return Err(CatalogError::TableNotFound { name: target.table }.into());
-    }
+    };
+    session.require_owner(&name)?;
     let text = if create.unique {
         "indexes have no effect; uniqueness is not enforced"
     } else {

@@ -34,6 +34,18 @@ pub enum Error {
         /// The primary message.
         message: String,
     },
+    /// What a role may not do, and what contradicts the roles and rights there are.
+    #[error("{message}")]
+    Refused {
+        /// The SQLSTATE.
+        code: &'static str,
+        /// The primary message.
+        message: String,
+        /// What is known beyond it.
+        detail: Option<String>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// A message that the protocol does not allow here.
     #[error("{message}")]
     Protocol {
@@ -247,6 +259,10 @@ pub enum Error {
     },
 }
 
+/// A status travels in HTTP/2 headers, escaped to up to three times its length; clients drop the
+/// connection when these pass 16 KiB.
+const STATUS_BYTES_MAX: usize = 4_000;
+
 impl Error {
     /// The five characters that programs decide by.
     ///
@@ -258,7 +274,9 @@ impl Error {
             Self::Planner(error) => planner_code(error),
             Self::Exec(error) => exec_code(error),
             Self::Catalog(error) => catalog_code(error),
-            Self::Value { code, .. } | Self::IdleTimeout { code, .. } => code,
+            Self::Value { code, .. }
+            | Self::Refused { code, .. }
+            | Self::IdleTimeout { code, .. } => code,
             Self::Protocol { .. } => "08P01",
             Self::FailedTransaction => "25P02",
             Self::NoTransaction { .. } => "25P01",
@@ -305,6 +323,7 @@ impl Error {
             Self::Catalog(error) | Self::Planner(PlannerError::Catalog(error)) => {
                 catalog_detail(error)
             }
+            Self::Refused { detail, .. } => detail.clone(),
             Self::Planner(PlannerError::Engine(error)) => EngineFault::of(error).detail,
             Self::ArgumentCount { n_expected, n_given, .. } => {
                 Some(format!("Expected {n_expected} parameters but got {n_given}."))
@@ -323,6 +342,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Planner(PlannerError::Unsupported { hint, .. }) => hint.clone(),
+            Self::Planner(PlannerError::Denied { hint, .. }) => Some(hint.clone()),
+            Self::Refused { code: "42501", hint: None, .. } => Some(ASK.to_owned()),
+            Self::Refused { hint, .. } => hint.clone(),
             Self::Planner(PlannerError::UndefinedTable { suggestion, .. }) => suggestion
                 .as_ref()
                 .map(|name| format!("Perhaps you meant the relation \"{name}\".")),
@@ -370,10 +392,12 @@ impl Error {
             Self::SessionLimit { what, n_max } => {
                 Some(format!("The limit is {n_max}; close {what} that are no longer needed."))
             }
-            Self::SessionBytes { bytes_max, .. } => {
-                Some(format!("Together they can take {bytes_max} bytes; close some of them."))
+            Self::SessionBytes { bytes_max, .. } => Some(format!(
+                "Together they can take {bytes_max} bytes; close or drop some of them."
+            )),
+            Self::UndefinedDatabase { .. } => {
+                Some("pg_database lists them; the first one is called tarn.".to_owned())
             }
-            Self::UndefinedDatabase { .. } => Some("The database is called tarn.".to_owned()),
             _ => None,
         }
     }
@@ -435,7 +459,7 @@ impl Error {
             "57P01" | "58030" | "08006" => Code::Unavailable,
             "25P02" | "25P01" | "25006" => Code::FailedPrecondition,
             "42501" => Code::PermissionDenied,
-            "40001" | "40003" => Code::Aborted,
+            "40001" | "40002" | "40003" => Code::Aborted,
             state if state.starts_with("XX") => Code::Internal,
             _ => Code::InvalidArgument,
         };
@@ -444,9 +468,16 @@ impl Error {
             text.push('\n');
             text.push_str(&part);
         }
+        if text.len() > STATUS_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(STATUS_BYTES_MAX));
+            text.push('…');
+        }
         tonic::Status::new(code, text)
     }
 }
+
+/// What somebody without a right can do.
+const ASK: &str = "A superuser, or the object's owner, can give the right.";
 
 fn planner_message(error: &PlannerError) -> String {
     match error {
@@ -461,6 +492,7 @@ fn planner_message(error: &PlannerError) -> String {
         | PlannerError::InvalidSetting { .. }
         | PlannerError::ReadOnlySetting { .. }
         | PlannerError::Unsupported { .. }
+        | PlannerError::Denied { .. }
         | PlannerError::DatatypeMismatch { .. }
         | PlannerError::DuplicateColumn { .. }
         | PlannerError::Semantics { .. }
@@ -492,6 +524,7 @@ fn planner_code(error: &PlannerError) -> &'static str {
         PlannerError::InvalidSetting { .. } => "22023",
         PlannerError::ReadOnlySetting { .. } => "55P02",
         PlannerError::Unsupported { .. } => "0A000",
+        PlannerError::Denied { .. } => "42501",
         PlannerError::DatatypeMismatch { .. } => "42804",
         PlannerError::DuplicateColumn { .. } => "42701",
         PlannerError::Semantics { code, .. } => code,
@@ -517,10 +550,12 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::SchemaNotFound { .. } => "3F000",
         CatalogError::TableExists { .. } => "42P07",
         CatalogError::SchemaExists { .. } => "42P06",
-        CatalogError::Conflict { .. } => "40001",
+        CatalogError::Conflict { .. } | CatalogError::Reserved { .. } => "40001",
+        CatalogError::HalfCommitted { .. } => "40002",
         CatalogError::DependentObjects { .. } => "2BP01",
         CatalogError::WrongObjectType { .. } => "42809",
         CatalogError::NotWritable { .. } => "25006",
+        CatalogError::TableTooLarge { .. } | CatalogError::MemoryTablesFull { .. } => "53400",
         CatalogError::VersionNotFound { .. } => "22023",
         CatalogError::ChangesNotRecorded { .. } => "55000",
         CatalogError::FilesMissing { .. } => "58P01",
@@ -541,6 +576,7 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::CatalogDamaged { .. } => "XX001",
         CatalogError::CatalogTooNew { .. } => "0A000",
         CatalogError::SecretKey { .. } => "F0000",
+        CatalogError::PermissionDenied { .. } => "42501",
         CatalogError::ObjectNotFound { kind: "database", .. } => "3D000",
         CatalogError::ObjectExists { kind: "database", .. } => "42P04",
         CatalogError::ObjectNotFound { .. } => "42704",
@@ -556,6 +592,9 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
             Some(format!("{dependent} depends on {name}"))
         }
         CatalogError::NotWritable { reason, .. } => Some(sentence(reason)),
+        CatalogError::MemoryTablesFull { bytes_used, .. } => {
+            Some(format!("They take {bytes_used} bytes now."))
+        }
         CatalogError::VersionNotFound { available, .. } => Some(sentence(available)),
         CatalogError::TravelUnsupported { format, .. } => Some(format!("Its format is {format}.")),
         CatalogError::FilesMissing { files, n_missing, .. } => {
@@ -578,11 +617,14 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         CatalogError::Conflict { name } => {
             Some(format!("Another transaction has changed \"{name}\"."))
         }
+        CatalogError::Reserved { name, .. } => Some(format!("The table is \"{name}\".")),
+        CatalogError::HalfCommitted { what } => Some(sentence(what)),
         CatalogError::TableNotFound { .. }
         | CatalogError::SchemaNotFound { .. }
         | CatalogError::TableExists { .. }
         | CatalogError::SchemaExists { .. }
         | CatalogError::WrongObjectType { .. }
+        | CatalogError::TableTooLarge { .. }
         | CatalogError::UnsupportedFeature { .. }
         | CatalogError::UnsupportedColumnType { .. }
         | CatalogError::StoredText { .. }
@@ -598,70 +640,89 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         | CatalogError::SecretKey { .. }
         | CatalogError::ObjectNotFound { .. }
         | CatalogError::ObjectExists { .. }
+        | CatalogError::PermissionDenied { .. }
         | CatalogError::PathNotFound { .. }
         | CatalogError::InvalidLocation { .. }
         | CatalogError::Internal { .. } => None,
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "fixed_hint names all the others")]
 fn catalog_hint(error: &CatalogError) -> Option<String> {
     match error {
-        CatalogError::Conflict { .. } => {
-            Some("The transaction might succeed if retried.".to_owned())
+        CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
+            Some(storage::hint(StoreFault::of(source.as_ref())).to_owned())
         }
-        CatalogError::DependentObjects { .. } => {
-            Some("Use DROP ... CASCADE to drop the dependent objects too.".to_owned())
-        }
-        CatalogError::TravelUnsupported { .. } => {
-            Some("Only Delta tables keep their history.".to_owned())
-        }
+        CatalogError::InvalidDefinition { hint, .. } => hint.clone(),
+        CatalogError::TableTooLarge { .. } => Some(
+            "Raise --memory-tables, or make the table with USING delta, which keeps its rows in \
+             storage."
+                .to_owned(),
+        ),
+        CatalogError::MemoryTablesFull { .. } => Some(
+            "Drop or truncate tables in memory, end transactions and prepared statements that \
+             still hold their old rows, raise --memory-tables-total, or make tables with USING \
+             delta."
+                .to_owned(),
+        ),
+        CatalogError::HalfCommitted { .. } => Some(
+            "tarn check names the tables; write to tables of transactions through tarn only."
+                .to_owned(),
+        ),
         CatalogError::ChangesNotRecorded { .. } => Some(
             "Changes are recorded from the moment when the table property \
              delta.enableChangeDataFeed is true; table_diff compares versions without a record."
                 .to_owned(),
         ),
-        CatalogError::FilesMissing { .. } => {
-            Some("They were vacuumed or deleted by hand; choose a newer version.".to_owned())
+        other => fixed_hint(other).map(ToOwned::to_owned),
+    }
+}
+
+fn fixed_hint(error: &CatalogError) -> Option<&'static str> {
+    match error {
+        CatalogError::Conflict { .. } | CatalogError::Reserved { .. } => {
+            Some("The transaction might succeed if retried.")
         }
-        CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
-            Some(storage::hint(StoreFault::of(source.as_ref())).to_owned())
+        CatalogError::DependentObjects { .. } => {
+            Some("Use DROP ... CASCADE to drop the dependent objects too.")
+        }
+        CatalogError::TravelUnsupported { .. } => Some("Only Delta tables keep their history."),
+        CatalogError::FilesMissing { .. } => {
+            Some("They were vacuumed or deleted by hand; choose a newer version.")
         }
         CatalogError::CommitUnclear { .. } => {
-            Some("Look whether its changes are there before it is run again.".to_owned())
+            Some("Look whether its changes are there before it is run again.")
         }
         CatalogError::CatalogLog { .. } => {
-            Some("Check that the catalog's place can be reached and written.".to_owned())
+            Some("Check that the catalog's place can be reached and written.")
         }
         CatalogError::CatalogDamaged { .. } => {
-            Some("Restore the record from a backup; tarn check reads all of them.".to_owned())
+            Some("Restore the record from a backup; tarn check reads all of them.")
         }
         CatalogError::CatalogTooNew { .. } => {
-            Some("Use the version of tarn that has written it, or a newer one.".to_owned())
+            Some("Use the version of tarn that has written it, or a newer one.")
         }
         CatalogError::SecretKey { .. } => {
-            Some("Servers that share a catalog need the same key: set TARN_SECRET_KEY.".to_owned())
+            Some("Servers that share a catalog need the same key: set TARN_SECRET_KEY.")
         }
         CatalogError::Corrupt { .. } => {
-            Some("Other tables are not affected; restore the damaged file.".to_owned())
+            Some("Other tables are not affected; restore the damaged file.")
         }
         CatalogError::StoredText { .. } => Some(
             "Another program has written it: the notes tarn.pg_type in the table's schema say \
-             which texts a column takes. RESTORE brings back a version from before."
-                .to_owned(),
+             which texts a column takes. RESTORE brings back a version from before.",
         ),
-        CatalogError::InvalidDefinition { hint, .. } => hint.clone(),
+        CatalogError::PermissionDenied { .. } => Some(ASK),
         CatalogError::UnsupportedColumnType { .. } => {
-            Some("Declare the column as text and cast it where it is used.".to_owned())
+            Some("Declare the column as text and cast it where it is used.")
         }
         CatalogError::ColumnMappingNeeded { .. } => Some(
             "Switch it on with ALTER TABLE … SET TBLPROPERTIES ('delta.columnMapping.mode' = \
-             'name'); other programs have to know the feature then."
-                .to_owned(),
+             'name'); other programs have to know the feature then.",
         ),
         CatalogError::TypeWideningNeeded { .. } => Some(
             "Switch it on with ALTER TABLE … SET TBLPROPERTIES ('delta.enableTypeWidening' = \
-             'true'); other programs have to know the feature then."
-                .to_owned(),
+             'true'); other programs have to know the feature then.",
         ),
         CatalogError::TableNotFound { .. }
         | CatalogError::InvalidProperty { .. }
@@ -676,7 +737,14 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
         | CatalogError::InvalidLocation { .. }
         | CatalogError::ObjectNotFound { .. }
         | CatalogError::ObjectExists { .. }
+        | CatalogError::TableTooLarge { .. }
+        | CatalogError::MemoryTablesFull { .. }
+        | CatalogError::HalfCommitted { .. }
+        | CatalogError::ChangesNotRecorded { .. }
         | CatalogError::Engine { .. }
+        | CatalogError::InvalidDefinition { .. }
+        | CatalogError::Storage { .. }
+        | CatalogError::WriteStorage { .. }
         | CatalogError::Internal { .. } => None,
     }
 }

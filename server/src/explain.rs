@@ -13,6 +13,8 @@ use tarn_planner::{Statement, plan};
 
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
+use crate::modify::explain::{Explained, explained};
+use crate::query::unsupported;
 use crate::session::Session;
 
 /// Plans the query inside an EXPLAIN, runs it for ANALYZE, and describes the plan.
@@ -27,8 +29,23 @@ pub(crate) async fn explain(
     };
     let inner = statement.with_ast(inner.as_ref().clone());
     let state = session.state();
-    let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
-    let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+    let written = Box::pin(explained(session, &inner, &state)).await?;
+    if written.is_some() && form.analyze {
+        return Err(unsupported("EXPLAIN ANALYZE of a statement that writes"));
+    }
+    let (inner, logical, title) = match written {
+        Some(Explained { operation, table, query: Some((query, logical)) }) => {
+            (query, logical, Some(format!("{operation} on {table}")))
+        }
+        Some(Explained { operation, table, query: None }) => {
+            return Ok(vec![format!("{operation} on {table}")]);
+        }
+        None => {
+            let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
+            let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+            (inner, logical, None)
+        }
+    };
     let optimized = plan::optimize(&logical, &state, &inner)?;
     let mut lines = Vec::new();
     if form.verbose {
@@ -63,8 +80,9 @@ pub(crate) async fn explain(
         ));
     }
     if form.json {
-        return Ok(vec![json(&physical, measured)]);
+        return Ok(vec![json(&physical, measured, title)]);
     }
+    lines.extend(title);
     let title = if form.verbose { "Physical plan:" } else { "" };
     push_lines(&mut lines, title, &text);
     lines.extend(summary);
@@ -79,9 +97,21 @@ fn push_lines(lines: &mut Vec<String>, title: &str, text: &str) {
 }
 
 /// The plan as PostgreSQL's JSON: one object for each operator, with those below it in `Plans`.
-fn json(plan: &Arc<dyn ExecutionPlan>, measured: Option<(f64, usize)>) -> String {
+fn json(
+    plan: &Arc<dyn ExecutionPlan>,
+    measured: Option<(f64, usize)>,
+    title: Option<String>,
+) -> String {
     let mut whole = serde_json::Map::new();
-    whole.insert("Plan".to_owned(), json_node(plan));
+    let plan = match title {
+        None => json_node(plan),
+        Some(title) => serde_json::json!({
+            "Node Type": "ModifyTable",
+            "Details": title,
+            "Plans": [json_node(plan)],
+        }),
+    };
+    whole.insert("Plan".to_owned(), plan);
     if let Some((elapsed_ms, n_rows)) = measured {
         whole.insert("Actual Rows".to_owned(), n_rows.into());
         whole.insert("Execution Time".to_owned(), ((elapsed_ms * 1e3).round() / 1e3).into());

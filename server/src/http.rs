@@ -25,7 +25,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, stop: Canc
     }
 }
 
-async fn metrics() -> impl IntoResponse {
+async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    #[expect(clippy::cast_precision_loss, reason = "exact below 8 PiB")]
+    let rows_bytes = shared.rows_budget.bytes_used() as f64;
+    metrics::gauge!("tarn_memory_tables_bytes").set(rows_bytes);
     match telemetry::metrics() {
         Some(handle) => {
             let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];

@@ -9,6 +9,7 @@
 //! Not here: how a table's files are read (catalog), how SQL becomes a plan (planner), how a plan
 //! runs (exec).
 
+mod access;
 mod alter;
 pub mod auth;
 mod changes;
@@ -19,6 +20,7 @@ pub mod config;
 mod copy_in;
 mod copy_out;
 mod cursors;
+pub mod databases;
 mod define;
 pub mod demo;
 mod describe;
@@ -52,6 +54,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tarn_catalog::Catalog;
+use tarn_catalog::memory::{MemoryLimits, RowsBudget};
 use tarn_exec::Engine;
 use tarn_planner::parser::ParseLimits;
 use tarn_planner::session_state::SessionStateFactory;
@@ -70,7 +73,7 @@ pub use session::{Protocol, Session};
 pub use session_registry::SessionRegistry;
 
 /// What all sessions of one server share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Shared {
     /// The settings.
     pub config: Arc<ServerConfig>,
@@ -81,19 +84,33 @@ pub struct Shared {
     /// Makes planning states.
     pub factory: SessionStateFactory,
     /// The open sessions.
-    pub sessions: SessionRegistry,
+    pub sessions: Arc<SessionRegistry>,
+    /// The memory of tables in memory.
+    pub rows_budget: Arc<RowsBudget>,
     /// Plans by text.
     pub plans: PlanCache,
     /// The running queries.
-    pub running: RunningQueries,
+    pub running: Arc<RunningQueries>,
     /// Files to remove.
-    pub garbage: Garbage,
+    pub garbage: Arc<Garbage>,
     /// The roles.
-    pub users: UserStore,
+    pub users: Arc<UserStore>,
+    /// The other databases.
+    pub databases: Arc<databases::Databases>,
     /// How large statements may be.
     pub limits: ParseLimits,
     /// When the server started.
     pub started_at: DateTime<Utc>,
     /// The server's certificate chain, for channel binding.
     pub certificate_pem: Option<Vec<u8>>,
+}
+
+impl Shared {
+    /// What a new table in memory may take.
+    pub(crate) fn memory_limits(&self) -> MemoryLimits {
+        MemoryLimits {
+            table_bytes_max: self.config.memory_table_bytes_max,
+            budget: Arc::clone(&self.rows_budget),
+        }
+    }
 }

@@ -7,11 +7,13 @@ use std::time::Instant;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tarn_catalog::registry::Relation as Known;
+use tarn_catalog::registry::{Cut, Relation as Known};
+use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, Pinned, TableName, TableVersion, Travel};
-use tarn_planner::binder::{Found, Lookup};
+use tarn_planner::binder::{Found, Lookup, ViewScope};
 use tarn_planner::rewrite::{Relation, TravelSpec};
 
+use crate::access::check::Asker;
 use crate::error::Result;
 use crate::session::{Session, Status};
 use crate::system_tables;
@@ -25,11 +27,13 @@ pub(crate) struct SessionLookup<'a> {
     /// What the statement has pinned: a table that it names twice, perhaps through a view, has one
     /// version.
     pinned: Mutex<HashMap<(TableName, Travel), Pinned>>,
+    /// The moment at which it sees transactions over several tables.
+    cut: Cut,
 }
 
 impl<'a> SessionLookup<'a> {
     pub(crate) fn new(session: &'a Arc<Session>) -> Self {
-        Self { session, pinned: Mutex::default() }
+        Self { session, pinned: Mutex::default(), cut: session.cut() }
     }
 
     /// The version that a statement beginning now would read; `None` if the table is gone.
@@ -53,14 +57,73 @@ impl<'a> SessionLookup<'a> {
             Some(schema) => vec![schema.to_owned()],
             None => self.session.search_path(),
         };
-        path.iter().find_map(|schema| {
+        let find = |schema: &String| {
             let name = TableName::new(schema, table);
             let known = self.session.relation(&name)?;
             Some((name, known))
-        })
+        };
+        let asker = Asker::of(self.session);
+        // As in PostgreSQL: what is in schemas that the role may not use is not there.
+        path.iter().filter(|s| schema.is_some() || asker.may_use(s)).find_map(find)
     }
 
-    async fn find_relation(&self, relation: &Relation) -> Result<Option<Found>, CatalogError> {
+    /// A table that the last search of storage has seen and left out.
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    pub(crate) async fn unopened(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+    ) -> Result<Option<(TableName, Known)>, CatalogError> {
+        let path = match schema {
+            Some(schema) => vec![schema.to_owned()],
+            None => self.session.search_path(),
+        };
+        let asker = Asker::of(self.session);
+        for schema in path.into_iter().filter(|schema| asker.may_use(schema)) {
+            let name = TableName::new(schema, table);
+            if let Some(known) = self.session.shared.catalog.get_unopened(&name).await? {
+                return Ok(Some((name, known)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The schema in which a view has found a name without one when it was made; an error of
+    /// `None` where it is no relation's.
+    fn schema_within(
+        &self,
+        relation: &Relation,
+        within: Option<&ViewScope>,
+    ) -> Result<Option<String>, ()> {
+        let (Some(scope), None) = (within, &relation.schema) else {
+            return Ok(relation.schema.clone());
+        };
+        let named = |name: &&TableName| name.table() == relation.table;
+        let mut known = scope.depends_on.iter().filter(named).map(|name| name.schema().to_owned());
+        match (known.next(), known.next()) {
+            (Some(schema), None) => Ok(Some(schema)),
+            // Several schemas have such a relation: the first on the path, as when it was made.
+            (Some(first), Some(second)) => {
+                let all: Vec<String> = [first, second].into_iter().chain(known).collect();
+                let path = self.session.search_path();
+                Ok(path
+                    .into_iter()
+                    .find(|schema| all.contains(schema))
+                    .or_else(|| all.into_iter().next()))
+            }
+            // The query of a WITH.
+            (None, _) if relation.maybe_cte => Err(()),
+            (None, _) => Ok(None),
+        }
+    }
+
+    async fn find_relation(
+        &self,
+        relation: &Relation,
+        within: Option<&ViewScope>,
+    ) -> Result<Option<Found>, CatalogError> {
         let catalog = &self.session.shared.catalog;
         if let Some(database) = &relation.database
             && database != catalog.database()
@@ -71,16 +134,27 @@ impl<'a> SessionLookup<'a> {
             });
         }
         let travel = travel_of(relation)?;
+        let Ok(schema) = self.schema_within(relation, within) else { return Ok(None) };
+        let schema = schema.as_deref();
         if relation.call.is_none()
-            && let Some(found) = self.find_system(relation)?
+            && let Some(found) = self.find_system(schema, &relation.table)?
         {
+            if let Found::Table { name, .. } = &found {
+                self.asker(within).require(name, None, &[Privilege::Select])?;
+            }
             return Ok(Some(found));
         }
-        let mut known = self.resolve(relation.schema.as_deref(), &relation.table);
+        let mut known = self.resolve(schema, &relation.table);
         if known.is_none() && !relation.maybe_cte {
             // A table may have been added to storage since the last search.
             catalog.rescan_since(Instant::now()).await?;
-            known = self.resolve(relation.schema.as_deref(), &relation.table);
+            known = self.resolve(schema, &relation.table);
+            if known.is_none() {
+                known = self.unopened(schema, &relation.table).await?;
+            }
+        }
+        if let Some((name, known)) = &known {
+            self.asker(within).require(name, Some(known), &[Privilege::Select])?;
         }
         if let (Some(call), Some((name, known))) = (&relation.call, &known) {
             return crate::history::find(self, name, known, call).await.map(Some);
@@ -88,7 +162,8 @@ impl<'a> SessionLookup<'a> {
         match known {
             Some((name, Known::View { definition })) => {
                 if travel == Travel::Latest {
-                    return Ok(Some(Found::View { name, definition }));
+                    let scope = self.scope_of(&name);
+                    return Ok(Some(Found::View { name, definition, scope }));
                 }
                 let table = name.table().to_owned();
                 Err(CatalogError::TravelUnsupported { table, format: "view" })
@@ -103,9 +178,34 @@ impl<'a> SessionLookup<'a> {
         }
     }
 
+    /// Whose rights count.
+    fn asker(&self, within: Option<&ViewScope>) -> Asker {
+        match within {
+            Some(scope) => Asker::role(self.session, scope.owner.clone()),
+            None => Asker::of(self.session),
+        }
+    }
+
+    /// What the names inside of a view mean, and whose rights count there.
+    fn scope_of(&self, view: &TableName) -> Arc<ViewScope> {
+        let object = self.session.object(view);
+        let owner = match &object {
+            // The session's own.
+            _ if view.schema() == TEMPORARY => self.session.current_user(),
+            Some(object) => object.access.owner().to_owned(),
+            None => self.session.current_user(),
+        };
+        let depends_on = object.map(|object| object.depends_on).unwrap_or_default();
+        Arc::new(ViewScope { owner, depends_on })
+    }
+
     /// `pg_catalog` is searched before everything else, as in PostgreSQL.
-    fn find_system(&self, relation: &Relation) -> Result<Option<Found>, CatalogError> {
-        let schemas = match relation.schema.as_deref() {
+    fn find_system(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+    ) -> Result<Option<Found>, CatalogError> {
+        let schemas = match schema {
             Some(schema) => vec![schema.to_owned()],
             None => {
                 let path = self.session.search_path();
@@ -115,9 +215,8 @@ impl<'a> SessionLookup<'a> {
             }
         };
         for schema in schemas {
-            if let Some(provider) = system_tables::provider(self.session, &schema, &relation.table)?
-            {
-                let name = TableName::new(schema, &relation.table);
+            if let Some(provider) = system_tables::provider(self.session, &schema, table)? {
+                let name = TableName::new(schema, table);
                 return Ok(Some(Found::Table { name, provider, version: None }));
             }
         }
@@ -165,8 +264,11 @@ impl<'a> SessionLookup<'a> {
         if in_transaction && let Some(pinned) = self.session.inner.lock().pins.get(&key) {
             return Ok(pinned.clone());
         }
-        let travel = crate::snapshot::travel(self.session, name, travel);
-        let pinned = self.session.shared.catalog.pin(name, travel).await?;
+        let catalog = &self.session.shared.catalog;
+        let pinned = match (&travel, crate::snapshot::travel(self.session, name, travel.clone())) {
+            (Travel::Latest, travel) => catalog.pin_at(name, travel, &self.cut).await?,
+            (_, travel) => catalog.pin(name, travel).await?,
+        };
         if in_transaction {
             self.session.inner.lock().pins.insert(key, pinned.clone());
         }
@@ -178,16 +280,19 @@ impl Lookup for SessionLookup<'_> {
     fn find<'a>(
         &'a self,
         relation: &'a Relation,
+        within: Option<&'a ViewScope>,
     ) -> BoxFuture<'a, Result<Option<Found>, CatalogError>> {
-        Box::pin(self.find_relation(relation))
+        Box::pin(self.find_relation(relation, within))
     }
 
     fn suggest(&self, relation: &Relation) -> Option<String> {
         let snapshot = self.session.shared.catalog.snapshot();
+        let asker = Asker::of(self.session);
         let tables = snapshot
             .schemas
             .iter()
             .filter(|schema| !system_tables::SCHEMAS.contains(&schema.name.as_str()))
+            .filter(|schema| asker.may_use(&schema.name))
             .flat_map(|schema| schema.tables.iter());
         let distance = |name: &str| {
             datafusion::common::utils::datafusion_strsim::levenshtein(name, &relation.table)

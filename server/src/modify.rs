@@ -11,6 +11,7 @@
 //! | module | what |
 //! |---|---|
 //! | `target` | the table that is written |
+//! | `rights` | which rights on the table a statement needs |
 //! | `plan` | the statement's query, planned |
 //! | `gate` | what every row has to pass |
 //! | `memory` | tables in memory |
@@ -25,6 +26,7 @@ use datafusion::scalar::ScalarValue;
 use futures::FutureExt;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::memory::{MemoryTable, provider_of};
+use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, TableName};
 use tarn_exec::QueryId;
 use tarn_planner::Statement;
@@ -37,10 +39,12 @@ use crate::query::{CommandTag, Execution, Rows};
 use crate::session::Session;
 use crate::transaction::StatementTransaction;
 
+pub(crate) mod explain;
 mod gate;
 mod lake;
 mod memory;
 mod plan;
+mod rights;
 mod target;
 
 use gate::{Gate, Gated};
@@ -179,7 +183,11 @@ struct Done {
 
 impl Writing<'_> {
     async fn run(&self) -> Result<Execution> {
-        for _ in 0..N_TRIES_MAX {
+        for n_tries in 0..N_TRIES_MAX {
+            if n_tries > 0 {
+                // What was in the way may be another server's.
+                self.session.follow_catalog().await?;
+            }
             let transaction = StatementTransaction::begin(self.session);
             let may_retry = transaction.is_own() && self.source.is_none();
             let done = match self.attempt().boxed().await {
@@ -187,8 +195,10 @@ impl Writing<'_> {
                 Err(error) => Err(error),
             };
             match done {
-                Err(Error::WriteConflict | Error::Catalog(CatalogError::Conflict { .. }))
-                    if may_retry => {}
+                Err(
+                    Error::WriteConflict
+                    | Error::Catalog(CatalogError::Conflict { .. } | CatalogError::Reserved { .. }),
+                ) if may_retry => {}
                 other => return other,
             }
         }
@@ -210,7 +220,8 @@ impl Writing<'_> {
         let session = self.session;
         if let Ast::Truncate(truncate) = self.statement.ast() {
             for table in &truncate.table_names {
-                let table = WriteTable::find(session, &target_of(&table.name)?).await?;
+                let target = target_of(&table.name)?;
+                let table = WriteTable::find(session, &target, &[Privilege::Truncate]).await?;
                 check_writable(session, "TRUNCATE TABLE", Some(&table.name))?;
                 match table.open(session).await? {
                     Written::Memory(memory) => clear(session, &table.name, &memory)?,
@@ -220,7 +231,8 @@ impl Writing<'_> {
             return Ok(Execution::Done(CommandTag::new(self.verb())));
         }
         let target = tarn_planner::write::target(self.statement.ast())?;
-        let table = WriteTable::find(session, &target).await?;
+        let privileges = rights::needed(self.statement.ast());
+        let table = WriteTable::find(session, &target, &privileges).await?;
         check_writable(session, self.verb().trim_end_matches(" 0"), Some(&table.name))?;
         let write = plan::write_query(self, &table).await?;
         let written = table.open(session).await?;
@@ -318,7 +330,7 @@ impl Writing<'_> {
 /// Takes all rows out of a table in memory.
 fn clear(session: &Session, name: &TableName, table: &Arc<MemoryTable>) -> Result<()> {
     table.replace(vec![], table.rows().generation())?;
-    session.note_written(name, None);
+    session.note_changed(name);
     Ok(())
 }
 

@@ -42,7 +42,7 @@ struct Key {
 }
 
 /// The plans of one server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlanCache {
     plans: moka::sync::Cache<Key, Arc<Prepared>>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tarn_catalog::log::{self, SecretKey};
+use tarn_catalog::memory::RowsBudget;
 use tarn_catalog::object_store::ObjectStores;
 use tarn_catalog::{Catalog, CatalogError};
 use tarn_exec::{Engine, EngineOptions, ExecError};
@@ -18,8 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::UserStore;
 use crate::config::ServerConfig;
-use crate::running::RunningQueries;
-use crate::session_registry::SessionRegistry;
 use crate::tls::Identity;
 use crate::{Shared, flight, http, pg, system_tables, telemetry, tls};
 
@@ -135,6 +134,7 @@ impl Handle {
                 }
             }
         }
+        self.shared.close_databases().await;
         self.shared.engine.stop();
         pending
     }
@@ -224,17 +224,20 @@ async fn build_shared(
         n_waiting_max: config.n_waiting_max,
         object_stores: Arc::new(stores),
     })?;
-    let factory = SessionStateFactory::new(Arc::clone(engine.runtime_env()), vec![]);
+    let factory = SessionStateFactory::new(Arc::clone(engine.runtime_env()), vec![])
+        .with_functions(&config.functions);
     let shared = Shared {
+        rows_budget: RowsBudget::new(config.memory_tables_total_bytes_max),
         config: Arc::new(config),
         catalog,
         engine,
         factory,
-        sessions: SessionRegistry::default(),
+        sessions: Arc::default(),
         plans: crate::PlanCache::default(),
-        running: RunningQueries::default(),
-        garbage: crate::Garbage::default(),
-        users,
+        running: Arc::default(),
+        garbage: Arc::default(),
+        users: Arc::new(users),
+        databases: Arc::default(),
         limits: ParseLimits::default(),
         started_at: Utc::now(),
         certificate_pem: identity.map(|identity| identity.certificate_pem.clone()),
@@ -269,11 +272,16 @@ async fn listen(
     Ok((Some(listener), Some(bound)))
 }
 
-/// Writes checkpoints of the catalog's log, so that the next start is quick.
+/// Completes what a server that has died has decided, then writes checkpoints of the catalog's log,
+/// so that the next start is quick.
 async fn checkpoints(shared: Arc<Shared>, stop: CancellationToken) {
+    let work = async {
+        shared.catalog.complete_all().await;
+        shared.catalog.keep_checkpoints().await;
+    };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = shared.catalog.keep_checkpoints() => {}
+        () = work => {}
     }
 }
 

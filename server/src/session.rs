@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::SessionState;
 use parking_lot::Mutex;
 use tarn_catalog::pg_catalog::settings::SettingValue;
+use tarn_catalog::registry::Cut;
 use tarn_catalog::{CatalogSnapshot, Pinned, TableName, Travel};
 use tarn_exec::QueryId;
 use tarn_planner::facts::Seed;
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::changes::{Changes, Temporary};
+use crate::command::PAYLOAD_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::notifications::Inbox;
 use crate::plan_cache::Scope;
@@ -103,12 +106,16 @@ pub(crate) struct Inner {
     pub(crate) n_transactions: u64,
     /// Versions that the transaction has read.
     pub(crate) pins: HashMap<(TableName, Travel), Pinned>,
+    /// The moment of the transaction's first look at tables.
+    pub(crate) cut: Option<Cut>,
     /// Versions that the setting `snapshot` has pinned.
     pub(crate) snapshot: SnapshotPins,
     pub(crate) temporary: BTreeMap<String, Temporary>,
     /// What the transaction has changed.
     pub(crate) changes: Changes,
     notices: Vec<Notice>,
+    /// The role that the client was told of.
+    told_user: Option<String>,
     /// Settings to tell the client about, by name.
     changed: BTreeMap<&'static str, String>,
     running: Option<Running>,
@@ -178,11 +185,17 @@ impl Session {
             let message = format!("role \"{user}\" is not permitted to log in");
             return Err(Error::NotAuthorized { message });
         }
+        crate::access::check::check_connect(shared, user, database)?;
         let mut variables = Variables::default();
         variables.set_default("default_table_access_method", shared.config.table_access_method)?;
         for (name, value) in shared.catalog.settings_of(user, database) {
             // A setting that this version does not know must not lock everybody out.
-            if let Err(error) = variables.set_default(&name, &value) {
+            let (value, source) = &value;
+            // Who a session is follows from its login, never from what was kept for it.
+            if crate::access::is_identity(&name) {
+                continue;
+            }
+            if let Err(error) = variables.set_default_from(&name, value, source) {
                 tracing::warn!(%error, %name, "a setting of the catalog is left out");
             }
         }
@@ -201,7 +214,11 @@ impl Session {
             protocol,
             client,
             started_at: Utc::now(),
-            inner: Mutex::new(Inner { variables, ..Inner::default() }),
+            inner: Mutex::new(Inner {
+                variables,
+                told_user: Some(user.to_owned()),
+                ..Inner::default()
+            }),
             generation: AtomicU64::new(0),
             statements: Mutex::default(),
             portals: Mutex::default(),
@@ -261,7 +278,7 @@ impl Session {
         self.committing.load(Ordering::Acquire)
     }
 
-    /// The role.
+    /// The role that connected.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
@@ -374,6 +391,9 @@ impl Session {
     /// The value of a setting.
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<String> {
+        if name == "is_superuser" {
+            return Some(if self.is_superuser() { "on" } else { "off" }.to_owned());
+        }
         let inner = self.inner.lock();
         // Outside of a transaction these are what the next one will have.
         let name = match (name, &inner.transaction) {
@@ -388,7 +408,12 @@ impl Session {
     /// Every setting with its value now.
     #[must_use]
     pub fn settings(&self) -> Vec<SettingValue> {
-        self.inner.lock().variables.all()
+        let superuser = self.setting("is_superuser").unwrap_or_default();
+        let mut all = self.inner.lock().variables.all();
+        for row in all.iter_mut().filter(|row| row.name == "is_superuser") {
+            row.value.clone_from(&superuser);
+        }
+        all
     }
 
     /// Notes that names or settings mean something else from now on.
@@ -407,16 +432,23 @@ impl Session {
     /// # Errors
     /// Unknown names, fixed settings, values out of range.
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        self.check_identity(name, value)?;
         let mut inner = self.inner.lock();
         inner.variables.set(name, value)?;
         inner.locals.remove(name);
         inner.note_change(name);
+        if name == "session_authorization" {
+            inner.variables.reset(Some("role"))?;
+        }
         self.generation.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Changes a setting until the end of the transaction.
     pub(crate) fn set_local(&self, name: &str, value: Option<&str>) -> Result<()> {
+        if let Some(value) = value {
+            self.check_identity(name, value)?;
+        }
         let mut inner = self.inner.lock();
         inner.set_local(name, value)?;
         self.generation.fetch_add(1, Ordering::Relaxed);
@@ -428,6 +460,7 @@ impl Session {
     /// # Errors
     /// As [`Self::set`].
     pub fn set_initial(&self, name: &str, value: &str) -> Result<()> {
+        self.check_identity(name, value)?;
         self.inner.lock().variables.set_default(name, value)?;
         Ok(())
     }
@@ -459,7 +492,18 @@ impl Session {
     /// The settings that the client has to be told of since the last call.
     #[must_use]
     pub fn take_changes(&self) -> BTreeMap<&'static str, String> {
-        std::mem::take(&mut self.inner.lock().changed)
+        let (mut changed, became) = {
+            let mut inner = self.inner.lock();
+            let now = inner.current_user();
+            let became = inner.told_user.as_ref() != Some(&now);
+            inner.told_user = Some(now);
+            (std::mem::take(&mut inner.changed), became)
+        };
+        // It follows from the role: the settings do not hold it.
+        if became || changed.contains_key("is_superuser") {
+            changed.insert("is_superuser", self.setting("is_superuser").unwrap_or_default());
+        }
+        changed
     }
 
     /// Messages for the client since the last call.
@@ -495,7 +539,7 @@ impl Session {
         let inner = self.inner.lock();
         let private = Self::has_private(&inner).then_some((self.pid, generation));
         let settings = inner.variables.fingerprint();
-        let user = self.user.clone();
+        let user = inner.current_user();
         let scope = Arc::new(Scope { user, settings, definitions, private });
         *known = Some((generation, Arc::clone(&scope)));
         scope
@@ -507,7 +551,8 @@ impl Session {
         let path = self.setting("search_path").unwrap_or_default();
         // The first role is called as the schema of the system tables is: `"$user"` must neither
         // hide tables of `public` behind them nor be where CREATE TABLE goes.
-        let own = (!SCHEMAS.contains(&self.user.as_str())).then_some(self.user.as_str());
+        let user = self.current_user();
+        let own = (!SCHEMAS.contains(&user.as_str())).then_some(user.as_str());
         path.split(',')
             .map(|part| part.trim().trim_matches(['"', '\'']))
             .filter_map(|part| if part == "$user" { own } else { Some(part) })
@@ -521,8 +566,8 @@ impl Session {
         let query_id = self.inner.lock().running.as_ref().map(|running| running.query_id);
         let token = self.token();
         let facts = SessionFacts {
-            user: self.user.clone(),
-            session_user: self.user.clone(),
+            user: self.current_user(),
+            session_user: self.session_user(),
             database: self.shared.catalog.database().to_owned(),
             search_path: self.search_path(),
             backend_pid: self.pid,
@@ -547,6 +592,8 @@ impl Session {
     pub(crate) fn discard(&self) -> Result<()> {
         self.seed.clear();
         self.inner.lock().temporary.clear();
+        self.reset(Some("session_authorization"))?;
+        self.reset(Some("role"))?;
         self.reset(None)
     }
 }
@@ -626,12 +673,30 @@ impl BackendsView {
 }
 
 impl Backends for BackendsView {
-    fn cancel(&self, pid: i32) -> bool {
-        self.session.shared.sessions.cancel_by_pid(pid)
+    fn cancel(&self, pid: i32) -> Result<bool, PlannerError> {
+        crate::access::check::check_signal(&self.session, pid, "cancel query")?;
+        Ok(self.session.shared.sessions.cancel_by_pid(pid))
     }
 
-    fn terminate(&self, pid: i32) -> bool {
-        self.session.shared.sessions.terminate_by_pid(pid)
+    fn terminate(&self, pid: i32) -> Result<bool, PlannerError> {
+        crate::access::check::check_signal(&self.session, pid, "terminate process")?;
+        Ok(self.session.shared.sessions.terminate_by_pid(pid))
+    }
+
+    fn notify(&self, channel: &str, payload: &str) -> EngineResult<()> {
+        let fault = |message: &str| {
+            let (code, message) = ("22023", message.to_owned());
+            let error = PlannerError::Semantics { code, message, position: None };
+            Err(DataFusionError::External(Box::new(error)))
+        };
+        if channel.is_empty() {
+            return fault("channel name cannot be empty");
+        }
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return fault("payload string too long");
+        }
+        self.session.notify(channel.to_owned(), payload.to_owned());
+        Ok(())
     }
 
     fn sleep(&self, time: Duration) -> bool {
@@ -665,6 +730,9 @@ impl SettingsLookup for SettingsView {
     }
 
     fn set(&self, name: &str, value: Option<&str>, local: bool) -> Result<(), PlannerError> {
+        if let Some(value) = value {
+            self.0.check_identity(name, value)?;
+        }
         let mut inner = self.0.inner.lock();
         if local {
             inner.set_local(name, value)?;

@@ -18,6 +18,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 
 use self::provider::SystemTable;
+use crate::access::check::{Asker, visible, without_secrets};
 use crate::portals;
 use crate::prepared::StatementEntry;
 use crate::session::{Session, Status};
@@ -31,6 +32,7 @@ pub(crate) fn schemas() -> Vec<SchemaEntry> {
         oid,
         name: name.to_owned(),
         tables,
+        ..SchemaEntry::default()
     };
     vec![
         schema(11, "pg_catalog", pg_catalog::system_entries()),
@@ -58,12 +60,18 @@ pub(crate) fn provider(
                 Some(live::prepared_statements(&prepared_statements(session))?)
             }
             _ => {
-                let snapshot = session.catalog_snapshot();
+                let mut snapshot = session.catalog_snapshot();
+                if table == "pg_stats" && !session.is_superuser() {
+                    snapshot = Arc::new(without_secrets(&snapshot, &session.current_user()));
+                }
                 pg_catalog::build(table, &snapshot).transpose()?
             }
         },
         "information_schema" => {
-            let snapshot = session.catalog_snapshot();
+            let mut snapshot = session.catalog_snapshot();
+            if !session.is_superuser() {
+                snapshot = Arc::new(visible(&snapshot, &session.current_user()));
+            }
             information_schema::build(table, &snapshot).transpose()?
         }
         "tarn" if table == versions::NAME => return Ok(Some(versions::provider(session))),
@@ -117,7 +125,19 @@ fn prepared_statements(session: &Session) -> Vec<PreparedStatement> {
 
 fn activity(session: &Arc<Session>) -> Vec<Activity> {
     let shared = &session.shared;
+    let asker = Asker::of(session);
     let row = |session: Arc<Session>| {
+        // Everybody sees that others are there, not what they do.
+        if !asker.may_watch(session.user()) {
+            return Activity {
+                pid: session.pid(),
+                user_oid: shared.users.oid(session.user()).unwrap_or(10),
+                user: session.user().to_owned(),
+                database: session.shared.catalog.database().to_owned(),
+                query: "<insufficient privilege>".to_owned(),
+                ..Activity::default()
+            };
+        }
         let (running, last) = session.running();
         let state = match (running.is_some(), session.status()) {
             (true, _) => "active",
@@ -132,7 +152,7 @@ fn activity(session: &Arc<Session>) -> Vec<Activity> {
             pid: session.pid(),
             user_oid: shared.users.oid(session.user()).unwrap_or(10),
             user: session.user().to_owned(),
-            database: shared.catalog.database().to_owned(),
+            database: session.shared.catalog.database().to_owned(),
             application_name: session.setting("application_name").unwrap_or_default(),
             client: session.client(),
             started_at: Some(session.started_at()),

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `tarn_pg_connections_total` | connections | accepted on the Postgres wire |
 //! | `tarn_errors_total` | errors, by SQLSTATE | answered to clients |
+//! | `tarn_memory_tables_bytes` | bytes | rows of tables in memory |
 
 use std::sync::OnceLock;
 

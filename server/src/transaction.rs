@@ -17,12 +17,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use tarn_catalog::CatalogError;
-use tarn_catalog::delta::StagedTable;
-use tarn_catalog::registry::Change;
+use tarn_catalog::registry::{Change, Cut};
 use tarn_planner::statement::TransactionModes;
 use tarn_planner::variables::Variables;
 
-use crate::changes::PrivateState;
+use crate::changes::{PrivateState, StagedTables};
 use crate::error::{Error, Result};
 use crate::session::{Inner, Session, Status};
 
@@ -80,6 +79,15 @@ impl Transaction {
         match self {
             Self::Idle => None,
             Self::Implicit(block) | Self::Active(block) | Self::Failed(block) => Some(block),
+        }
+    }
+
+    /// Whether all that it reads is as of one moment.
+    fn has_one_cut(&self) -> bool {
+        match self {
+            Self::Idle => false,
+            Self::Implicit(block) => block.of_one_statement,
+            Self::Active(_) | Self::Failed(_) => true,
         }
     }
 
@@ -148,6 +156,16 @@ impl Session {
         }
     }
 
+    /// The moment at which the statement sees transactions over several tables; inside of a
+    /// transaction that of its first look.
+    pub(crate) fn cut(&self) -> Cut {
+        let mut inner = self.inner.lock();
+        if !inner.transaction.has_one_cut() {
+            return self.shared.catalog.cut();
+        }
+        inner.cut.get_or_insert_with(|| self.shared.catalog.cut()).clone()
+    }
+
     /// When the open transaction began.
     pub(crate) fn transaction_start(&self) -> Option<DateTime<Utc>> {
         self.inner.lock().transaction.block().map(|block| block.started_at)
@@ -208,7 +226,12 @@ impl Session {
                 self.set_local(name, Some(&value))?;
             }
         }
-        self.set_modes(modes)
+        self.set_modes(modes)?;
+        if self.setting("transaction_read_only").as_deref() == Some("on") {
+            // It reads all tables as they are now, also those that it looks at later.
+            drop(self.cut());
+        }
+        Ok(())
     }
 
     /// Begins a transaction without BEGIN, where none is open.
@@ -330,6 +353,7 @@ impl Session {
         let Some(block) = inner.transaction.take() else { return Ok(true) };
         inner.end_temporary();
         inner.pins.clear();
+        inner.cut = None;
         inner.end_locals();
         drop(inner);
         self.touch();
@@ -339,16 +363,24 @@ impl Session {
     }
 
     /// Makes changes visible to all, in a task that a cancel request does not end half-way.
-    async fn publish(&self, changes: Vec<Change>, staged: Vec<Arc<StagedTable>>) -> Result<()> {
+    async fn publish(&self, changes: Vec<Change>, staged: StagedTables) -> Result<()> {
         self.set_committing(true);
         let shared = Arc::clone(&self.shared);
         let task = self.shared.engine.spawn(async move {
+            let catalog = &shared.catalog;
             // Before rows are there to stay: nothing that can be known now may stop the rest.
-            shared.catalog.check(&changes).await?;
-            for table in staged {
+            catalog.check(&changes).await?;
+            for table in staged.made {
                 table.commit().await?;
             }
-            shared.catalog.commit(changes).await
+            let tables = staged.known;
+            if tables.len() > 1 || (!tables.is_empty() && catalog.is_lasting(&changes)?) {
+                return catalog.commit_together(changes, tables).await;
+            }
+            for table in &tables {
+                catalog.commit_table(table).await?;
+            }
+            catalog.commit(changes).await
         });
         let done = task.await;
         if !matches!(done, Ok(Ok(()))) {
@@ -368,6 +400,7 @@ impl Session {
         let mut inner = self.inner.lock();
         let Some(block) = inner.transaction.take() else { return };
         inner.pins.clear();
+        inner.cut = None;
         inner.restore(block.before);
         drop(inner);
         self.touch();

@@ -136,11 +136,12 @@ pub(crate) async fn run(work: &Work<'_>, upkeep: &Upkeep) -> Result<Execution> {
     Ok(Execution::Rows(rows))
 }
 
-/// A table by its written name; `None` beside the name for system relations.
+/// A table of the session's role by its written name; `None` beside the name for system relations.
 fn resolve(session: &Arc<Session>, target: &Target) -> Result<(TableName, Option<Known>)> {
     if let Some(found) =
         SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table)
     {
+        session.require_owner(&found.0)?;
         return Ok((found.0, Some(found.1)));
     }
     let system = target.schema.as_deref().is_none_or(|schema| schema == "pg_catalog")

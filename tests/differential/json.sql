@@ -33,3 +33,9 @@ SELECT '1e2'::jsonb, '1.10'::jsonb, '12345678901234567890'::jsonb, ' true '::jso
 SELECT json_object('{a,1,b,2}'), json_object(ARRAY['a', 'b'], ARRAY['1', '2']);
 SELECT d ->> 'n' AS n, count(*) FROM (VALUES ('{"n": "a"}'::jsonb), ('{"n": "b"}'), ('{"n": "a"}')) AS t(d) GROUP BY 1 ORDER BY 1;
 SELECT to_jsonb(ROW(1, 'a')), row_to_json(ROW(1, NULL)), jsonb_build_object('r', ARRAY[1, 2]);
+SELECT v, count(*) FROM (VALUES ('1'::jsonb), ('1.0'), ('2'), ('{"a":1}'), ('{"a":1.00}')) t (v) GROUP BY v ORDER BY count(*), v;
+SELECT DISTINCT v FROM (VALUES ('1'::jsonb), ('1'), ('"x"'), ('null'), ('[]'), ('[1]'), ('true'), ('{}'), ('10'), ('9'), ('-3.5')) t (v) ORDER BY v;
+SELECT v, rank() OVER (ORDER BY v) FROM (VALUES ('10'::jsonb), ('9'), ('9.0'), ('"a"'), ('{"b":1}'), ('{"aa":1}')) t (v) ORDER BY v, 2;
+SELECT count(DISTINCT v) FROM (VALUES ('1'::jsonb), ('1.0'), ('2')) t (v);
+SELECT count(*) FROM (SELECT '1'::jsonb AS v) a JOIN (SELECT '1.00'::jsonb AS v) b USING (v);
+SELECT '1'::jsonb = '1.0', '1'::jsonb < '2', '9'::jsonb < '10', '"b"'::jsonb > '"a"', '[]'::jsonb < 'null';

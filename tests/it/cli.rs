@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tarn_tests::harness::{
-    Child, Server, connect_pg, demo_data, free_addrs, require_or_skip, tarn_binary, wait_for_port,
+    Child, Server, connect_pg, demo_data, free_addrs, python, repository_file, require_or_skip,
+    tarn_binary, wait_for_port,
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -235,5 +236,27 @@ fn help_names_the_commands() -> Result<()> {
     for command in ["demo", "serve", "sql", "check"] {
         ensure!(text.contains(command), "no {command} in {text}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_works_in_a_terminal() -> Result<()> {
+    let Some(binary) = binary() else { return Ok(()) };
+    let Some(python) = python() else {
+        require_or_skip("the drivers' Python is not installed");
+        return Ok(());
+    };
+    let server = Server::start(&[demo_data(0.01)?]).await?;
+    let url = format!("postgres://tarn@{}/tarn", server.pg_addr()?);
+    let home = tempfile::tempdir()?;
+    let mut command = Command::new(python);
+    command.arg(repository_file("clients/python/terminal.py"));
+    command.arg(binary).arg(url).arg(home.path()).stdin(Stdio::null());
+    let Output { status, stdout, stderr } =
+        tokio::task::spawn_blocking(move || command.output()).await??;
+    let (told, trouble) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    println!("{told}");
+    ensure!(status.success(), "{told}{trouble}");
+    server.stop().await;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! A server that is killed in the middle of commits, again and again.
 //!
-//! Clients write batches of three rows and delete some of them. After a random number of steps towards storage the server is killed, without a chance
-//! to tidy up, and started again on what is there. What was acknowledged must be there once, a
-//! batch whose answer never came must be there whole or not at all, and another reader must be able
-//! to open the table after each kill.
+//! Clients write batches of three rows and delete some of them. After a random number of steps
+//! towards storage the server is killed, without a chance to tidy up, and started again on what is
+//! there. What was acknowledged must be there once, a batch whose answer never came must be there
+//! whole or not at all, and another reader must be able to open the table after each kill.
 //!
 //! `TARN_CRASH_COMMITS` says how many commits are tried (20), `TARN_CRASH_SEED` repeats a run.
 
@@ -102,7 +102,10 @@ async fn start(lake: &Lake, folder: &std::path::Path) -> Result<ChildServer> {
         match (started, ready) {
             (Ok(server), Ok(())) => return Ok(server),
             (Err(error), _) if Instant::now() > deadline => return Err(error),
-            (Ok(_), Err(error)) if Instant::now() > deadline => return Err(error.into()),
+            (Ok(_), Err(error)) if Instant::now() > deadline => {
+                let log = std::fs::read_to_string(folder.join("child.log")).unwrap_or_default();
+                return Err(anyhow::Error::new(error).context(log));
+            }
             _ => {}
         }
     }

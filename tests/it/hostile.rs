@@ -23,7 +23,7 @@ async fn last_line(wire: &mut Wire, sql: &str) -> Result<String> {
 }
 
 /// Statements whose size kills recursive planners, and how they may end.
-fn large_statements() -> Vec<(&'static str, String, &'static [&'static str])> {
+pub(super) fn large_statements() -> Vec<(&'static str, String, &'static [&'static str])> {
     const TOO_COMPLEX: &[&str] = &["ERROR 54001"];
     const FINE: &[&str] = &["done SELECT 1"];
     let chain = |n: usize, part: &str, glue: &str| vec![part; n].join(glue);
@@ -288,7 +288,7 @@ async fn messages_cut_short_leave_nothing_behind() -> Result<()> {
 }
 
 /// The same numbers in every run.
-struct Seeded(u64);
+pub(super) struct Seeded(pub(super) u64);
 
 impl Seeded {
     fn next(&mut self) -> u64 {
@@ -299,11 +299,11 @@ impl Seeded {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(n).expect("fits")).expect("is below n")
     }
 
-    fn bytes(&mut self, n: usize) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, n: usize) -> Vec<u8> {
         (0..n).map(|_| self.next().to_be_bytes()[0]).collect()
     }
 }

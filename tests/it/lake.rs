@@ -52,13 +52,23 @@ impl Lake {
 
     /// Starts a server for all tables; its own files are in the folder `data_dir`.
     pub fn serve(&self, data_dir: &std::path::Path) -> Result<ChildServer> {
-        let flags = [
+        self.serve_with(data_dir, &[])
+    }
+
+    /// The same with more flags.
+    pub fn serve_with(
+        &self,
+        data_dir: &std::path::Path,
+        more_flags: &[(&str, String)],
+    ) -> Result<ChildServer> {
+        let mut flags = vec![
             ("store-timeout", "2"),
             ("store-connect-timeout", "2"),
             ("store-retries-max", "4"),
             ("store-retry-timeout", "10"),
             ("threads", "2"),
         ];
+        flags.extend(more_flags.iter().map(|(name, value)| (*name, value.as_str())));
         let environment = match self {
             Self::Disk(_) => Vec::new(),
             Self::S3 { proxy, .. } => environment(proxy.addr()),

@@ -11,11 +11,14 @@
 //! | `catalog` | the catalog's log: restarts, several servers, places |
 //! | `clients` | drivers, psql, and Delta tables of other writers |
 //! | `ddl` | definitions as other programs see them, and files that come and go |
+//! | `roles` | logins, rights on every path, several servers |
 //! | `scripts` | messages and their answers on tarn and on PostgreSQL, from `scripts/`
 //! | `differential` | the statements of `tests/differential` on PostgreSQL and tarn |
+//! | `flight` | Flight SQL call by call: wrong messages, handles, parameters; readers that stop |
 //! | `interop` | Delta tables of tarn and four other programs, read by all of them |
 //! | `stores` | object stores, their conditional puts, trouble and a bad network |
 //! | `tidy` | dependencies between the crates, sizes, one of each big crate |
+//! | `together` | transactions over several tables, while servers are killed and race |
 //! | `tpch` | the 22 queries over both frontends against DuckDB |
 #![allow(
     clippy::disallowed_methods,
@@ -31,6 +34,7 @@ mod clients;
 mod crash;
 mod ddl;
 mod differential;
+mod flight;
 mod fuzz;
 mod hostile;
 mod idle;
@@ -41,11 +45,14 @@ mod lifecycle;
 mod limits;
 mod login;
 mod protocol;
+mod roles;
 mod scripts;
 mod serve;
+mod session;
 mod stores;
 mod streaming;
 mod tidy;
+mod together;
 mod tpch;
 mod wire;
 mod writers;

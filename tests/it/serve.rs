@@ -125,10 +125,11 @@ async fn broken_tables_are_reported_and_skipped() -> Result<()> {
     let client = server.connect().await?;
     ensure!(table_names(&client).await? == ["cities", "events", "nation", "people", "trips"]);
     ensure!(count(&client, "cities").await? == 1_000 && count(&client, "nation").await? == 25);
-    // Asked for, a broken table says what is wrong with it, or that it does not exist.
-    for name in ["garbage", "cut"] {
-        check_fails(&client, &format!("SELECT * FROM {name}"), &["42P01", "XX001"]).await?;
+    // Asked for, a broken table says what is wrong with it.
+    for name in ["garbage", "empty", "short", "cut", "nonsense", "bare"] {
+        check_fails(&client, &format!("SELECT * FROM {name}"), &["XX001"]).await?;
     }
+    check_fails(&client, "INSERT INTO cut VALUES (1)", &["XX001"]).await?;
     server.stop().await;
     Ok(())
 }

@@ -13,10 +13,10 @@ use super::wire::{Wire, bind, cancel, execute, flush, parse, query, sync};
 const SCALE: f64 = 0.01;
 
 /// How long a statement may take to stop.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// Queries that compute for longer than any test waits, each through other operators.
-const ENDLESS: [&str; 5] = [
+pub(super) const ENDLESS: [&str; 5] = [
     "SELECT (SELECT count(*) FROM generate_series(1, 1000000) AS a(x), \
      generate_series(1, 1000000) AS b(y) WHERE x * y % 7 = 1) AS n",
     "SELECT count(*) FROM generate_series(1, 1000000) AS a(x), generate_series(1, 1000000) AS b(y) \
@@ -29,15 +29,15 @@ const ENDLESS: [&str; 5] = [
 ];
 
 /// Far more rows than sockets and buffers hold.
-const WIDE: &str =
+pub(super) const WIDE: &str =
     "SELECT a.l_orderkey, repeat('x', 1000) FROM lineitem a, generate_series(1, 100) AS g(x)";
 
-async fn server() -> Result<Server> {
+pub(super) async fn server() -> Result<Server> {
     Server::start(&[demo_data(SCALE)?]).await
 }
 
 /// Waits until the session of `wire` runs a query that is past planning.
-async fn until_running(server: &Server) -> Result<()> {
+pub(super) async fn until_running(server: &Server) -> Result<()> {
     let shared = server.shared();
     wait_until(Duration::from_secs(60), async || Ok(!shared.running.is_empty()))
         .await
@@ -51,7 +51,7 @@ async fn n_rows_scanned(client: &Client) -> Result<Option<i64>> {
 }
 
 /// Waits until the number of scanned rows has not moved for 40 looks, and returns it.
-async fn standing_still(client: &Client) -> Result<i64> {
+pub(super) async fn standing_still(client: &Client) -> Result<i64> {
     let (mut last, mut n_same) = (None, 0);
     wait_until(Duration::from_secs(60), async || {
         let now = n_rows_scanned(client).await?;

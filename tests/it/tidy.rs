@@ -107,6 +107,18 @@ fn there_is_one_of_each_big_crate() {
     }
 }
 
+/// Rust and a C compiler are enough for a fresh machine.
+#[test]
+fn no_crate_needs_another_program_to_build() {
+    let lock = read("Cargo.lock");
+    for name in
+        ["openssl-sys", "prost-build", "protobuf-src", "protoc-bin-vendored", "bindgen", "pyo3"]
+    {
+        assert!(!lock.contains(&format!("\nname = \"{name}\"\n")), "Cargo.lock has {name}");
+    }
+    assert!(!root().join("rust-toolchain.toml").exists(), "any Rust from 1.95 on has to do");
+}
+
 #[test]
 fn files_are_small_enough_to_review() {
     for path in files(&[".rs", ".slt"]) {

@@ -149,3 +149,34 @@ async fn a_statement_that_is_stopped_leaves_nothing() -> Result<()> {
     ensure!(sum == 3, "{sum}");
     Ok(())
 }
+
+/// The files of a table at a LOCATION stay when it is dropped, with all that was committed to them.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_written_before_a_drop_stay_with_the_files() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(&[folder.path().to_owned()]).await?;
+    let client = server.connect().await?;
+    let place = folder.path().join("kept-files");
+    let url = place.display();
+    let create = format!("CREATE TABLE kept (id bigint, v text) USING delta LOCATION '{url}'");
+    client.batch_execute(&create).await?;
+    client.batch_execute("INSERT INTO kept VALUES (1, 'old')").await?;
+    client
+        .batch_execute("BEGIN; INSERT INTO kept VALUES (2, 'new'); DROP TABLE kept; COMMIT")
+        .await?;
+    let gone = client.batch_execute("SELECT * FROM kept").await.err().context("it is there")?;
+    ensure!(gone.code() == Some(&SqlState::UNDEFINED_TABLE), "{gone}");
+    let again = format!("CREATE TABLE again USING delta LOCATION '{url}'");
+    client.batch_execute(&again).await?;
+    ensure!(own(&client, "again").await? == "2 3 1", "the rows are lost");
+    // Rolled back to before the drop, and dropped without a commit.
+    client
+        .batch_execute(
+            "BEGIN; INSERT INTO again VALUES (3, 'new'); SAVEPOINT s; DROP TABLE again;
+             ROLLBACK TO s; INSERT INTO again VALUES (4, 'new'); COMMIT;
+             BEGIN; INSERT INTO again VALUES (5, 'new'); DROP TABLE again; ROLLBACK",
+        )
+        .await?;
+    ensure!(own(&client, "again").await? == "4 10 3", "{}", own(&client, "again").await?);
+    Ok(())
+}

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::decided::RESERVED_FOR;
 use super::deletion_vector::DeletionVector;
 use crate::{CatalogError, Result};
 
@@ -148,6 +149,11 @@ impl Commit {
     /// The token under which its writer can find it again.
     pub(super) fn token(&self) -> Option<&str> {
         self.info.as_ref()?.get("txnId")?.as_str()
+    }
+
+    /// The transaction that a place in the log is kept for.
+    pub(super) fn reserved_for(&self) -> Option<&str> {
+        self.info.as_ref()?.get(RESERVED_FOR)?.as_str()
     }
 
     /// When it was made, where commits say so themselves.

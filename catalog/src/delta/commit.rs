@@ -14,13 +14,15 @@
 //! ```
 //! Source: Delta protocol, section "Delta Log Entries"; DESIGN rule 8.
 
+use std::collections::HashSet;
+
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
 use super::actions::Commit;
-use super::conflict;
 use super::snapshot::DeltaSnapshot;
 use super::staged::Staged;
+use super::{conflict, decided};
 use crate::object_store::StoreFault;
 use crate::{CatalogError, Result};
 
@@ -101,66 +103,74 @@ impl CommitLog<'_> {
     }
 }
 
+/// What a writer puts, and what it knows of others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    /// The token by which its commit is found again.
+    pub(super) token: &'a str,
+    /// Commits up to this one are there: they are read without trying to be put before them.
+    pub(super) known: u64,
+    /// Transactions whose reservations stop nobody any more.
+    pub(super) settled: &'a HashSet<String>,
+    /// Whether a place is kept only, for what is decided later.
+    pub(super) reserves: bool,
+}
+
 /// Commits what was staged on a version, after all commits that have come since.
-///
-/// Commits up to `known` are there: they are read without trying to be put before them.
 pub(super) async fn run(
     log: &CommitLog<'_>,
     base: &DeltaSnapshot,
     staged: &Staged,
-    (token, known): (&str, u64),
+    attempt: Attempt<'_>,
 ) -> Result<u64> {
     let has_times = base.property_is_on("delta.enableInCommitTimestamps");
     let mut last_time = match has_times {
         true => log.read(base.version()).await?.and_then(|commit| commit.time_ms()),
         false => None,
     };
+    let token = match attempt.reserves {
+        true => decided::reservation_token(attempt.token),
+        false => attempt.token.to_owned(),
+    };
     let mut version = base.version() + 1;
     loop {
-        if version <= known
-            && let Some(winner) = log.read(version).await?
-        {
-            conflict::check(base, staged, &winner)?;
-            last_time = winner.time_ms().or(last_time);
-            version += 1;
-            continue;
-        }
-        let time_ms = has_times.then(|| last_time.map_or(0, |last| last + 1));
-        let lines: String = staged
-            .actions(base, token, time_ms)
-            .iter()
-            .map(|action| format!("{action}\n"))
-            .collect();
-        match log.put(version, token, &lines.into_bytes().into()).await? {
-            Landed::Ours => return Ok(version),
-            Landed::Theirs(winner) => {
-                conflict::check(base, staged, &winner)?;
-                last_time = winner.time_ms().or(last_time);
-                version += 1;
+        let found = match version <= attempt.known {
+            true => log.read(version).await?.map(Box::new),
+            false => None,
+        };
+        let winner = match found {
+            Some(winner) => winner,
+            None => {
+                let time_ms = has_times.then(|| last_time.map_or(0, |last| last + 1));
+                let actions = match attempt.reserves {
+                    true => vec![decided::reservation(attempt.token, base.version(), time_ms)],
+                    false => staged.actions(base, attempt.token, time_ms),
+                };
+                let lines: String = actions.iter().map(|action| format!("{action}\n")).collect();
+                match log.put(version, &token, &lines.into_bytes().into()).await? {
+                    Landed::Ours => return Ok(version),
+                    Landed::Theirs(winner) => winner,
+                }
             }
-        }
+        };
+        check_reservation(log.table, &winner, attempt.settled)?;
+        conflict::check(base, staged, &winner)?;
+        last_time = winner.time_ms().or(last_time);
+        version += 1;
     }
 }
 
-/// Puts a commit that is decided already, after all that are there; once, however often it is called.
-pub(super) async fn put_decided(
-    log: &CommitLog<'_>,
-    base_version: u64,
-    token: &str,
-    content: &str,
-) -> Result<u64> {
-    let content = PutPayload::from(content.to_owned().into_bytes());
-    let mut version = base_version + 1;
-    loop {
-        let found = log.read(version).await?;
-        match found {
-            Some(commit) if commit.token() == Some(token) => return Ok(version),
-            Some(_) => version += 1,
-            None => match log.put(version, token, &content).await? {
-                Landed::Ours => return Ok(version),
-                Landed::Theirs(_) => version += 1,
-            },
+/// Stops before a place that is kept for a transaction of which nobody knows what becomes of it.
+pub(super) fn check_reservation(
+    table: &str,
+    found: &Commit,
+    settled: &HashSet<String>,
+) -> Result<()> {
+    match found.reserved_for() {
+        Some(token) if !settled.contains(token) => {
+            Err(CatalogError::Reserved { name: table.to_owned(), token: token.to_owned() })
         }
+        _ => Ok(()),
     }
 }
 

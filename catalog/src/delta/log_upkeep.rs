@@ -12,6 +12,7 @@
 //! Source: Delta protocol, sections "Checkpoints", "Metadata Cleanup".
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -67,6 +68,19 @@ impl Drop for Running {
     fn drop(&mut self) {
         RUNNING.fetch_sub(1, Ordering::AcqRel);
         ENDED.notify_waiters();
+    }
+}
+
+/// Begins what is due after one of several commits.
+pub(super) fn after_commits(
+    table: Arc<DeltaTable>,
+    snapshot: &DeltaSnapshot,
+    versions: RangeInclusive<u64>,
+) {
+    let interval = interval(snapshot).max(1);
+    let due = versions.end() / interval * interval;
+    if versions.contains(&due) {
+        after_commit(table, snapshot, due);
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`history`] | versions, change data feed, differences of versions |
 //! | `statistics` | from the log's statistics to DataFusion's |
 //! | `actions`, `commit`, `conflict` | a commit's actions; putting one into the log, once; what contradicts it |
+//! | `decided` | one table's part in a commit over several |
 //! | `staged` | [`StagedTable`]: changes that only one transaction sees |
 //! | `features` | what a table asks of its writers |
 //! | `rows`, `row_ids` | sets of rows by file; a table with its rows' identities |
@@ -39,6 +40,7 @@ mod bounds;
 mod commit;
 mod conflict;
 mod create;
+mod decided;
 mod deletion_vector;
 mod features;
 pub mod history;
@@ -64,6 +66,7 @@ mod tests;
 
 pub use conflict::ReadSet;
 pub use create::{Creation, NewDeltaTable};
+pub use decided::{Decided, Place};
 pub use log_upkeep::{Upkeep, finish_upkeep};
 pub use metadata::TableMetadata;
 pub use rows::{FileNumber, RowsByFile};

@@ -54,6 +54,18 @@ pub struct DeltaSnapshot {
 }
 
 impl DeltaSnapshot {
+    /// The table's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.table
+    }
+
+    /// What tells the table from one that was in its place before.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        self.table_identity
+    }
+
     /// The commit number.
     pub fn version(&self) -> u64 {
         self.version

@@ -83,9 +83,10 @@ pub(super) fn file_type(data_type: &DataType) -> DataType {
 /// What the metadata of a Delta column says of PostgreSQL's type: a name in `pg_type`, and a
 /// modifier.
 pub(super) fn note(field: &Field) -> Option<(String, Option<String>)> {
+    let modifier = field.metadata().get(FIELD_PG_TYPMOD).cloned();
     if let DataType::List(element) = field.data_type() {
         if let Some(name) = field.metadata().get(FIELD_PG_TYPE) {
-            return Some((name.clone(), None));
+            return Some((name.clone(), modifier));
         }
         let mut inner: &FieldRef = element;
         while let DataType::List(deeper) = inner.data_type() {
@@ -93,7 +94,6 @@ pub(super) fn note(field: &Field) -> Option<(String, Option<String>)> {
         }
         return note(inner).map(|(name, modifier)| (format!("_{name}"), modifier));
     }
-    let modifier = field.metadata().get(FIELD_PG_TYPMOD).cloned();
     if let DataType::Decimal256(digits, scale) = field.data_type() {
         return Some(("numeric".to_owned(), Some(numeric_modifier(*digits, *scale).to_string())));
     }
@@ -136,10 +136,10 @@ pub(super) fn restored(
 ) -> (DataType, HashMap<String, String>) {
     let Some(name) = noted.get(FIELD_PG_TYPE) else { return (stored, noted) };
     if let (DataType::List(element), Some(inner_name)) = (&stored, name.strip_prefix('_')) {
-        let mut inner_noted = noted.clone();
-        inner_noted.insert(FIELD_PG_TYPE.to_owned(), inner_name.to_owned());
-        let element = restored_element(element, inner_noted);
-        return (DataType::List(Arc::new(element)), HashMap::new());
+        let mut inner = noted.clone();
+        inner.insert(FIELD_PG_TYPE.to_owned(), inner_name.to_owned());
+        let (data_type, said) = restored_list(element, inner);
+        return (data_type, if said.is_empty() { said } else { noted });
     }
     if !is_foreign_name(name) {
         return (stored, noted);
@@ -166,15 +166,19 @@ pub(super) fn restored(
     }
 }
 
-fn restored_element(element: &Field, noted: HashMap<String, String>) -> Field {
-    let (data_type, metadata) = match element.data_type() {
-        DataType::List(deeper) => {
-            let deeper = restored_element(deeper, noted);
-            (DataType::List(Arc::new(deeper)), HashMap::new())
-        }
+/// A list whose innermost elements are restored, and what their field would say.
+///
+/// The field says nothing: expressions over lists lose it, and the types would not be the same.
+fn restored_list(
+    element: &Field,
+    noted: HashMap<String, String>,
+) -> (DataType, HashMap<String, String>) {
+    let (data_type, said) = match element.data_type() {
+        DataType::List(deeper) => restored_list(deeper, noted),
         other => restored(other.clone(), noted),
     };
-    Field::new(element.name(), data_type, element.is_nullable()).with_metadata(metadata)
+    let element = Field::new(element.name(), data_type, element.is_nullable());
+    (DataType::List(Arc::new(element)), said)
 }
 
 /// Digits and scale of a modifier, where they are those of a decimal that Delta lacks.

@@ -13,7 +13,7 @@
 //! Not here: how files are written ([`super::writer`]), how a commit gets its number
 //! (`commit`), what makes two of them conflict (`conflict`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,11 +25,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::actions::{AddAction, RemoveAction, VectorDescriptor};
+use super::commit::Attempt;
 use super::conflict::ReadSet;
 use super::deletion_vector::DeletionVector;
 use super::deletion_vector::write::VectorFile;
 use super::features;
 use super::index::FileIndex;
+use super::log_upkeep;
 use super::metadata::TableMetadata;
 use super::rows::{FileNumber, RowsByFile};
 use super::snapshot::DeltaSnapshot;
@@ -131,7 +133,14 @@ impl DeltaTable {
     /// As [`LakeTable::pin`]; `UnsupportedFeature` if the table needs of its writers what tarn
     /// does not have.
     pub async fn stage(self: &Arc<Self>) -> Result<Arc<StagedTable>> {
-        let base = self.snapshot(Travel::Latest).await?;
+        self.stage_on(self.snapshot(Travel::Latest).await?)
+    }
+
+    /// Begins to change a version that was read to be changed.
+    ///
+    /// # Errors
+    /// `UnsupportedFeature` as for [`Self::stage`].
+    pub fn stage_on(self: &Arc<Self>, base: Arc<DeltaSnapshot>) -> Result<Arc<StagedTable>> {
         let staged = self.stage_at(base);
         features::check_writable(&staged.base)?;
         Ok(staged)
@@ -315,11 +324,29 @@ impl StagedTable {
     /// # Errors
     /// As [`Self::commit`].
     pub async fn commit_as(&self, token: &str) -> Result<u64> {
+        self.commit_past(token, &HashSet::new()).await
+    }
+
+    /// Puts the commit, or a reservation of its place.
+    pub(super) async fn put(
+        &self,
+        token: &str,
+        settled: &HashSet<String>,
+        reserves: bool,
+    ) -> Result<u64> {
         if self.is_unchanged() {
             return Ok(self.base.version());
         }
         features::check_writable(&self.base)?;
-        self.table.commit(&self.base, &self.seen, (&self.staged, token)).await
+        let known = self.table.newest_known();
+        let attempt = Attempt { token, known, settled, reserves };
+        self.table.commit(&self.base, &self.seen, (&self.staged, attempt)).await
+    }
+
+    /// Lets the log be kept short after a commit that others have put.
+    pub fn keep_up_later(&self, version: u64) {
+        let commits = self.base.version() + 1..=version;
+        log_upkeep::after_commits(Arc::clone(&self.table), &self.seen, commits);
     }
 
     /// The lines of the commit under a token, for [`DeltaTable::put_decided`].

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -16,7 +17,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parking_lot::RwLock;
 use url::Url;
 
-use super::commit::{self, CommitLog};
+use super::commit::{self, Attempt, CommitLog};
+use super::decided::RESERVATION_BYTES_MAX;
 use super::features;
 use super::index::FileIndex;
 use super::layout::TableLayout;
@@ -67,6 +69,8 @@ struct Latest {
     snapshot: Arc<DeltaSnapshot>,
     /// The commit's file: when it changes, another table was put in this place.
     commit: Option<ObjectMeta>,
+    /// When all of it was read: it holds nothing that was committed later.
+    seen: Instant,
 }
 
 impl Latest {
@@ -156,6 +160,22 @@ impl DeltaTable {
         let snapshot = self.find(travel).await?;
         self.readers.note(&snapshot.index);
         Ok(snapshot)
+    }
+
+    /// The version to read, and a moment when it had been read already.
+    ///
+    /// # Errors
+    /// As [`LakeTable::pin`].
+    pub(crate) async fn snapshot_seen(
+        &self,
+        travel: Travel,
+    ) -> Result<(Arc<DeltaSnapshot>, Instant)> {
+        if travel != Travel::Latest {
+            return Ok((self.snapshot(travel).await?, Instant::now()));
+        }
+        let latest = self.latest().await?;
+        self.readers.note(&latest.snapshot.index);
+        Ok((Arc::clone(&latest.snapshot), latest.seen))
     }
 
     /// Forgets the older versions that nobody reads.
@@ -290,7 +310,7 @@ impl DeltaTable {
     /// Keeps a version as the newest.
     async fn keep(&self, kernel: SnapshotRef, snapshot: Arc<DeltaSnapshot>) -> Result<Arc<Latest>> {
         let commit = self.commit_file(snapshot.version()).await?;
-        let latest = Arc::new(Latest { kernel, snapshot, commit });
+        let latest = Arc::new(Latest { kernel, snapshot, commit, seen: Instant::now() });
         *self.latest.write() = Some(Arc::clone(&latest));
         Ok(latest)
     }
@@ -340,7 +360,7 @@ impl DeltaTable {
             && kept.kernel.version() < version
         {
             let (snapshot, commit) = (Arc::clone(&kept.snapshot), kept.commit.clone());
-            *place = Some(Arc::new(Latest { kernel, snapshot, commit }));
+            *place = Some(Arc::new(Latest { kernel, snapshot, commit, seen: kept.seen }));
         }
         drop(place);
         Ok((snapshot, is_written))
@@ -378,28 +398,27 @@ impl DeltaTable {
         Ok(None)
     }
 
-    /// Puts a commit whose content was decided before ([`super::StagedTable::content`]), unless it
-    /// has landed: what a transaction over several tables does once it cannot be undone.
-    ///
-    /// # Errors
-    /// `CommitUnclear`, `Storage`, `WriteStorage`; it can be called again then.
-    pub async fn put_decided(&self, base: u64, token: &str, content: &str) -> Result<u64> {
-        commit::put_decided(&self.commit_log(), base, token, content).await
-    }
-
     /// Commits what was staged on a version; `seen` is the table with it.
     pub(super) async fn commit(
         self: &Arc<Self>,
         base: &DeltaSnapshot,
         seen: &Arc<DeltaSnapshot>,
-        (staged, token): (&Staged, &str),
+        (staged, attempt): (&Staged, Attempt<'_>),
     ) -> Result<u64> {
-        if self.commit_file(base.version()).await?.is_none() {
+        let log = self.commit_log();
+        let Some(newest) = self.commit_file(base.version()).await? else {
             // Another table was put in this place: its log ends before.
             return Err(CatalogError::Conflict { name: self.name.clone() });
+        };
+        if newest.size <= RESERVATION_BYTES_MAX
+            && let Some(found) = log.read(base.version()).await?
+        {
+            commit::check_reservation(&self.name, &found, attempt.settled)?;
         }
-        let known = self.kept().map_or(0, |latest| latest.snapshot.version());
-        let version = commit::run(&self.commit_log(), base, staged, (token, known)).await?;
+        let version = commit::run(&log, base, staged, attempt).await?;
+        if attempt.reserves {
+            return Ok(version);
+        }
         // What it looks like is known, unless others have come between.
         if version == base.version() + 1 {
             let _guard = self.refresh.lock().await;
@@ -415,6 +434,11 @@ impl DeltaTable {
         }
         log_upkeep::after_commit(Arc::clone(self), seen, version);
         Ok(version)
+    }
+
+    /// The newest version that this process knows of.
+    pub(super) fn newest_known(&self) -> u64 {
+        self.kept().map_or(0, |latest| latest.snapshot.version())
     }
 
     fn kept(&self) -> Option<Arc<Latest>> {
@@ -441,7 +465,7 @@ impl DeltaTable {
         })
     }
 
-    async fn commit_file(&self, version: u64) -> Result<Option<ObjectMeta>> {
+    pub(super) async fn commit_file(&self, version: u64) -> Result<Option<ObjectMeta>> {
         let path = self.root.clone().join("_delta_log").join(format!("{version:020}.json"));
         match self.store.head(&path).await {
             Ok(meta) => Ok(Some(meta)),

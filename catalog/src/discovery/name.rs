@@ -28,6 +28,15 @@ pub(super) fn assign(mut found: Vec<FoundTable>) -> Vec<FoundTable> {
     found
 }
 
+/// The name of the table in this folder, as long as no other one has it.
+pub(crate) fn table_name(url: &str) -> String {
+    url.rsplit('/')
+        .find(|part| !part.is_empty())
+        .map(decoded)
+        .as_deref()
+        .map_or_else(String::new, identifier)
+}
+
 fn decoded(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
 }

@@ -25,6 +25,9 @@ pub struct DatabaseDef {
     /// What COMMENT ON has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// Whose it is; the first role's where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A schema.
@@ -35,6 +38,9 @@ pub struct SchemaDef {
     /// What COMMENT ON has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// Whose it is; the first role's where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A table or view.
@@ -52,6 +58,35 @@ pub struct RelationDef {
     /// Defaults, keys, checks, remarks.
     #[serde(default)]
     pub details: TableDetails,
+    /// Whose it is and who may do what with it.
+    #[serde(default, skip_serializing_if = "Access::is_default")]
+    pub access: Access,
+}
+
+/// Whose an object is and who may do what with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Access {
+    /// Whose it is; the first role's where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Rights by role, `public` for all; where there are none, those that an object begins with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<BTreeMap<String, GrantDef>>,
+}
+
+impl Access {
+    /// That of a new object.
+    #[must_use]
+    pub fn owned_by(owner: &str) -> Self {
+        Self { owner: Some(owner.to_owned()), grants: None }
+    }
+
+    /// Whether it is that of an object of the first role which nothing was said of.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The kinds of relation that last.
@@ -144,9 +179,24 @@ pub struct RoleDef {
     pub create_role: bool,
     /// Whether it may make databases.
     pub create_database: bool,
+    /// Whether it has to SET ROLE to use the rights of the roles that it is a member of.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_inherit: bool,
+    /// Whether it may replicate: kept and shown, there is nothing to replicate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replication: bool,
+    /// Whether rules about rows do not count for it: kept and shown, there are none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bypass_row_security: bool,
+    /// Sessions that it may have at a time on one server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_connections_max: Option<u32>,
     /// The roles whose rights it has as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub member_of: Vec<String>,
+    /// Those of them that it may make others members of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub admin_of: Vec<String>,
     /// The time from which its password is no longer good, as given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<String>,

@@ -15,8 +15,9 @@
 //! | `driver` | what a place for a log has to do |
 //! | `local`, `store`, `postgres` | a folder, an object store, a PostgreSQL database |
 //! | `record`, `definition` | the text of a record; the objects in it |
-//! | `state` | what the records say |
+//! | `state`, `renamed` | what the records say; a role with another name |
 //! | `secret` | encryption of credentials |
+//! | `transaction` | commits over several tables |
 //! | `tools` | checking a log, copying it to another place |
 //!
 //! Not here: rows of tables (in the tables' own format), tables in memory, tables found below the
@@ -27,12 +28,14 @@ mod driver;
 mod local;
 mod postgres;
 mod record;
+mod renamed;
 mod secret;
 mod state;
 mod store;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod transaction;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +44,7 @@ use crate::object_store::ObjectStores;
 use crate::{CatalogError, Result};
 
 pub use definition::{
-    Columns, DatabaseDef, GrantDef, RelationDef, RelationKind, RoleDef, SchemaDef, Scope,
+    Access, Columns, DatabaseDef, GrantDef, RelationDef, RelationKind, RoleDef, SchemaDef, Scope,
     Securable, StatisticsDef, StorageDef,
 };
 pub use driver::{Appended, CatalogLog, Numbered, RECORDS_PER_READ_MAX};
@@ -52,6 +55,7 @@ pub use secret::{KEY_FILE, Sealed, SecretKey};
 pub use state::{Database, Definitions, OID_FIRST, OID_LAST, Schema};
 pub use store::StoreLog;
 pub use tools::{CheckReport, check, copy};
+pub use transaction::{Outcome, TransactionDef, TransactionTable};
 
 /// Opens the log at a path or URL: a folder, `s3://…` and the other object stores,
 /// `postgres://user@host/database`.

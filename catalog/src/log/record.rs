@@ -16,6 +16,7 @@ use super::definition::{
     StorageDef,
 };
 use super::driver::Numbered;
+use super::transaction::{Outcome, TransactionDef};
 use crate::{CatalogError, Result};
 
 /// The form of records that this server writes; it reads no newer one.
@@ -60,6 +61,11 @@ pub enum Entry {
     DropRole {
         name: String,
     },
+    /// A role gets another name, wherever it is named.
+    RenameRole {
+        name: String,
+        new: String,
+    },
     PutGrant {
         on: Securable,
         role: String,
@@ -92,6 +98,16 @@ pub enum Entry {
     DropStatistics {
         oid: u32,
     },
+    /// A commit over several tables is decided.
+    PutTransaction {
+        token: String,
+        transaction: Box<TransactionDef>,
+    },
+    /// A commit over several tables has ended, or can never be decided.
+    EndTransaction {
+        token: String,
+        outcome: Outcome,
+    },
     /// The object identifier that comes next; in checkpoints, where dropped objects have left none.
     NextOid {
         oid: u32,
@@ -108,6 +124,7 @@ const KINDS: &[&str] = &[
     "drop_relation",
     "put_role",
     "drop_role",
+    "rename_role",
     "put_grant",
     "drop_grant",
     "put_storage",
@@ -116,8 +133,18 @@ const KINDS: &[&str] = &[
     "drop_setting",
     "put_statistics",
     "drop_statistics",
+    "put_transaction",
+    "end_transaction",
     "next_oid",
 ];
+
+impl Entry {
+    /// Whether it is about commits over several tables, which change no definition.
+    #[must_use]
+    pub fn is_about_transaction(&self) -> bool {
+        matches!(self, Self::PutTransaction { .. } | Self::EndTransaction { .. })
+    }
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {

@@ -11,6 +11,7 @@ use super::definition::{
     StorageDef,
 };
 use super::record::Entry;
+use super::transaction::{Outcome, TransactionDef};
 use crate::pg_catalog::system::DATABASE_OID;
 
 /// The first number for objects of users.
@@ -62,13 +63,18 @@ pub struct Definitions {
     pub settings: BTreeMap<(Scope, String), String>,
     /// Statistics by the table's number.
     pub statistics: BTreeMap<u32, StatisticsDef>,
+    /// Commits over several tables that have not ended, by token.
+    pub transactions: BTreeMap<String, TransactionDef>,
+    /// What is wrong with those that could not be ended well, by token.
+    pub broken: BTreeMap<String, String>,
 }
 
 impl Definitions {
     /// A catalog with one database, which has the schema `public`.
     #[must_use]
     pub fn new(database: &str) -> Self {
-        let mut first = database_with_public(DatabaseDef { oid: DATABASE_OID, comment: None });
+        let mut first =
+            database_with_public(DatabaseDef { oid: DATABASE_OID, ..DatabaseDef::default() });
         if let Some(public) = first.schemas.get_mut(PUBLIC) {
             public.def.oid = PUBLIC_OID;
         }
@@ -81,6 +87,8 @@ impl Definitions {
             storages: BTreeMap::new(),
             settings: BTreeMap::new(),
             statistics: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            broken: BTreeMap::new(),
         }
     }
 
@@ -128,6 +136,7 @@ impl Definitions {
                 self.roles.insert(name.clone(), role.clone());
             }
             Entry::DropRole { name } => self.drop_role(name)?,
+            Entry::RenameRole { name, new } => self.rename_role(name, new)?,
             Entry::PutGrant { on, role, grant } => {
                 self.grants.insert((on.clone(), role.clone()), grant.clone());
             }
@@ -153,6 +162,15 @@ impl Definitions {
             }
             Entry::DropStatistics { oid } => {
                 self.statistics.remove(oid);
+            }
+            Entry::PutTransaction { token, transaction } => {
+                self.transactions.insert(token.clone(), transaction.as_ref().clone());
+            }
+            Entry::EndTransaction { token, outcome } => {
+                self.transactions.remove(token);
+                if let Outcome::Broken { what } = outcome {
+                    self.broken.insert(token.clone(), what.clone());
+                }
             }
             Entry::NextOid { oid } => self.next_oid = self.next_oid.max(*oid),
         }
@@ -223,8 +241,52 @@ impl Definitions {
         });
         for role in self.roles.values_mut() {
             role.member_of.retain(|group| group != name);
+            role.admin_of.retain(|group| group != name);
         }
         Ok(())
+    }
+
+    /// Everything but relations, for a transaction to put what it has defined over it.
+    #[must_use]
+    pub fn without_relations(&self) -> Self {
+        let bare = |(name, schema): (&String, &Schema)| {
+            (name.clone(), Schema { def: schema.def.clone(), ..Schema::default() })
+        };
+        let databases = self.databases.iter().map(|(name, database)| {
+            let schemas = database.schemas.iter().map(bare).collect();
+            (name.clone(), Database { def: database.def.clone(), schemas })
+        });
+        Self {
+            version: self.version,
+            next_oid: self.next_oid,
+            databases: databases.collect(),
+            roles: self.roles.clone(),
+            grants: self.grants.clone(),
+            storages: self.storages.clone(),
+            settings: self.settings.clone(),
+            statistics: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            broken: BTreeMap::new(),
+        }
+    }
+
+    /// The state, relations left out, after entries that are not in the log yet.
+    #[must_use]
+    pub fn with(&self, entries: &[Entry]) -> Self {
+        let mut after = self.without_relations();
+        for entry in entries {
+            let mut entry = entry.clone();
+            let next = after.next_oid;
+            match &mut entry {
+                Entry::PutRole { role, .. } if role.oid == 0 => role.oid = next,
+                Entry::PutSchema { schema, .. } if schema.oid == 0 => schema.oid = next,
+                Entry::PutDatabase { database, .. } if database.oid == 0 => database.oid = next,
+                _ => {}
+            }
+            // What does not fit is refused when the transaction is committed.
+            drop(after.apply(&entry));
+        }
+        after
     }
 
     /// Never hands out a number twice, also after its object is gone.
@@ -296,6 +358,14 @@ impl Definitions {
             oid: *oid,
             statistics: statistics.clone(),
         }));
+        entries.extend(self.transactions.iter().map(|(token, transaction)| {
+            let transaction = Box::new(transaction.clone());
+            Entry::PutTransaction { token: token.clone(), transaction }
+        }));
+        entries.extend(self.broken.iter().map(|(token, what)| Entry::EndTransaction {
+            token: token.clone(),
+            outcome: Outcome::Broken { what: what.clone() },
+        }));
         entries
     }
 
@@ -325,10 +395,12 @@ impl Definitions {
             }
         }
         for (on, role) in self.grants.keys() {
-            if role != "public" && !self.roles.contains_key(role) {
+            let built_in = role == "public" || role.starts_with("pg_");
+            if !built_in && !self.roles.contains_key(role) {
                 faults.push(format!("rights on {on:?} for the role \"{role}\", which is gone"));
             }
         }
+        faults.extend(self.broken.values().cloned());
         faults
     }
 }
@@ -344,7 +416,8 @@ impl Database {
 
 /// A new database has a schema, whose number is the database's own: they are of different kinds.
 fn database_with_public(def: DatabaseDef) -> Database {
-    let public = Schema { def: SchemaDef { oid: def.oid, comment: None }, ..Schema::default() };
+    let public = SchemaDef { oid: def.oid, ..SchemaDef::default() };
+    let public = Schema { def: public, ..Schema::default() };
     Database { def, schemas: BTreeMap::from([(PUBLIC.to_owned(), public)]) }
 }
 

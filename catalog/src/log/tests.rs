@@ -13,7 +13,7 @@ use super::{
 use crate::CatalogError;
 
 fn schema(name: &str, oid: u32) -> Entry {
-    let schema = SchemaDef { oid, comment: None };
+    let schema = SchemaDef { oid, ..SchemaDef::default() };
     Entry::PutSchema { database: "tarn".to_owned(), name: name.to_owned(), schema }
 }
 

@@ -17,6 +17,8 @@ pub struct CheckReport {
     pub checkpoint: Option<u64>,
     /// Objects in the state.
     pub n_objects: usize,
+    /// Commits over several tables that the next server to read one of them has to complete.
+    pub open: Vec<String>,
     /// What is wrong, in words; empty where nothing is.
     pub faults: Vec<String>,
 }
@@ -62,6 +64,11 @@ pub async fn check(log: &dyn CatalogLog, database: &str) -> Result<CheckReport> 
     }
     report.version = state.version;
     report.n_objects = state.n_objects();
+    report.open = state
+        .transactions
+        .values()
+        .map(|open| format!("a commit of {} to the tables {}", open.at, open.names()))
+        .collect();
     report.faults.extend(state.faults());
     Ok(report)
 }

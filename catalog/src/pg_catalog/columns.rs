@@ -4,8 +4,8 @@ use std::iter::repeat_n;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Int32Array, Int64Array, ListArray, RecordBatch, RecordBatchOptions,
-    StringArray, UInt32Array, new_empty_array, new_null_array,
+    ArrayRef, BooleanArray, Int32Array, Int64Array, ListArray, ListBuilder, RecordBatch,
+    RecordBatchOptions, StringArray, StringBuilder, UInt32Array, new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
@@ -85,6 +85,22 @@ impl Columns {
     pub(crate) fn bool(self, column: &str, values: impl Iterator<Item = bool>) -> Self {
         let array: BooleanArray = values.map(Some).collect();
         self.set(column, &(Arc::new(array) as ArrayRef))
+    }
+
+    /// Gives a column of lists of texts.
+    pub(crate) fn lists(
+        self,
+        column: &str,
+        values: impl Iterator<Item = Option<Vec<String>>>,
+    ) -> Self {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        for list in values {
+            match list {
+                Some(list) => lists.append_value(list.iter().map(Some)),
+                None => lists.append(false),
+            }
+        }
+        self.set(column, &(Arc::new(lists.finish()) as ArrayRef))
     }
 
     /// Gives one text in every row.

@@ -64,6 +64,7 @@ impl Definitions {
                 comment: None,
                 details: crate::memory::TableDetails::default(),
                 statistics: None,
+                access: Arc::default(),
             })
         };
         self.iter().map(entry).collect()

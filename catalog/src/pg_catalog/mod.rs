@@ -15,7 +15,8 @@
 //! | [`objects`] | every relation of a snapshot, system ones included, in one shape |
 //! | [`relations`] | `pg_class`, `pg_attribute`, `pg_tables`, `pg_views`, statistics views |
 //! | [`statistics`] | `pg_stats` |
-//! | [`server_objects`] | `pg_database`, `pg_namespace`, roles, descriptions |
+//! | [`roles`] | roles, members, settings of roles and databases |
+//! | [`server_objects`] | `pg_database`, `pg_namespace`, descriptions |
 //! | [`type_rows`] | `pg_type` |
 //! | [`keywords`] | the words of PostgreSQL's grammar |
 //! | [`live`] | relations whose rows the server gives: sessions, cursors |
@@ -32,6 +33,7 @@ mod keywords;
 pub mod live;
 pub(crate) mod objects;
 mod relations;
+mod roles;
 mod server_objects;
 pub mod settings;
 mod statistics;

@@ -3,8 +3,10 @@
 use std::sync::{Arc, LazyLock};
 
 use super::definition::{Definition, Definitions, INFORMATION_SCHEMA, PG_CATALOG};
-use crate::entry::{CatalogSnapshot, ColumnEntry, TableEntry, TableKind};
+use crate::entry::{CatalogSnapshot, ColumnEntry, SchemaEntry, TableEntry, TableKind};
+use crate::log::Access;
 use crate::pg_type::{PgType, pg_type_of};
+use crate::rights::{FIRST_ROLE, Kind};
 
 /// The schema of tables that PostgreSQL moves long values to; always empty here.
 pub(crate) const PG_TOAST: (u32, &str) = (99, "pg_toast");
@@ -97,6 +99,16 @@ pub(crate) fn namespaces(snapshot: &CatalogSnapshot) -> Vec<(u32, &str)> {
     all
 }
 
+/// A schema's entry, where it is more than a name.
+pub(crate) fn schema_entry<'a>(
+    snapshot: &'a CatalogSnapshot,
+    name: &str,
+) -> Option<&'a SchemaEntry> {
+    snapshot.schema(name).filter(|schema| !SYSTEM.contains(&schema.name.as_str()))
+}
+
+const SYSTEM: [&str; 3] = ["pg_catalog", "information_schema", "tarn"];
+
 /// All relations: first those of `pg_catalog` and `information_schema`, then those of the snapshot.
 pub(crate) fn relations(snapshot: &CatalogSnapshot) -> Vec<Relation<'_>> {
     let oid_of = |name: &str, otherwise| snapshot.schema(name).map_or(otherwise, |found| found.oid);
@@ -173,11 +185,28 @@ fn system_relations<'a>(
     })
 }
 
-/// The role that owns everything: the first superuser, whose number is 10.
-pub(crate) fn owner(snapshot: &CatalogSnapshot) -> &str {
-    let role = snapshot.roles.iter().find(|role| role.oid == OWNER_OID);
-    role.or_else(|| snapshot.roles.first()).map_or("tarn", |role| role.name.as_str())
+/// The number of the first role, whose everything is that says no owner.
+pub(crate) const OWNER_OID: u32 = 10;
+
+/// The number of a role; 0 for one that is gone.
+pub(crate) fn role_oid(snapshot: &CatalogSnapshot, name: &str) -> u32 {
+    let first = if name == FIRST_ROLE { OWNER_OID } else { 0 };
+    snapshot.role(name).map_or(first, |role| role.oid)
 }
 
-/// The number of the first role.
-pub(crate) const OWNER_OID: u32 = 10;
+impl<'a> Relation<'a> {
+    /// Whose it is.
+    pub(crate) fn owner(&self) -> &'a str {
+        self.entry.map_or(FIRST_ROLE, |entry| entry.access.owner())
+    }
+
+    /// The list of rights, where something was said of them.
+    pub(crate) fn acl(&self) -> Option<Vec<String>> {
+        acl(&self.entry?.access, Kind::Relation)
+    }
+}
+
+/// The list of rights on an object, where something was said of them.
+pub(crate) fn acl(access: &Access, kind: Kind) -> Option<Vec<String>> {
+    access.grants.as_ref().map(|_| access.items(kind))
+}

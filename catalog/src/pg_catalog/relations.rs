@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 
 use super::columns::Columns;
 use super::constraints::{BTREE, keys};
-use super::objects::{Column, Relation, owner, relations};
+use super::objects::{Column, Relation, relations, role_oid};
 use crate::entry::CatalogSnapshot;
 use crate::pg_type::{TypeInfo, type_info};
 use crate::{CatalogError, Result};
@@ -47,7 +47,7 @@ fn class_of_indexes(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .oid("oid", each().map(|key| key.oid))
         .text("relname", each().map(|key| key.key.name.as_str()))
         .oid("relnamespace", each().map(|key| key.schema_oid))
-        .all_int("relowner", 10)
+        .oid("relowner", each().map(|k| role_oid(columns.snapshot, k.entry.access.owner())))
         .all_int("relam", BTREE)
         .oid("relfilenode", each().map(|key| key.oid))
         .all_text("relpersistence", "p")
@@ -72,7 +72,8 @@ fn class_of_relations(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .text("relname", each().map(|relation| relation.name))
         .oid("relnamespace", each().map(|relation| relation.schema_oid))
         .oid("reltype", each().map(row_type))
-        .all_int("relowner", 10)
+        .oid("relowner", each().map(|relation| role_oid(columns.snapshot, relation.owner())))
+        .lists("relacl", each().map(Relation::acl))
         .int("relam", each().map(|relation| if relation.is_view() { 0 } else { HEAP }))
         .oid("relfilenode", each().map(|r| if r.is_view() { 0 } else { r.oid }))
         // There are no pages: where there are, DuckDB reads ranges of `ctid` side by side.
@@ -164,12 +165,11 @@ pub(super) fn letter(letter: Option<char>) -> &'static str {
 pub(super) fn pg_tables(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
     let mut all = relations(columns.snapshot);
     all.retain(|relation| relation.kind == "r");
-    let owner = owner(columns.snapshot);
     columns
         .of(all.len())
         .text("schemaname", all.iter().map(|relation| relation.schema))
         .text("tablename", all.iter().map(|relation| relation.name))
-        .all_text("tableowner", owner)
+        .text("tableowner", all.iter().map(Relation::owner))
         .bool(
             "hasindexes",
             all.iter().map(|r| r.entry.is_some_and(|entry| !entry.details.keys.is_empty())),
@@ -187,14 +187,13 @@ fn falses(n_rows: usize) -> arrow::array::ArrayRef {
 pub(super) fn pg_views(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
     let mut all = relations(columns.snapshot);
     all.retain(Relation::is_view);
-    let owner = owner(columns.snapshot);
     let definitions =
         all.iter().map(|relation| relation.entry.and_then(|e| e.view_definition.as_deref()));
     columns
         .of(all.len())
         .text("schemaname", all.iter().map(|relation| relation.schema))
         .text("viewname", all.iter().map(|relation| relation.name))
-        .all_text("viewowner", owner)
+        .text("viewowner", all.iter().map(Relation::owner))
         .text("definition", definitions)
         .finish()
 }

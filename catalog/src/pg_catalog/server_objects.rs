@@ -1,12 +1,13 @@
-//! The database, schemas, roles and remarks.
+//! Databases, schemas and remarks.
 
 use arrow::array::RecordBatch;
 
-use super::objects::{OWNER_OID, namespaces};
+use super::objects::{OWNER_OID, acl, namespaces, role_oid, schema_entry};
 use super::relations::ColumnsOf;
 use super::system::DATABASE_OID;
 use crate::Result;
-use crate::entry::RoleEntry;
+use crate::entry::{CatalogSnapshot, DatabaseEntry};
+use crate::rights::Kind;
 
 /// The number of UTF8 in `pg_encoding_to_char`.
 const UTF8: i64 = 6;
@@ -17,11 +18,14 @@ const CLASS_NAMESPACE: u32 = 2615;
 const CLASS_LANGUAGE: u32 = 2612;
 
 pub(super) fn pg_database(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
+    let snapshot = columns.snapshot;
+    let all = databases(snapshot);
+    let owner = |entry: &DatabaseEntry| role_oid(snapshot, entry.access.owner());
     columns
-        .of(1)
-        .all_int("oid", i64::from(DATABASE_OID))
-        .all_text("datname", &columns.snapshot.database)
-        .all_int("datdba", i64::from(OWNER_OID))
+        .of(all.len())
+        .oid("oid", all.iter().map(|entry| entry.oid))
+        .text("datname", all.iter().map(|entry| entry.name.as_str()))
+        .oid("datdba", all.iter().map(owner))
         .all_int("encoding", UTF8)
         .all_text("datlocprovider", "c")
         .all_true("datallowconn")
@@ -31,7 +35,17 @@ pub(super) fn pg_database(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .all_int("dattablespace", DEFAULT_TABLESPACE)
         .all_text("datcollate", "C")
         .all_text("datctype", "C.UTF-8")
+        .lists("datacl", all.iter().map(|entry| acl(&entry.access, Kind::Database)))
         .finish()
+}
+
+/// The databases; the one that the snapshot is of, where it says of no other.
+fn databases(snapshot: &CatalogSnapshot) -> Vec<DatabaseEntry> {
+    if !snapshot.databases.is_empty() {
+        return snapshot.databases.clone();
+    }
+    let (oid, name) = (DATABASE_OID, snapshot.database.clone());
+    vec![DatabaseEntry { oid, name, ..DatabaseEntry::default() }]
 }
 
 pub(super) fn pg_stat_database(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
@@ -49,53 +63,20 @@ pub(super) fn pg_stat_database(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
 }
 
 pub(super) fn pg_namespace(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
-    let all = namespaces(columns.snapshot);
+    let snapshot = columns.snapshot;
+    let all = namespaces(snapshot);
+    let owner = |name: &str| {
+        let entry = schema_entry(snapshot, name);
+        entry.map_or(OWNER_OID, |schema| role_oid(snapshot, schema.access.owner()))
+    };
+    let rights = |name: &str| acl(&schema_entry(snapshot, name)?.access, Kind::Schema);
     columns
         .of(all.len())
         .oid("oid", all.iter().map(|(oid, _)| *oid))
         .text("nspname", all.iter().map(|(_, name)| *name))
-        .all_int("nspowner", i64::from(OWNER_OID))
+        .oid("nspowner", all.iter().map(|(_, name)| owner(name)))
+        .lists("nspacl", all.iter().map(|(_, name)| rights(name)))
         .finish()
-}
-
-/// `pg_roles` and `pg_authid`.
-pub(super) fn roles(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
-    let all = &columns.snapshot.roles;
-    let superuser = || all.iter().map(|role| role.superuser);
-    let built = columns
-        .of(all.len())
-        .oid("oid", all.iter().map(|role| role.oid))
-        .text("rolname", all.iter().map(|role| role.name.as_str()))
-        .bool("rolsuper", superuser())
-        .all_true("rolinherit")
-        .bool("rolcreaterole", superuser())
-        .bool("rolcreatedb", superuser())
-        .all_true("rolcanlogin")
-        .set("rolreplication", &falses(all))
-        .bool("rolbypassrls", superuser())
-        .all_int("rolconnlimit", -1);
-    // The verifier is nobody's business; PostgreSQL shows stars in the view.
-    if columns.name == "pg_roles" { built.all_text("rolpassword", "********") } else { built }
-        .finish()
-}
-
-fn falses(roles: &[RoleEntry]) -> arrow::array::ArrayRef {
-    std::sync::Arc::new(arrow::array::BooleanArray::from(vec![false; roles.len()]))
-}
-
-/// `pg_user` and `pg_shadow`.
-pub(super) fn users(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
-    let all = &columns.snapshot.roles;
-    let superuser = || all.iter().map(|role| role.superuser);
-    let built = columns
-        .of(all.len())
-        .oid("usesysid", all.iter().map(|role| role.oid))
-        .text("usename", all.iter().map(|role| role.name.as_str()))
-        .bool("usesuper", superuser())
-        .bool("usecreatedb", superuser())
-        .set("userepl", &falses(all))
-        .bool("usebypassrls", superuser());
-    if columns.name == "pg_user" { built.all_text("passwd", "********") } else { built }.finish()
 }
 
 pub(super) fn pg_description(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
@@ -104,11 +85,10 @@ pub(super) fn pg_description(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         (13, CLASS_LANGUAGE, 0, "dynamically-loaded C functions"),
         (14, CLASS_LANGUAGE, 0, "SQL-language functions"),
     ];
-    rows.extend(
-        namespaces(columns.snapshot)
-            .into_iter()
-            .filter_map(|(oid, name)| Some((oid, CLASS_NAMESPACE, 0, namespace_remark(name)?))),
-    );
+    rows.extend(namespaces(columns.snapshot).into_iter().filter_map(|(oid, name)| {
+        let said = schema_entry(columns.snapshot, name).and_then(|s| s.comment.as_deref());
+        Some((oid, CLASS_NAMESPACE, 0, said.or_else(|| namespace_remark(name))?))
+    }));
     for entry in columns.snapshot.schemas.iter().flat_map(|schema| &schema.tables) {
         if let Some(comment) = &entry.comment {
             rows.push((entry.oid, CLASS_RELATION, 0, comment));

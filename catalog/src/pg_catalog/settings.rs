@@ -215,6 +215,8 @@ pub struct SettingValue {
     pub reset: String,
     /// One line about it, for settings that PostgreSQL does not have.
     pub description: String,
+    /// Where the value comes from: `default`, `database`, `user`, `session`, …
+    pub source: &'static str,
 }
 
 /// `pg_settings`: PostgreSQL's settings with the session's values, then the others.
@@ -255,9 +257,7 @@ fn build(rows: &[Listed<'_>], now: &[String], reset: &[String]) -> Result<Record
     let definition = definition
         .ok_or_else(|| CatalogError::Internal { what: "no relation pg_settings".to_owned() })?;
     let known = || rows.iter().map(|(row, _)| *row);
-    let source = now.iter().zip(reset);
-    // psql's \dconfig lists what differs from the default.
-    let source = source.map(|(now, reset)| if now == reset { "default" } else { "session" });
+    let source = rows.iter().map(|(_, value)| value.map_or("default", |value| value.source));
     let name = rows.iter().map(|(row, value)| match (row, value) {
         (Some(row), _) => row.name,
         (None, Some(value)) => value.name.as_str(),

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::constant_rows::section;
 use super::definition::PG_CATALOG;
 use super::relations::{self, ColumnsOf};
-use super::{constraints, server_objects, settings, statistics, type_rows};
+use super::{constraints, roles, server_objects, settings, statistics, type_rows};
 use crate::Result;
 use crate::entry::{CatalogSnapshot, TableEntry};
 
@@ -58,8 +58,12 @@ fn build_anew(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBat
         "pg_database" => server_objects::pg_database(columns),
         "pg_stat_database" => server_objects::pg_stat_database(columns),
         "pg_namespace" => server_objects::pg_namespace(columns),
-        "pg_roles" | "pg_authid" => server_objects::roles(columns),
-        "pg_user" | "pg_shadow" => server_objects::users(columns),
+        "pg_roles" | "pg_authid" => roles::roles(columns),
+        "pg_user" | "pg_shadow" => roles::users(columns),
+        "pg_group" => roles::groups(columns),
+        "pg_auth_members" => roles::pg_auth_members(columns),
+        "pg_db_role_setting" => roles::pg_db_role_setting(columns),
+        "pg_shdescription" => roles::pg_shdescription(columns),
         "pg_description" => server_objects::pg_description(columns),
         "pg_type" => type_rows::pg_type(columns),
         "pg_stats" => statistics::pg_stats(columns),

@@ -28,9 +28,15 @@ fn sample() -> CatalogSnapshot {
             comment: (kind == TableKind::Table).then(|| "delta at /orders".to_owned()),
             details: crate::memory::TableDetails::default(),
             statistics: None,
+            access: Arc::default(),
         })
     };
-    let schema = |oid, name: &str, tables| SchemaEntry { oid, name: name.to_owned(), tables };
+    let schema = |oid, name: &str, tables| SchemaEntry {
+        oid,
+        name: name.to_owned(),
+        tables,
+        ..SchemaEntry::default()
+    };
     CatalogSnapshot {
         version: 1,
         database: "tarn".to_owned(),
@@ -45,8 +51,14 @@ fn sample() -> CatalogSnapshot {
                 ],
             ),
         ],
-        derived: crate::entry::Derived::default(),
-        roles: vec![RoleEntry { oid: 10, name: "tarn".to_owned(), superuser: true }],
+        roles: vec![RoleEntry {
+            oid: 10,
+            name: "tarn".to_owned(),
+            superuser: true,
+            login: true,
+            ..RoleEntry::default()
+        }],
+        ..CatalogSnapshot::default()
     }
 }
 
@@ -182,6 +194,7 @@ fn settings_show_the_session_over_the_defaults() {
         value: value.to_owned(),
         reset: reset.to_owned(),
         description: "words".to_owned(),
+        source: if value == reset { "default" } else { "session" },
     };
     let batch = settings(&[
         row("timezone", "Europe/Berlin", "UTC"),

@@ -7,10 +7,9 @@ use parking_lot::MutexGuard;
 
 use super::{Catalog, Known, PUBLIC, Relation, State, entry_of, free_oid};
 use crate::entry::{CatalogSnapshot, SchemaEntry, columns_of};
-use crate::log::Entry;
+use crate::log::{Access, Entry};
 use crate::memory::{MemoryTable, Rows};
 use crate::{CatalogError, ColumnEntry, LakeTable, Result, TableDetails, TableName};
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 /// A relation that SQL has made.
@@ -24,6 +23,8 @@ pub struct Object {
     pub depends_on: Vec<TableName>,
     /// Remarks, keys and the like, where the relation does not keep them itself.
     pub details: Arc<TableDetails>,
+    /// Whose it is and who may do what with it.
+    pub access: Arc<Access>,
 }
 
 impl Object {
@@ -32,7 +33,13 @@ impl Object {
     pub fn table(table: Arc<MemoryTable>) -> Self {
         let columns = columns_of(table.schema());
         let details = Arc::new(table.details().clone());
-        Self { relation: Relation::Memory(table), columns, depends_on: vec![], details }
+        Self {
+            relation: Relation::Memory(table),
+            columns,
+            depends_on: vec![],
+            details,
+            access: Arc::default(),
+        }
     }
 
     /// A table in an open format with the columns of its newest version.
@@ -40,7 +47,13 @@ impl Object {
     pub fn lake(table: Arc<dyn LakeTable>, schema: &SchemaRef, details: TableDetails) -> Self {
         let columns = columns_of(schema);
         let details = Arc::new(details);
-        Self { relation: Relation::Lake(table), columns, depends_on: vec![], details }
+        Self {
+            relation: Relation::Lake(table),
+            columns,
+            depends_on: vec![],
+            details,
+            access: Arc::default(),
+        }
     }
 }
 
@@ -69,6 +82,15 @@ pub enum Change {
         /// What there is to say now.
         details: Arc<TableDetails>,
     },
+    /// A relation gets another owner, or other rights.
+    Access {
+        /// Its name.
+        name: TableName,
+        /// What there was.
+        before: Arc<Access>,
+        /// What there is to be.
+        after: Arc<Access>,
+    },
     /// An object without rows of its own comes, is changed or goes: a role, a setting, a right, a
     /// credential, a database.
     Define {
@@ -83,8 +105,12 @@ pub enum Change {
         table: Arc<MemoryTable>,
         /// Its name.
         name: TableName,
-        /// The rows.
-        batches: Vec<RecordBatch>,
+        /// The generation that they were added to.
+        base: u64,
+        /// How many rows that one has.
+        n_rows_before: usize,
+        /// Its rows with the new ones behind them.
+        rows: Rows,
     },
     /// Other rows take the place of those that were read.
     Replace {
@@ -123,6 +149,7 @@ impl Change {
             Self::CreateSchema(_)
             | Self::DropSchema(_)
             | Self::Describe { .. }
+            | Self::Access { .. }
             | Self::Define { .. } => false,
         }
     }
@@ -190,7 +217,7 @@ impl State {
                 {
                     self.relations.insert(name.clone(), known_of(object, 0));
                 }
-                Change::Describe { .. } => {
+                Change::Describe { .. } | Change::Access { .. } => {
                     self.do_change(change);
                 }
                 _ => {}
@@ -213,6 +240,7 @@ impl Catalog {
             columns: known.columns.clone(),
             depends_on: known.depends_on.clone(),
             details: Arc::clone(&known.details),
+            access: state.access_of(&self.database, name, known),
         })
     }
 
@@ -268,14 +296,22 @@ fn check<'a>(state: &State, change: &'a Change) -> Result<Option<(MutexGuard<'a,
             state.check_defined(entry, *expect)?;
             Ok(None)
         }
+        Change::Access { name, before, .. } => {
+            let same = state.access_now(name).is_some_and(|access| access == *before);
+            if same { Ok(None) } else { Err(conflict(name)) }
+        }
         Change::Describe { name, .. } => match state.relations.contains_key(name) {
             true => Ok(None),
             false => Err(conflict(name)),
         },
-        Change::Append { table, name, batches } => {
+        Change::Append { table, name, base, n_rows_before, rows } => {
             check_table(state, name, table)?;
             let place = table.lock_rows();
-            let rows = table.appended(&place, batches.clone())?;
+            // Nobody else has written: the rows are in place as they are.
+            let rows = match place.generation() == *base {
+                true => rows.clone(),
+                false => table.appended(&place, rows.behind(*n_rows_before))?,
+            };
             Ok(Some((place, rows)))
         }
         Change::Replace { table, name, base, rows } => {
@@ -362,6 +398,11 @@ impl State {
                     known.details = Arc::clone(details);
                 }
             }
+            Change::Access { name, after, .. } => {
+                if let Some(known) = self.relations.get_mut(name).filter(|k| k.url.is_none()) {
+                    known.access = Arc::clone(after);
+                }
+            }
             Change::Define { .. } | Change::Append { .. } | Change::Replace { .. } => return false,
         }
         true
@@ -378,6 +419,7 @@ fn known_of(object: &Object, oid: u32) -> Known {
         durable: false,
         depends_on: object.depends_on.clone(),
         details: Arc::clone(&object.details),
+        access: Arc::clone(&object.access),
     }
 }
 
@@ -398,7 +440,11 @@ impl CatalogSnapshot {
             if seen.schema(name).is_none() {
                 let oid = free_oid(name, &taken);
                 taken.insert(oid);
-                seen.schemas.push(SchemaEntry { oid, name: name.clone(), tables: vec![] });
+                seen.schemas.push(SchemaEntry {
+                    oid,
+                    name: name.clone(),
+                    ..SchemaEntry::default()
+                });
             }
         }
         for (name, object) in relations {

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 
 use super::changes::Change;
 use super::record::{is_of, known_of_definition};
+use super::together::Intent;
 use super::{Catalog, Known, Relation, State};
 use crate::log::{
     Appended, CatalogLog, Definitions, Entry, RECORDS_PER_READ_MAX, RelationDef, RelationKind,
@@ -23,7 +24,7 @@ use crate::{CatalogError, Result, TableName};
 const RECORDS_PER_CHECKPOINT: u64 = 64;
 
 /// How often a transaction is tried against servers that are faster.
-const N_TRIES_MAX: usize = 100;
+pub(super) const N_TRIES_MAX: usize = 100;
 
 /// How long a statement waits to learn what other servers have done.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,13 +36,15 @@ const LOOK_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Durable {
     log: Option<Arc<dyn CatalogLog>>,
-    key: Option<SecretKey>,
+    key: Option<Arc<SecretKey>>,
     /// Held while records are appended or followed.
-    turn: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<()>,
     /// Held to write by a transaction that changes the log and rows in memory: nobody may change
     /// the rows between its check and its end.
     rows: tokio::sync::RwLock<()>,
     look: tokio::sync::Mutex<Look>,
+    /// When the last look began that has found all there was.
+    pub(super) looked: parking_lot::Mutex<Option<Instant>>,
     /// The record of the newest checkpoint.
     checkpointed: AtomicU64,
     due: tokio::sync::Notify,
@@ -75,17 +78,37 @@ impl Catalog {
         let (definitions, n_read) = load(log.as_ref(), database).await?;
         let checkpointed = log.latest_checkpoint().await?.map_or(0, |c| c.version);
         stores.set_storages(opened(&definitions.storages, key.as_ref())?);
-        let mut state = State::new(definitions);
+        let mut state = State::new(database, definitions);
         state.follow_all(database, &stores)?;
         let durable = Durable {
             log: Some(log),
-            key,
+            key: key.map(Arc::new),
             checkpointed: checkpointed.into(),
             n_read,
             ..Durable::default()
         };
         durable.due.notify_one();
         Ok(Arc::new(Self::with_state(database, stores, roots, (state, durable))))
+    }
+
+    /// Another database of the same log; nothing is found in storage for it.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; `ObjectNotFound` where there is none of this name.
+    pub async fn beside(&self, database: &str) -> Result<Arc<Self>> {
+        let (log, key) = (self.durable.log.clone(), self.durable.key.clone());
+        let Some(log) = log else {
+            return Err(CatalogError::ObjectNotFound {
+                kind: "database",
+                name: database.to_owned(),
+            });
+        };
+        let (definitions, n_read) = load(log.as_ref(), &self.database).await?;
+        let mut state = State::new(database, definitions);
+        state.follow_all(database, &self.stores)?;
+        let durable = Durable { log: Some(log), key, n_read, ..Durable::default() };
+        let parts = (state, durable);
+        Ok(Arc::new(Self::with_state(database, self.stores.clone(), vec![], parts)))
     }
 
     /// Does what a transaction has done: all of it, or nothing.
@@ -95,7 +118,7 @@ impl Catalog {
     ///
     /// # Errors
     /// `Conflict` where another transaction has changed what this one is based on; `ObjectExists`
-    /// and `ObjectNotFound`; `NotWritable` for tables in memory that would grow too large;
+    /// and `ObjectNotFound`; `TableTooLarge` and `MemoryTablesFull` for tables in memory;
     /// `CatalogLog` when the log cannot be written.
     ///
     /// # Cancel safety
@@ -112,7 +135,8 @@ impl Catalog {
                 }
             }
             // A task of its own: a client that goes away must not leave half of it behind.
-            let done = tokio::spawn(async move { catalog.commit_durable(&changes).await }).await;
+            let done =
+                tokio::spawn(async move { catalog.commit_durable(&changes, None).await }).await;
             done.unwrap_or_else(|error| Err(CatalogError::Internal { what: error.to_string() }))
         }
         .boxed()
@@ -127,7 +151,12 @@ impl Catalog {
         self.state.read().check(changes)
     }
 
-    async fn commit_durable(&self, changes: &[Change]) -> Result<()> {
+    /// Appends the record of a transaction, and of what it decides for several tables.
+    pub(super) async fn commit_durable(
+        &self,
+        changes: &[Change],
+        intent: Option<&Intent>,
+    ) -> Result<()> {
         let _rows = if changes.iter().any(Change::is_local) {
             Some(self.durable.rows.write().await)
         } else {
@@ -138,23 +167,33 @@ impl Catalog {
             let (version, entries) = {
                 let state = self.state.read();
                 state.check(changes)?;
-                (state.log.version + 1, state.entries_of(&self.database, changes)?)
+                let version = state.log.version + 1;
+                let mut entries = state.entries_of(&self.database, changes)?;
+                if let Some(intent) = intent {
+                    state.check_undecided(intent)?;
+                    entries.push(intent.entry(version));
+                }
+                (version, entries)
             };
             if self.append(version, &entries).await? == Appended::Conflict {
                 self.catch_up().await?;
                 continue;
             }
             self.put_in_place(version, &entries, changes)?;
-            if version >= self.durable.checkpointed.load(Ordering::Relaxed) + RECORDS_PER_CHECKPOINT
-            {
-                self.durable.due.notify_one();
-            }
+            self.note_length(version);
             return Ok(());
         }
         Err(CatalogError::Conflict { name: self.database.clone() })
     }
 
-    async fn append(&self, version: u64, entries: &[Entry]) -> Result<Appended> {
+    /// Has a checkpoint written once there are enough records.
+    pub(super) fn note_length(&self, version: u64) {
+        if version >= self.durable.checkpointed.load(Ordering::Relaxed) + RECORDS_PER_CHECKPOINT {
+            self.durable.due.notify_one();
+        }
+    }
+
+    pub(super) async fn append(&self, version: u64, entries: &[Entry]) -> Result<Appended> {
         match &self.durable.log {
             Some(log) => log.append(version, encode(version, entries)?).await,
             None => Ok(Appended::Done),
@@ -162,7 +201,12 @@ impl Catalog {
     }
 
     /// Follows an own record, and does what the transaction has done in memory.
-    fn put_in_place(&self, version: u64, entries: &[Entry], changes: &[Change]) -> Result<()> {
+    pub(super) fn put_in_place(
+        &self,
+        version: u64,
+        entries: &[Entry],
+        changes: &[Change],
+    ) -> Result<()> {
         let mut made = Made::new();
         for change in changes {
             if let Change::Put { name, after: Some(object), .. } = change {
@@ -176,7 +220,9 @@ impl Catalog {
             state.follow(entry, &self.database, &self.stores, &mut made)?;
         }
         state.apply_local(changes)?;
-        state.changed();
+        if !changes.is_empty() || !entries.iter().all(Entry::is_about_transaction) {
+            state.changed();
+        }
         drop(state);
         if entries.iter().any(is_about_storage) {
             self.use_storages()?;
@@ -185,7 +231,7 @@ impl Catalog {
     }
 
     /// Follows what other servers have appended; the caller has the turn.
-    async fn catch_up(&self) -> Result<()> {
+    pub(super) async fn catch_up(&self) -> Result<()> {
         let Some(log) = &self.durable.log else { return Ok(()) };
         loop {
             let from = self.state.read().log.version + 1;
@@ -198,7 +244,9 @@ impl Catalog {
                     state.mirror_entry(entry, &self.database, &self.stores, &mut Made::new())?;
                     storages |= is_about_storage(entry);
                 }
-                state.changed();
+                if !entries.iter().all(Entry::is_about_transaction) {
+                    state.changed();
+                }
             }
             if storages {
                 self.use_storages()?;
@@ -219,25 +267,27 @@ impl Catalog {
     /// `CatalogDamaged` and `CatalogTooNew` for a record that cannot be followed.
     pub async fn refresh(&self) -> Result<()> {
         let Some(log) = &self.durable.log else { return Ok(()) };
+        let asked = Instant::now();
         let next = self.state.read().log.version + 1;
         match log.has_now(next) {
-            Some(false) => return Ok(()),
-            Some(true) => {
-                let _turn = self.durable.turn.lock().await;
-                return self.catch_up().await;
+            Some(false) => {
+                self.note_look(asked);
+                return Ok(());
             }
+            Some(true) => return self.look_now().await,
             None => {}
         }
-        let asked = Instant::now();
         let mut look = self.durable.look.lock().await;
         let paused = look.failed.is_some_and(|failed| failed.elapsed() < LOOK_PAUSE);
         if paused || look.began.is_some_and(|began| began >= asked) {
             return Ok(());
         }
-        look.began = Some(Instant::now());
+        let began = Instant::now();
+        look.began = Some(began);
         match tokio::time::timeout(LOOK_TIMEOUT, self.look(log.as_ref())).await {
             Ok(Ok(())) => {
                 look.failed = None;
+                self.note_look(began);
                 Ok(())
             }
             Ok(Err(error @ CatalogError::CatalogLog { .. })) => {
@@ -254,6 +304,23 @@ impl Catalog {
                 Ok(())
             }
         }
+    }
+
+    /// Follows all that there is, and fails where that cannot be learnt.
+    ///
+    /// # Errors
+    /// `CatalogLog`, `CatalogDamaged`, `CatalogTooNew`.
+    pub(super) async fn look_now(&self) -> Result<()> {
+        let began = Instant::now();
+        let _turn = self.durable.turn.lock().await;
+        self.catch_up().await?;
+        self.note_look(began);
+        Ok(())
+    }
+
+    fn note_look(&self, began: Instant) {
+        let mut looked = self.durable.looked.lock();
+        *looked = Some(looked.map_or(began, |before| before.max(began)));
     }
 
     async fn look(&self, log: &dyn CatalogLog) -> Result<()> {
@@ -312,9 +379,9 @@ impl Catalog {
         self.state.read().log.roles.get(name).cloned()
     }
 
-    /// Whether there are rights of a role, or settings for it alone.
+    /// The settings that a role's sessions begin with, and where each comes from.
     #[must_use]
-    pub fn settings_of(&self, role: &str, database: &str) -> Vec<(String, String)> {
+    pub fn settings_of(&self, role: &str, database: &str) -> Vec<(String, (String, &'static str))> {
         self.state.read().settings_of(role, database)
     }
 
@@ -342,7 +409,7 @@ impl Catalog {
     /// Hands the credentials to the object stores, after they have changed, and opens tables anew.
     fn use_storages(&self) -> Result<()> {
         let definitions = self.state.read().log.storages.clone();
-        self.stores.set_storages(opened(&definitions, self.durable.key.as_ref())?);
+        self.stores.set_storages(opened(&definitions, self.durable.key.as_deref())?);
         let mut state = self.state.write();
         let made: Vec<(TableName, Arc<RelationDef>)> =
             state.definitions_in(&self.database).collect();
@@ -394,7 +461,6 @@ impl State {
             let relation = relation_of(&name, &definition, stores);
             self.relations.insert(name, known_of_definition(&definition, relation)?);
         }
-        self.roles = self.role_entries();
         self.changed();
         Ok(())
     }
@@ -446,7 +512,25 @@ impl State {
             {
                 self.mirror(&TableName::new(schema, name), own, stores, made)?;
             }
-            Entry::PutRole { .. } | Entry::DropRole { .. } => self.roles = self.role_entries(),
+            Entry::DropDatabase { name } if name == own => {
+                self.schemas.clear();
+                self.relations.clear();
+            }
+            Entry::PutDatabase { name, .. } if name == own => {
+                let known = self.log.databases.get(own).into_iter().flat_map(|d| &d.schemas);
+                let missing = known.filter(|(name, _)| !self.schemas.contains_key(*name));
+                let missing: Vec<_> = missing.map(|(n, s)| (n.clone(), s.def.oid)).collect();
+                self.schemas.extend(missing);
+            }
+            // The relations that the log has are named by the log, and those in memory here.
+            Entry::RenameRole { name, new } => {
+                for known in self.relations.values_mut() {
+                    if let Some(access) = known.access.renamed(name, new) {
+                        known.access = Arc::new(access);
+                    }
+                }
+            }
+            Entry::PutTransaction { .. } | Entry::EndTransaction { .. } => self.recent.note(entry),
             _ => {}
         }
         Ok(())
@@ -480,6 +564,15 @@ impl State {
         };
         self.relations.insert(name.clone(), known_of_definition(&definition, relation)?);
         Ok(())
+    }
+
+    /// Sees that nobody has called off what is to be decided.
+    fn check_undecided(&self, intent: &Intent) -> Result<()> {
+        let name = intent.tables.first().map(|table| table.name.clone()).unwrap_or_default();
+        match self.recent.end_of(&intent.token) {
+            Some(_) => Err(CatalogError::Conflict { name }),
+            None => Ok(()),
+        }
     }
 
     /// Removes what SQL has made in memory from the names that a transaction puts something at.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::changes::{Change, Expect, Object};
 use super::{Known, Relation, State};
 use crate::log::{Columns, Entry, RelationDef, RelationKind, SchemaDef, Scope};
-use crate::{CatalogError, Result, RoleEntry, TableName};
+use crate::{CatalogError, Result, TableName};
 
 /// Where a table in files is one file, not a folder.
 pub const SINGLE_FILE: &str = "tarn.single_file";
@@ -27,7 +27,7 @@ impl State {
                 Change::CreateSchema(name) => entries.push(Entry::PutSchema {
                     database: database.to_owned(),
                     name: name.clone(),
-                    schema: SchemaDef { oid: take_oid(), comment: None },
+                    schema: SchemaDef { oid: take_oid(), ..SchemaDef::default() },
                 }),
                 Change::DropSchema(name) => entries
                     .push(Entry::DropSchema { database: database.to_owned(), name: name.clone() }),
@@ -45,15 +45,26 @@ impl State {
                     entries.push(entry);
                 }
                 Change::Describe { name, details } => {
-                    let known = self.log.relation(database, name.schema(), name.table());
-                    if let Some(known) = known {
+                    if let Some(known) = self.definition_after(database, name, &entries) {
                         let details = details.as_ref().clone();
-                        let changed = RelationDef { details, ..known.as_ref().clone() };
-                        entries.push(put_relation(database, name, changed));
+                        entries.push(put_relation(
+                            database,
+                            name,
+                            RelationDef { details, ..known },
+                        ));
+                    }
+                }
+                Change::Access { name, after, .. } => {
+                    if let Some(known) = self.definition_after(database, name, &entries) {
+                        let access = after.as_ref().clone();
+                        entries.push(put_relation(database, name, RelationDef { access, ..known }));
+                    } else if self.relations.get(name).is_some_and(|known| known.url.is_some()) {
+                        entries.extend(self.grants_of_found(database, name, after));
                     }
                 }
                 Change::Define { entry, .. } => {
-                    entries.push(numbered(entry.clone(), &mut take_oid));
+                    let entry = with_known_number(entry.clone(), &entries);
+                    entries.push(numbered(entry, &mut take_oid));
                 }
                 Change::Append { .. } | Change::Replace { .. } => {}
             }
@@ -61,6 +72,27 @@ impl State {
         // A schema goes last: what was in it goes before.
         entries.sort_by_key(|entry| matches!(entry, Entry::DropSchema { .. }));
         Ok(entries)
+    }
+
+    /// The definition of a relation that the log has, with what `entries` have done to it before.
+    fn definition_after(
+        &self,
+        database: &str,
+        name: &TableName,
+        entries: &[Entry],
+    ) -> Option<RelationDef> {
+        let before = entries.iter().rev().find_map(|entry| match entry {
+            Entry::PutRelation { schema, name: table, relation, .. }
+                if schema == name.schema() && table == name.table() =>
+            {
+                Some(relation.as_ref().clone())
+            }
+            _ => None,
+        });
+        before.or_else(|| {
+            let known = self.log.relation(database, name.schema(), name.table())?;
+            Some(known.as_ref().clone())
+        })
     }
 
     /// The relations among `changes` that stay in memory: tables in memory and views over them.
@@ -153,9 +185,9 @@ impl State {
             Entry::PutSchema { database, name, .. } | Entry::DropSchema { database, name } => {
                 ("schema", name, log.schema(database, name).is_some())
             }
-            Entry::PutRole { name, .. } | Entry::DropRole { name } => {
-                ("role", name, log.roles.contains_key(name))
-            }
+            Entry::PutRole { name, .. }
+            | Entry::DropRole { name }
+            | Entry::RenameRole { name, .. } => ("role", name, log.roles.contains_key(name)),
             Entry::PutStorage { name, .. } | Entry::DropStorage { name } => {
                 ("storage", name, log.storages.contains_key(name))
             }
@@ -167,32 +199,31 @@ impl State {
             | Entry::DropSetting { .. }
             | Entry::PutStatistics { .. }
             | Entry::DropStatistics { .. }
+            | Entry::PutTransaction { .. }
+            | Entry::EndTransaction { .. }
             | Entry::NextOid { .. } => return None,
         })
     }
 
-    /// The roles as metadata queries see them.
-    pub(super) fn role_entries(&self) -> Vec<RoleEntry> {
-        let entry = |(name, role): (&String, &crate::log::RoleDef)| RoleEntry {
-            oid: role.oid,
-            name: name.clone(),
-            superuser: role.superuser,
-        };
-        self.log.roles.iter().map(entry).collect()
-    }
-
     /// The settings that a session begins with, the most general first.
-    pub(super) fn settings_of(&self, role: &str, database: &str) -> Vec<(String, String)> {
+    pub(super) fn settings_of(
+        &self,
+        role: &str,
+        database: &str,
+    ) -> Vec<(String, (String, &'static str))> {
         let scopes = [
-            Scope::System,
-            Scope::Database(database.to_owned()),
-            Scope::Role(role.to_owned()),
-            Scope::RoleInDatabase(role.to_owned(), database.to_owned()),
+            (Scope::System, "configuration file"),
+            (Scope::Database(database.to_owned()), "database"),
+            (Scope::Role(role.to_owned()), "user"),
+            (Scope::RoleInDatabase(role.to_owned(), database.to_owned()), "database user"),
         ];
         let all = &self.log.settings;
-        let of = |scope: &Scope| {
+        let of = |(scope, source): &(Scope, &'static str)| {
             let settings = all.iter().filter(|((at, _), _)| at == scope);
-            settings.map(|((_, name), value)| (name.clone(), value.clone())).collect::<Vec<_>>()
+            let row = |((_, name), value): (&(Scope, String), &String)| {
+                (name.clone(), (value.clone(), *source))
+            };
+            settings.map(row).collect::<Vec<_>>()
         };
         scopes.iter().flat_map(of).collect()
     }
@@ -243,7 +274,22 @@ fn definition_of(object: &Object, oid: u32) -> Result<RelationDef> {
         columns: Columns::of(&object.columns),
         depends_on: object.depends_on.iter().map(reads).collect(),
         details,
+        access: object.access.as_ref().clone(),
     })
+}
+
+/// A schema that the same transaction has made keeps the number that it got there.
+fn with_known_number(mut entry: Entry, entries: &[Entry]) -> Entry {
+    if let Entry::PutSchema { name, schema, .. } = &mut entry
+        && schema.oid == 0
+    {
+        let made = entries.iter().find_map(|other| match other {
+            Entry::PutSchema { name: made, schema, .. } if made == name => Some(schema.oid),
+            _ => None,
+        });
+        schema.oid = made.unwrap_or(0);
+    }
+    entry
 }
 
 /// Gives a new object its number.
@@ -275,6 +321,7 @@ pub(super) fn known_of_definition(definition: &RelationDef, relation: Relation) 
         durable: true,
         depends_on: definition.depends_on.iter().map(read).collect(),
         details: Arc::new(definition.details.clone()),
+        access: Arc::new(definition.access.clone()),
     })
 }
 

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use super::{Catalog, Change, Expect, Known, Object, Relation, unique_names};
 use crate::discovery::{Format, FoundTable};
 use crate::log::{CatalogLog, Entry, LocalLog, RoleDef, Scope};
-use crate::memory::MemoryTable;
+use crate::memory::{MemoryLimits, MemoryTable};
 use crate::object_store::{ObjectStores, StoreLimits};
 use crate::{CatalogError, Result, TableName};
 
@@ -19,14 +19,14 @@ fn catalog() -> Arc<Catalog> {
 
 fn table(name: &str) -> Object {
     let schema = Schema::new(vec![Field::new("a", DataType::Int32, true)]);
-    Object::table(MemoryTable::new(name, Arc::new(schema), 1 << 20))
+    Object::table(MemoryTable::new(name, Arc::new(schema), MemoryLimits::alone(1 << 20)))
 }
 
 fn view(text: &str, depends_on: &[&str]) -> Object {
     let columns = table("t").columns;
     let relation = Relation::View { definition: text.to_owned() };
     let depends_on = depends_on.iter().map(|read| name(read)).collect();
-    Object { relation, columns, depends_on, details: Arc::default() }
+    Object { relation, columns, depends_on, details: Arc::default(), access: Arc::default() }
 }
 
 fn name(table: &str) -> TableName {
@@ -225,7 +225,7 @@ async fn roles_and_settings_last() {
     define(set(Scope::System, "1"), Expect::Any).await.unwrap();
     let again = shared.open().await;
     let settings = again.settings_of("ann", "tarn");
-    let values: Vec<&str> = settings.iter().map(|(_, value)| value.as_str()).collect();
+    let values: Vec<&str> = settings.iter().map(|(_, (value, _))| value.as_str()).collect();
     assert_eq!(values, ["1", "2"]);
     assert_eq!(again.role("ann").unwrap().oid, catalog.role("ann").unwrap().oid);
     define(Entry::DropRole { name: "ann".to_owned() }, Expect::Known).await.unwrap();
@@ -292,6 +292,7 @@ async fn a_found_table_does_not_push_aside_what_was_made_meanwhile() {
         durable: false,
         depends_on: vec![],
         details: Arc::default(),
+        access: Arc::default(),
     };
     put(&catalog, "t", Some(table("t"))).await.unwrap();
     catalog.add_found(name("t"), found("file:///t"));

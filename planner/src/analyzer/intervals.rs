@@ -1,10 +1,12 @@
-//! Comparison, order and grouping of intervals, for which a month is 30 days and a day 24 hours.
+//! Comparison, order and grouping of intervals, for which a month is 30 days and a day 24 hours,
+//! and of `jsonb`, for which 1 is 1.0.
 //!
 //! ```text
 //! a < b             ->  interval_order(a) < interval_order(b)
 //! ORDER BY i        ->  ORDER BY interval_order(i)
 //! GROUP BY i        ->  GROUP BY interval_order(i), with first_value(i) in the place of i
 //! min(i)            ->  interval_min(i)
+//! ORDER BY j        ->  ORDER BY jsonb_order(j), and so on
 //! ```
 //! The same rule brings `text ~ pattern` to our own regular expressions.
 
@@ -22,10 +24,12 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
+use tarn_catalog::pg_type::{Json, json_kind};
 
 use super::expressions::input_schema;
 use crate::functions::datetime::extremes;
 use crate::functions::datetime::operators::{INTERVAL_ORDER, NEGATED};
+use crate::functions::json;
 use crate::functions::regexp::REGEXP_LIKE_OPERATOR;
 
 /// Gives intervals PostgreSQL's order and texts its regular expressions.
@@ -49,8 +53,8 @@ fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let result = plan.map_expressions(|expr| {
         let name = names.save(&expr);
         let result = expr.transform_up(|expr| rewrite(expr, &schema))?;
-        if is_sort && is_interval(&result.data, &schema) {
-            return Ok(Transformed::yes(order(result.data)));
+        if is_sort && has_own_order(&result.data, &schema) {
+            return Ok(Transformed::yes(order(result.data, &schema)));
         }
         Ok(if result.transformed { result.update_data(|expr| name.restore(expr)) } else { result })
     })?;
@@ -62,9 +66,9 @@ fn rewrite_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         LogicalPlan::Join(mut join) => {
             let mut any = false;
             for (left, right) in &mut join.on {
-                if is_interval(left, &schema) && is_interval(right, &schema) {
-                    *left = order(left.clone());
-                    *right = order(right.clone());
+                if has_own_order(left, &schema) && has_own_order(right, &schema) {
+                    *left = order(left.clone(), &schema);
+                    *right = order(right.clone(), &schema);
                     any = true;
                 }
             }
@@ -79,14 +83,27 @@ fn is_interval(expr: &Expr, schema: &DFSchema) -> bool {
     matches!(expr.get_type(schema), Ok(DataType::Interval(_)))
 }
 
-fn order(expr: Expr) -> Expr {
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&INTERVAL_ORDER), vec![expr]))
+/// Whether the bytes of values compare otherwise than the values.
+fn has_own_order(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|data_type| is_ordered(&data_type))
+}
+
+fn is_ordered(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Interval(_)) || json_kind(data_type) == Some(Json::Binary)
+}
+
+fn order(expr: Expr, schema: &DFSchema) -> Expr {
+    let function = match is_interval(&expr, schema) {
+        true => Arc::clone(&INTERVAL_ORDER),
+        false => json::by_name("jsonb_order"),
+    };
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr]))
 }
 
 fn order_all(keys: &mut [Sort], schema: &DFSchema) -> bool {
     let mut any = false;
-    for key in keys.iter_mut().filter(|key| is_interval(&key.expr, schema)) {
-        key.expr = order(key.expr.clone());
+    for key in keys.iter_mut().filter(|key| has_own_order(&key.expr, schema)) {
+        key.expr = order(key.expr.clone(), schema);
         any = true;
     }
     any
@@ -101,13 +118,13 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::Between(mut between) if is_interval(&between.expr, schema) => {
             for part in [&mut between.expr, &mut between.low, &mut between.high] {
-                **part = order(part.as_ref().clone());
+                **part = order(part.as_ref().clone(), schema);
             }
             Transformed::yes(Expr::Between(between))
         }
         Expr::InList(mut list) if is_interval(&list.expr, schema) => {
-            *list.expr = order(list.expr.as_ref().clone());
-            list.list = list.list.into_iter().map(order).collect();
+            *list.expr = order(list.expr.as_ref().clone(), schema);
+            list.list = list.list.into_iter().map(|element| order(element, schema)).collect();
             Transformed::yes(Expr::InList(list))
         }
         Expr::AggregateFunction(aggregate) => rewrite_aggregate(aggregate, schema),
@@ -123,9 +140,9 @@ fn rewrite_binary(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
     };
     match binary.op {
         Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom
-            if is_interval(&binary.left, schema) && is_interval(&binary.right, schema) =>
+            if has_own_order(&binary.left, schema) && has_own_order(&binary.right, schema) =>
         {
-            let (left, right) = (order(*binary.left), order(*binary.right));
+            let (left, right) = (order(*binary.left, schema), order(*binary.right, schema));
             let binary = BinaryExpr::new(Box::new(left), binary.op, Box::new(right));
             Transformed::yes(Expr::BinaryExpr(binary))
         }
@@ -144,12 +161,14 @@ fn rewrite_binary(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
 fn rewrite_aggregate(mut aggregate: AggregateFunction, schema: &DFSchema) -> Transformed<Expr> {
     let mut changed = order_all(&mut aggregate.params.order_by, schema);
     if let [arg] = aggregate.params.args.as_mut_slice()
-        && is_interval(arg, schema)
+        && has_own_order(arg, schema)
     {
+        let interval = is_interval(arg, schema);
         match aggregate.func.name() {
+            "min" | "max" if !interval => {}
             "min" => aggregate.func = Arc::clone(&extremes::MIN),
             "max" => aggregate.func = Arc::clone(&extremes::MAX),
-            "count" if aggregate.params.distinct => *arg = order(arg.clone()),
+            "count" if aggregate.params.distinct => *arg = order(arg.clone(), schema),
             _ => return Transformed::new_transformed(Expr::AggregateFunction(aggregate), changed),
         }
         changed = true;
@@ -160,8 +179,8 @@ fn rewrite_aggregate(mut aggregate: AggregateFunction, schema: &DFSchema) -> Tra
 fn rewrite_window(mut window: WindowFunction, schema: &DFSchema) -> Transformed<Expr> {
     let mut changed = order_all(&mut window.params.order_by, schema);
     for key in &mut window.params.partition_by {
-        if is_interval(key, schema) {
-            *key = order(key.clone());
+        if has_own_order(key, schema) {
+            *key = order(key.clone(), schema);
             changed = true;
         }
     }
@@ -185,7 +204,7 @@ fn rewrite_window(mut window: WindowFunction, schema: &DFSchema) -> Transformed<
 /// `SELECT DISTINCT` with an interval is a grouping by all columns.
 fn distinct(input: Arc<LogicalPlan>) -> Result<Transformed<LogicalPlan>> {
     let schema = Arc::clone(input.schema());
-    let any = schema.fields().iter().any(|f| matches!(f.data_type(), DataType::Interval(_)));
+    let any = schema.fields().iter().any(|field| is_ordered(field.data_type()));
     if !any {
         return Ok(Transformed::no(LogicalPlan::Distinct(Distinct::All(input))));
     }
@@ -197,7 +216,7 @@ fn distinct(input: Arc<LogicalPlan>) -> Result<Transformed<LogicalPlan>> {
 /// Groups by the order of intervals, and takes the first interval of each group.
 fn group(aggregate: Aggregate, schema: &DFSchema) -> Result<Transformed<LogicalPlan>> {
     let grouping_sets = matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]);
-    let any = aggregate.group_expr.iter().any(|key| is_interval(key, schema));
+    let any = aggregate.group_expr.iter().any(|key| has_own_order(key, schema));
     if grouping_sets || !any {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
@@ -205,10 +224,10 @@ fn group(aggregate: Aggregate, schema: &DFSchema) -> Result<Transformed<LogicalP
     let mut keys = Vec::new();
     let mut firsts = Vec::new();
     for (at, key) in aggregate.group_expr.iter().enumerate() {
-        if is_interval(key, schema) {
+        if has_own_order(key, schema) {
             let first = first_value_udaf().call(vec![key.clone()]);
             firsts.push((at, first.alias(format!("interval_{at}"))));
-            keys.push(order(key.clone()).alias(format!("interval_order_{at}")));
+            keys.push(order(key.clone(), schema).alias(format!("interval_order_{at}")));
         } else {
             keys.push(key.clone());
         }

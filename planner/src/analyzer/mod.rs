@@ -20,6 +20,7 @@ mod members;
 mod strict;
 mod temporal;
 mod unknowns;
+mod window_keys;
 
 pub use arithmetic::PostgresArithmetic;
 pub use casts::PostgresCasts;
@@ -31,3 +32,4 @@ pub use strict::StrictTypes;
 pub(crate) use strict::name_of_type;
 pub use temporal::TemporalCasts;
 pub use unknowns::UnknownLiterals;
+pub use window_keys::WindowKeys;

@@ -25,6 +25,7 @@ mod sleep;
 mod statistics;
 pub(crate) mod text;
 mod uuid;
+pub(crate) mod window_key;
 
 use std::sync::Arc;
 

@@ -9,6 +9,8 @@
 //! | `SUBSTRING(x SIMILAR p ESCAPE e)` | `SUBSTRING(x FROM p FOR e)` |
 //! | `ROWS … EXCLUDE NO OTHERS` | `ROWS …` |
 //! | `RESET TIME ZONE` | `RESET timezone` |
+//! | `INTERVAL(3) '1 day'` | `'1 day'::INTERVAL(3)` |
+//! | `ALTER VIEW v RENAME …` | `ALTER TABLE v RENAME …` |
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace, Word};
@@ -29,7 +31,7 @@ pub(super) fn join(
     let tokens = unicode(tokens)?;
     let tokens = strings(tokens, unexpected)?;
     let tokens = frames(tokens)?;
-    Ok(reset_time_zone(calls(tokens)))
+    Ok(rename_view(reset_time_zone(intervals(calls(tokens)))))
 }
 
 fn is_space(token: &TokenWithSpan) -> bool {
@@ -305,6 +307,46 @@ fn reset_time_zone(mut tokens: Tokens) -> Tokens {
             token.token = Token::make_word("timezone", None);
         }
         tokens.remove(*zone);
+    }
+    tokens
+}
+
+/// The digits before a literal, which the parser below would drop.
+fn intervals(mut tokens: Tokens) -> Tokens {
+    let mut at = 0;
+    while at < tokens.len() {
+        let places: Vec<usize> = if is_word(tokens.get(at), "interval") {
+            next_of(&tokens, at + 1).take(4).collect()
+        } else {
+            vec![]
+        };
+        if let [open, digits, close, text] = places.as_slice()
+            && tokens.get(*open).is_some_and(|token| token.token == Token::LParen)
+            && tokens.get(*digits).is_some_and(|token| matches!(token.token, Token::Number(..)))
+            && tokens.get(*close).is_some_and(|token| token.token == Token::RParen)
+            && tokens
+                .get(*text)
+                .is_some_and(|token| matches!(token.token, Token::SingleQuotedString(_)))
+        {
+            let literal = tokens.remove(*text);
+            let cast = TokenWithSpan { token: Token::DoubleColon, span: literal.span };
+            tokens.splice(at..at, [literal, cast]);
+            at += 2;
+        }
+        at += 1;
+    }
+    tokens
+}
+
+fn rename_view(mut tokens: Tokens) -> Tokens {
+    let places: Vec<usize> = next_of(&tokens, 0).take(2).collect();
+    if let [alter, view] = places.as_slice()
+        && is_word(tokens.get(*alter), "alter")
+        && is_word(tokens.get(*view), "view")
+        && tokens.iter().any(|token| is_word(Some(token), "rename"))
+        && let Some(token) = tokens.get_mut(*view)
+    {
+        token.token = Token::make_keyword("TABLE");
     }
     tokens
 }

@@ -4,14 +4,22 @@
 //! SELECT array_agg(x) FROM (SELECT x FROM t ORDER BY x) AS s
 //!   => SELECT array_agg(x ORDER BY s.x) FROM (SELECT x FROM t ORDER BY x) AS s
 //! ```
+//! A key that the subquery does not give out is given out under a name that no query can write:
+//!
+//! ```text
+//! SELECT array_agg(x) FROM (SELECT x FROM t ORDER BY y) AS s
+//!   => SELECT array_agg(x ORDER BY s."tarn order 0")
+//!      FROM (SELECT x, y AS "tarn order 0" FROM t ORDER BY y) AS s
+//! ```
 //! The engine gives up the order of a subquery, PostgreSQL keeps it as long as nothing in between
 //! needs another one.
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident,
-    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value,
+    DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, GroupByExpr, Ident, OrderByExpr, OrderByKind, Query, Select, SelectItem,
+    SetExpr, TableAliasColumnDef, TableFactor, Value,
 };
 
 use crate::statement::fold;
@@ -36,46 +44,114 @@ pub(super) fn order(query: &mut Query) {
 
 /// The order of the rows that FROM gives, in terms of the subquery's outputs; `None` where there
 /// is none, or where the rows are grouped, which PostgreSQL may do by sorting.
-fn order_of_source(select: &Select) -> Option<Vec<OrderByExpr>> {
+fn order_of_source(select: &mut Select) -> Option<Vec<OrderByExpr>> {
     let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
-    let [from] = select.from.as_slice() else { return None };
+    let [from] = select.from.as_mut_slice() else { return None };
     if grouped || !from.joins.is_empty() {
         return None;
     }
-    let TableFactor::Derived { subquery, alias: Some(alias), .. } = &from.relation else {
+    let TableFactor::Derived { subquery, alias: Some(alias), .. } = &mut from.relation else {
         return None;
     };
     let OrderByKind::Expressions(keys) = &subquery.order_by.as_ref()?.kind else { return None };
-    let SetExpr::Select(inner) = subquery.body.as_ref() else { return None };
-    let outputs: Vec<Option<Ident>> = inner.projection.iter().map(output_name).collect();
-    let column = |at: usize| {
-        let renamed = alias.columns.get(at).map(|column| column.name.clone());
-        renamed.or_else(|| outputs.get(at).cloned().flatten())
-    };
-    let key = |key: &OrderByExpr| {
-        let at = match &key.expr {
-            Expr::Value(value) => match &value.value {
-                Value::Number(digits, _) => digits.parse::<usize>().ok()?.checked_sub(1)?,
-                _ => return None,
-            },
-            Expr::Identifier(ident) => {
-                let name = fold(ident);
-                let same =
-                    |output: &Option<Ident>| output.as_ref().is_some_and(|o| fold(o) == name);
-                outputs.iter().position(same)?
+    let SetExpr::Select(inner) = subquery.body.as_mut() else { return None };
+    let starred = !inner
+        .projection
+        .iter()
+        .all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
+    // What all columns are is known only later: none may be added then.
+    let may_add = inner.distinct.is_none()
+        && (!starred || alias.columns.is_empty())
+        && !takes_all_columns(&select.projection, &alias.name);
+    let mut found = Vec::new();
+    for key in keys {
+        let at = match position(&key.expr, &inner.projection) {
+            // Behind `*` the places are others than they look.
+            Some(_) if starred && !alias.columns.is_empty() => break,
+            Some(at) => at,
+            None if may_add && !matches!(key.expr, Expr::Value(_)) => {
+                let name = format!("tarn order {}", found.len());
+                let name = Ident::with_quote('"', name);
+                if !alias.columns.is_empty() {
+                    let column = TableAliasColumnDef { name: name.clone(), data_type: None };
+                    alias.columns.push(column);
+                }
+                let expr = key.expr.clone();
+                inner.projection.push(SelectItem::ExprWithAlias { expr, alias: name });
+                inner.projection.len() - 1
             }
-            expr => inner.projection.iter().position(|item| match item {
-                SelectItem::UnnamedExpr(output)
-                | SelectItem::ExprWithAlias { expr: output, .. } => output == expr,
-                _ => false,
-            })?,
+            // A key that is no output cannot be named out here.
+            None => break,
         };
-        let parts = vec![alias.name.clone(), column(at)?];
-        Some(OrderByExpr { expr: Expr::CompoundIdentifier(parts), ..key.clone() })
-    };
-    // The first keys that are outputs; a key that is none cannot be named out here.
-    let keys: Vec<OrderByExpr> = keys.iter().map_while(key).collect();
-    (!keys.is_empty()).then_some(keys)
+        let renamed = alias.columns.get(at).map(|column| column.name.clone());
+        let Some(column) = renamed.or_else(|| inner.projection.get(at).and_then(output_name))
+        else {
+            break;
+        };
+        let expr = Expr::CompoundIdentifier(vec![alias.name.clone(), column]);
+        found.push(OrderByExpr { expr, ..key.clone() });
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// Which output a key of ORDER BY is.
+fn position(key: &Expr, outputs: &[SelectItem]) -> Option<usize> {
+    match key {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => {
+                let at = digits.parse::<usize>().ok()?.checked_sub(1)?;
+                (at < outputs.len()).then_some(at)
+            }
+            _ => None,
+        },
+        Expr::Identifier(ident) => {
+            let name = fold(ident);
+            outputs.iter().position(|item| output_name(item).is_some_and(|o| fold(&o) == name))
+        }
+        expr => outputs.iter().position(|item| match item {
+            SelectItem::UnnamedExpr(output) | SelectItem::ExprWithAlias { expr: output, .. } => {
+                output == expr
+            }
+            _ => false,
+        }),
+    }
+}
+
+/// Whether a list mentions a relation as a whole: `s`, `s.*`.
+fn takes_all_columns(items: &[SelectItem], relation: &Ident) -> bool {
+    let mut finder = WholeRows { relation: fold(relation), found: false };
+    for item in items {
+        match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                // It stops where it has found one.
+                let _ = walk::edit_expr(&mut expr.clone(), &mut finder);
+            }
+            _ => return true,
+        }
+    }
+    finder.found
+}
+
+struct WholeRows {
+    relation: String,
+    found: bool,
+}
+
+impl Editor for WholeRows {
+    fn enter_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.found |= match expr {
+            Expr::Identifier(ident) => fold(ident) == self.relation,
+            Expr::QualifiedWildcard(..) => true,
+            Expr::Function(function) => match &function.args {
+                FunctionArguments::List(list) => list.args.iter().any(|arg| {
+                    matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_)))
+                }),
+                _ => false,
+            },
+            _ => false,
+        };
+        if self.found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 fn output_name(item: &SelectItem) -> Option<Ident> {

@@ -75,11 +75,23 @@ pub(super) fn query(query: &Query) -> Check {
     else {
         return Ok(());
     };
+    let is_set = matches!(query.body.as_ref(), SetExpr::SetOperation { .. });
+    if is_set && !keys.iter().all(|key| is_output(&key.expr)) {
+        return misuse("0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause", None);
+    }
     let Some(n_columns) = n_columns(&query.body) else { return Ok(()) };
     for key in keys {
         position("ORDER BY", &key.expr, n_columns)?;
     }
     Ok(())
+}
+
+/// Whether a key of ORDER BY is no more than the name or the place of an output.
+fn is_output(key: &Expr) -> bool {
+    match key {
+        Expr::Nested(inner) => is_output(inner),
+        other => matches!(other, Expr::Identifier(_) | Expr::Value(_)),
+    }
 }
 
 fn body(body: &SetExpr) -> Check {
@@ -252,6 +264,11 @@ fn no_aggregates(expr: &Expr, clause: &str) -> Check {
         return misuse("0A000", message, at);
     }
     Ok(())
+}
+
+/// Whether an expression has an aggregate outside of nested queries.
+pub(crate) fn has_aggregate(expr: &Expr) -> bool {
+    find(expr).aggregate.is_some()
 }
 
 /// What is called outside of nested queries, and where first.

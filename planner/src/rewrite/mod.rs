@@ -10,6 +10,7 @@
 //! | `joins` | `l JOIN r USING (k)` | the same in parentheses with a mark |
 //! | `membership` | `x IN (SELECT …)` as a value | `is_member(x, (SELECT array_agg(…) …))` |
 //! | `sets` | `FROM generate_series(1, t.n) AS g` | `FROM LATERAL (SELECT unnest(series(1, t.n)) AS g) AS g` |
+//! | `records` | `FROM json_to_record(d) AS t (a int)` | `FROM LATERAL (SELECT CAST(…) AS a) AS t` |
 //! | `system_columns` | `t.tableoid` | `to_regclass_oid('t')` |
 //!
 //! Nothing here matches the text of one client's query: each rule is about a construct.
@@ -20,9 +21,11 @@ mod casts;
 mod checks;
 mod clauses;
 mod joins;
+mod literals;
 mod membership;
 mod names;
 mod outputs;
+mod records;
 mod refused;
 mod relations;
 mod rows;
@@ -39,6 +42,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{self, Expr, ObjectName, Query, Select, Statement as Ast, TableFactor};
 
 pub use calls::{PointSpec, TableCall, name_parts};
+pub(crate) use checks::has_aggregate;
 pub use names::strip_suffix;
 pub use relations::{Relation, RelationKey, TravelSpec};
 
@@ -157,10 +161,10 @@ impl Editor for Rewriter<'_> {
     fn enter_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         let result = match calls::read(factor) {
             Ok(Some(call)) => self.relations.visit_call(factor, call),
-            Ok(None) => {
+            Ok(None) => records::rewrite(factor).and_then(|()| {
                 sets::rewrite(factor);
                 self.relations.visit(factor)
-            }
+            }),
             Err(error) => Err(error),
         };
         self.flow(result)
@@ -184,6 +188,7 @@ impl Editor for Rewriter<'_> {
         self.visit()?;
         times::enter(expr);
         self.check(checks::expression(expr))?;
+        self.check(literals::check(expr))?;
         rows::rewrite(expr);
         subqueries::rewrite(expr);
         ControlFlow::Continue(())

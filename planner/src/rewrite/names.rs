@@ -150,6 +150,7 @@ pub(super) fn name_of(expr: &Expr) -> Option<String> {
         Expr::BinaryOp { op: sqlparser::ast::BinaryOperator::Overlaps, .. } => {
             Some("overlaps".to_owned())
         }
+        Expr::IsNormalized { negated: false, .. } => Some("is_normalized".to_owned()),
         Expr::Overlay { .. } => Some("overlay".to_owned()),
         Expr::AtTimeZone { .. } => Some("timezone".to_owned()),
         Expr::Exists { negated: false, .. } => Some("exists".to_owned()),

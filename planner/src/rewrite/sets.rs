@@ -77,6 +77,11 @@ fn set_function(name: &str) -> Option<&'static SetFunction> {
     SET_FUNCTIONS.iter().find(|function| function.name == name)
 }
 
+/// The call of a set-returning function that gives its rows as a list.
+pub(super) fn list_call(name: &str, args: Vec<Expr>) -> Expr {
+    function_call(&format!("{LIST}{name}"), args)
+}
+
 /// Whether calls of a function return several rows.
 pub(super) fn returns_set(name: &str) -> bool {
     name == "unnest" || name == ROWS_FROM || set_function(name).is_some()
@@ -503,7 +508,7 @@ fn ordinality(lists: &[Expr], sets: bool) -> Expr {
     function_call("unnest", vec![function_call(&format!("{LIST}series"), vec![one(), end])])
 }
 
-fn select_without_from(items: Vec<SelectItem>) -> Box<Query> {
+pub(super) fn select_without_from(items: Vec<SelectItem>) -> Box<Query> {
     let nothing = TableFactor::Derived {
         lateral: false,
         subquery: Box::new(Query {

@@ -16,9 +16,9 @@ use sqlparser::ast::{
     TableFactor, Value,
 };
 
-use super::call;
 use super::names::strip_suffix;
 use super::rows::join_column_name;
+use super::{call, records};
 use crate::provider::Tables;
 use crate::statement::fold;
 use crate::walk::{self, Editor};
@@ -35,6 +35,7 @@ struct Selects<'a> {
 
 impl Editor for Selects<'_> {
     fn enter_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        records::populate(select, self.tables);
         let relations = relations(select, self.tables);
         if relations.iter().all(|relation| relation.columns.is_none()) {
             return ControlFlow::Continue(());

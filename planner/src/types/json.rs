@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 mod number;
+pub(crate) mod order;
 mod read;
 mod write;
 
@@ -223,29 +224,38 @@ impl Value {
     /// The order of `jsonb`.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
+        let is_empty = |value: &Self| matches!(value, Self::Array(all) if all.is_empty());
+        match (is_empty(self), is_empty(other)) {
+            // An empty array at the top sorts before all else, for historical reasons.
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            _ => self.compare_inside(other),
+        }
+    }
+
+    fn compare_inside(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
             (Self::Number(a), Self::Number(b)) => compare_numbers(a, b),
             (Self::String(a), Self::String(b)) => a.cmp(b),
             (Self::Array(a), Self::Array(b)) => {
                 let elements = || {
-                    let orders = a.iter().zip(b).map(|(a, b)| a.compare(b));
+                    let orders = a.iter().zip(b).map(|(a, b)| a.compare_inside(b));
                     orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
                 };
                 a.len().cmp(&b.len()).then_with(elements)
             }
             (Self::Object(a), Self::Object(b)) => {
                 let pairs = || {
-                    let orders = a.iter().zip(b).map(|((ka, a), (kb, b))| {
-                        ka.len().cmp(&kb.len()).then_with(|| ka.cmp(kb)).then_with(|| a.compare(b))
-                    });
+                    // Keys are stored by their length, and compared without it.
+                    let orders = a
+                        .iter()
+                        .zip(b)
+                        .map(|((ka, a), (kb, b))| ka.cmp(kb).then_with(|| a.compare_inside(b)));
                     orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
                 };
                 a.len().cmp(&b.len()).then_with(pairs)
             }
-            // An empty array at the top sorts before all else, for historical reasons.
-            (Self::Array(a), _) if a.is_empty() => Ordering::Less,
-            (_, Self::Array(b)) if b.is_empty() => Ordering::Greater,
             _ => self.rank().cmp(&other.rank()),
         }
     }

@@ -13,6 +13,7 @@
 //! of the field: a name in `pg_type` and a type modifier. Metadata of tables and casts lives up to
 //! the output; an expression in between may lose it, and then the Arrow type alone counts.
 
+pub(crate) mod assignment;
 pub(crate) mod convert;
 pub mod forms;
 pub mod json;

@@ -86,7 +86,11 @@ impl ExprPlanner for Operators {
         {
             expr.order_by.push(first.clone().sort(true, false));
         }
-        let finish = json_finish(expr.func.name(), &mut expr.args);
+        let delimiter = delimiter_of(&mut expr);
+        let finish = match &delimiter {
+            Some(_) => Some(array::by_name("array_to_string")),
+            None => json_finish(expr.func.name(), &mut expr.args),
+        };
         if finish.is_none() && !(sorted && expr.func.name() == "array_agg") {
             return Ok(PlannerResult::Original(expr));
         }
@@ -105,7 +109,7 @@ impl ExprPlanner for Operators {
             collected = Expr::ScalarFunction(ScalarFunction::new_udf(function, args));
         }
         Ok(match finish {
-            Some(function) => planned(function, vec![collected]),
+            Some(function) => planned(function, [collected].into_iter().chain(delimiter).collect()),
             None => PlannerResult::Planned(collected),
         })
     }
@@ -155,6 +159,21 @@ impl ExprPlanner for Operators {
             }
         }
     }
+}
+
+/// `string_agg(x, d ORDER BY y)` is the text of an `array_agg` without NULLs, each of which sorts
+/// for itself: of `string_agg` itself the engine takes one order in a SELECT. Gives the delimiter.
+fn delimiter_of(expr: &mut RawAggregateExpr) -> Option<Expr> {
+    let [value, Expr::Literal(..)] = expr.args.as_slice() else { return None };
+    if expr.func.name() != "string_agg" || expr.distinct || expr.order_by.is_empty() {
+        return None;
+    }
+    let present = value.clone().is_not_null();
+    expr.filter = Some(Box::new(match expr.filter.take() {
+        Some(filter) => filter.and(present),
+        None => present,
+    }));
+    expr.args.pop()
 }
 
 /// `json_agg(x)` is the JSON of `array_agg(x)`, which knows all about order and NULLs.

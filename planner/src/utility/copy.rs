@@ -179,15 +179,16 @@ fn endpoint(parser: &mut Parser<'_>, from: bool) -> Result<Option<String>> {
     if from && !program {
         return Ok(Some(place));
     }
-    let (direction, client) = if from { ("from", "STDIN") } else { ("to", "STDOUT") };
-    let what = if program { "an external program" } else { "a file of the server" };
-    Err(PlannerError::Unsupported {
-        what: format!("COPY {direction} {what}"),
-        hint: Some(format!(
-            "COPY {direction} {client} moves data over the connection; psql's \\copy command does so for files of the client."
-        )),
-    }
-    .into())
+    let message = if program {
+        "COPY to or from an external program is not allowed".to_owned()
+    } else {
+        "COPY to a file of the server is not allowed".to_owned()
+    };
+    let (direction, client) = if from { ("FROM", "STDIN") } else { ("TO", "STDOUT") };
+    let hint = format!(
+        "COPY {direction} {client} moves data over the connection; psql's \\copy command does so for files of the client."
+    );
+    Err(PlannerError::Denied { message, hint }.into())
 }
 
 fn options(parser: &mut Parser<'_>, raw: &mut Vec<RawOption>) -> Result<()> {

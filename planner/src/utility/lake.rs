@@ -469,20 +469,12 @@ pub(super) fn other(parser: &mut Parser<'_>) -> Result<Parsed> {
         }
         ("alter", "database") => {
             let old = name(parser)?;
-            if words(parser, &["owner", "to"]) {
-                name(parser)?;
-                return Ok((nothing(), Command::Define(Define::Nothing { tag: "ALTER DATABASE" })));
-            }
             expect_word(parser, "rename")?;
             expect_word(parser, "to")?;
             Define::RenameDatabase { old, new: name(parser)? }
         }
         _ => {
             let old = name(parser)?;
-            if words(parser, &["owner", "to"]) {
-                name(parser)?;
-                return Ok((nothing(), Command::Define(Define::Nothing { tag: "ALTER SCHEMA" })));
-            }
             expect_word(parser, "rename")?;
             expect_word(parser, "to")?;
             Define::RenameSchema { old, new: name(parser)? }

@@ -3,17 +3,15 @@
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
-use super::{
-    Parsed, Result, expect_word, name, nothing, skip_rest, string, unexpected, word, words,
-};
+use super::{Parsed, Result, expect_word, name, nothing, string, unexpected, word, words};
 use crate::error::PlannerError;
 use crate::statement::Command;
 use crate::write::{Target, target_of};
 
 /// The first words of the statements that are read here.
 pub(super) const STATEMENTS: &[&str] = &[
-    "lock", "listen", "unlisten", "notify", "discard", "comment", "grant", "revoke", "reindex",
-    "cluster", "do", "call", "load", "security", "reassign", "refresh", "import",
+    "lock", "listen", "unlisten", "notify", "discard", "comment", "reindex", "cluster", "do",
+    "call", "load", "security", "refresh", "import",
 ];
 
 pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Parsed> {
@@ -34,10 +32,6 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Parsed> {
         }
         "discard" => discard(parser)?,
         "comment" => comment(parser)?,
-        "grant" | "revoke" => {
-            skip_rest(parser);
-            Command::Privileges(if first == "grant" { "GRANT" } else { "REVOKE" })
-        }
         other => {
             let what = other.to_uppercase();
             let hint = match other {
@@ -103,13 +97,13 @@ fn discard(parser: &mut Parser<'_>) -> Result<Command> {
     Ok(Command::Discard { what })
 }
 
-/// `COMMENT ON TABLE t IS 'text'`, also on columns, views, schemas and the database.
+/// `COMMENT ON TABLE t IS 'text'`, also on columns, views, schemas, databases and roles.
 fn comment(parser: &mut Parser<'_>) -> Result<Command> {
     expect_word(parser, "on")?;
     let kind = super::peek_word(parser, 0).unwrap_or_default();
     if words(parser, &["materialized", "view"]) {
         // The same as for views.
-    } else if ["table", "column", "view", "schema", "database"].contains(&kind.as_str()) {
+    } else if ["table", "column", "view", "schema", "database", "role"].contains(&kind.as_str()) {
         parser.next_token();
     } else {
         return Err(PlannerError::unsupported(format!("COMMENT ON {}", kind.to_uppercase())).into());

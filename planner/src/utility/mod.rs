@@ -3,6 +3,7 @@
 //!
 //! | module | statements |
 //! |---|---|
+//! | `access` | CREATE ROLE, GRANT, OWNER TO, SET ROLE, ALTER SYSTEM |
 //! | `transaction` | BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, SET TRANSACTION |
 //! | `cursor` | DECLARE, FETCH, MOVE, CLOSE |
 //! | `prepare` | PREPARE, EXECUTE, DEALLOCATE |
@@ -10,7 +11,7 @@
 //! | `history` | DESCRIBE HISTORY |
 //! | `lake` | CREATE TABLE with USING and its kin, STORAGE, DATABASE, ALTER SCHEMA |
 //! | `upkeep` | OPTIMIZE, VACUUM, RESTORE, ANALYZE |
-//! | `maintenance` | LOCK, LISTEN, DISCARD, COMMENT, GRANT and what has no effect |
+//! | `maintenance` | LOCK, LISTEN, DISCARD, COMMENT and what has no effect |
 //!
 //! A statement that holds a query is that query's tree with a [`Command`] beside it, so that
 //! binding and planning need not know of the words around it.
@@ -22,6 +23,7 @@ use sqlparser::tokenizer::Token;
 use crate::error::PlannerError;
 use crate::statement::{Command, fold};
 
+pub(crate) mod access;
 pub(crate) mod copy;
 pub(crate) mod copy_options;
 pub(crate) mod cursor;
@@ -74,6 +76,7 @@ pub(crate) fn parse(parser: &mut Parser<'_>) -> Option<Result<Parsed>> {
         ("prepare", "transaction") => transaction::parse,
         ("declare" | "fetch" | "move" | "close", _) => cursor::parse,
         ("prepare" | "execute" | "deallocate", _) => prepare::parse,
+        (first, second) if access::is_access(parser, first, second) => access::parse,
         ("copy", _) => copy::parse,
         ("describe" | "desc", "history") => history::parse,
         ("create", _) if lake::is_create_table(parser) => lake::create_table,

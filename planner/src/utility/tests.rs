@@ -59,7 +59,7 @@ fn copy_options_are_checked() {
     );
     check("COPY t TO STDOUT (shiny)", Some("option \"shiny\" not recognized"));
     check("COPY (SELECT 1) FROM STDIN", Some("syntax error at or near \"FROM\""));
-    check("COPY t TO '/tmp/x'", Some("COPY to a file of the server is not supported"));
+    check("COPY t TO '/tmp/x'", Some("COPY to a file of the server is not allowed"));
 }
 
 #[test]

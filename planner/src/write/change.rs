@@ -11,6 +11,7 @@ use super::insert::{column_index, default_expr, is_default};
 use super::tree::{alias_of, column_of, named, returning_query, row_number, target_query};
 use super::{Effect, WriteQuery, generated_only};
 use crate::error::{PlannerError, Result};
+use crate::rewrite::{call, has_aggregate};
 use crate::statement::fold;
 
 pub(super) fn update_query(
@@ -125,9 +126,15 @@ pub(super) fn assignments(
         Ok(())
     };
     for assignment in assignments {
-        match (&assignment.target, &assignment.value) {
+        match (&assignment.target, unnested(assignment)) {
             (AssignmentTarget::ColumnName(name), value) => assign(name, value)?,
-            (AssignmentTarget::Tuple(names), Expr::Tuple(values)) => {
+            (AssignmentTarget::Tuple(names), Expr::Subquery(query)) => {
+                for (at, name) in names.iter().enumerate() {
+                    assign(name, &one_column(query, at, names.len())?)?;
+                }
+            }
+            (AssignmentTarget::Tuple(names), value) => {
+                let values = row_values(value, names.len())?;
                 if names.len() != values.len() {
                     return Err(PlannerError::Semantics {
                         code: "42601",
@@ -135,26 +142,45 @@ pub(super) fn assignments(
                         position: None,
                     });
                 }
-                for (name, value) in names.iter().zip(values) {
+                for (name, value) in names.iter().zip(&values) {
                     assign(name, value)?;
                 }
-            }
-            (AssignmentTarget::Tuple(names), Expr::Nested(value)) if names.len() == 1 => {
-                for name in names {
-                    assign(name, value)?;
-                }
-            }
-            (AssignmentTarget::Tuple(names), Expr::Subquery(query)) => {
-                for (at, name) in names.iter().enumerate() {
-                    assign(name, &one_column(query, at, names.len())?)?;
-                }
-            }
-            (AssignmentTarget::Tuple(_), _) => {
-                return Err(PlannerError::unsupported("UPDATE … SET (a, b) = this expression"));
             }
         }
     }
     Ok(found)
+}
+
+/// The value; that of a row without more parentheses than one pair.
+fn unnested(assignment: &ast::Assignment) -> &Expr {
+    let mut value = &assignment.value;
+    while let (AssignmentTarget::Tuple(_), Expr::Nested(inner)) = (&assignment.target, value) {
+        value = inner;
+    }
+    value
+}
+
+/// The values of `(1, 2)`, `ROW (1, 2)` and `(1)`.
+fn row_values(value: &Expr, n_columns: usize) -> Result<Vec<Expr>> {
+    match value {
+        Expr::Tuple(values) => Ok(values.clone()),
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => {
+            let ast::FunctionArguments::List(list) = &function.args else { return Ok(vec![]) };
+            let values = list.args.iter().filter_map(|arg| match arg {
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+                _ => None,
+            });
+            Ok(values.collect())
+        }
+        other if n_columns == 1 => Ok(vec![other.clone()]),
+        _ => Err(PlannerError::Semantics {
+            code: "0A000",
+            message: "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() \
+                      expression"
+                .to_owned(),
+            position: None,
+        }),
+    }
 }
 
 /// One column of a subquery that gives values to several.
@@ -173,6 +199,23 @@ fn one_column(query: &ast::Query, at: usize, n_columns: usize) -> Result<Expr> {
             code: "42601",
             message: "number of columns does not match number of values".to_owned(),
             position: None,
+        });
+    }
+    let aggregated = select.projection.iter().any(|item| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            has_aggregate(expr)
+        }
+        _ => false,
+    });
+    let ungrouped =
+        matches!(&select.group_by, ast::GroupByExpr::Expressions(by, _) if by.is_empty());
+    if aggregated && ungrouped && select.having.is_none() {
+        // The column alone may have no aggregate that makes one row of all.
+        let number = |digits: &str| Expr::value(ast::Value::Number(digits.to_owned(), false));
+        select.having = Some(Expr::BinaryOp {
+            left: Box::new(call("count", vec![number("1")])),
+            op: ast::BinaryOperator::GtEq,
+            right: Box::new(number("0")),
         });
     }
     select.projection = select.projection.drain(..).skip(at).take(1).collect();

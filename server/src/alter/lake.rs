@@ -102,7 +102,7 @@ impl<'a> Altered<'a> {
             let change = MetadataChange { metadata, is_protocol_changed };
             let operation = Operation::new(self.operation, BTreeMap::new());
             self.staged = self.staged.set_metadata(change, operation)?;
-            self.session.put_staged(&self.name, Arc::clone(&self.staged))?;
+            self.session.put_staged(&self.name, Arc::clone(&self.staged));
         }
         Ok(())
     }
@@ -451,6 +451,7 @@ pub(crate) async fn set_properties(
         }
         None => return Err(CatalogError::TableNotFound { name: target.table.clone() }.into()),
     };
+    session.require_owner(&name)?;
     for (property, _) in properties {
         refuse_own(property)?;
     }

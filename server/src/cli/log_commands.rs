@@ -73,6 +73,9 @@ pub(super) async fn check(stores: &ObjectStores, config: &ServerConfig) -> bool 
                 None => "no checkpoint".to_owned(),
             };
             say(&format!("catalog {n_records} records, {checkpoint}, {n_objects} objects\n"));
+            for open in &report.open {
+                say(&format!("open    catalog: {open}, which the next server completes\n"));
+            }
             for fault in &report.faults {
                 say(&format!("broken  catalog: {fault}\n"));
             }

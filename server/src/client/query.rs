@@ -152,8 +152,10 @@ impl Running {
 
     fn tick(&mut self) {
         let (n_rows, n_bytes) = (self.n_rows, self.n_bytes());
+        // A result that waits for its first row has not got the screen yet.
+        let on_screen = n_rows > 0 && self.output.as_ref().is_some_and(Output::is_on_screen);
         if let Some(progress) = &mut self.progress
-            && !self.output.as_ref().is_some_and(Output::is_on_screen)
+            && !on_screen
         {
             progress.tick(n_rows, n_bytes);
         }
@@ -216,6 +218,9 @@ impl Running {
             }
             SimpleQueryMessage::Row(row) => {
                 self.n_rows += 1;
+                if let (1, Some(progress)) = (self.n_rows, &mut self.progress) {
+                    progress.clear();
+                }
                 let mut values = Vec::with_capacity(row.len());
                 for index in 0..row.len() {
                     values.push(row.try_get(index)?);

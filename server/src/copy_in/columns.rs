@@ -88,6 +88,9 @@ impl Plain {
     }
 }
 
+/// Bytes of a text for which there is room at first.
+const N_BYTES_PER_TEXT: usize = 16;
+
 /// The values of a column so far.
 #[derive(Debug)]
 pub(super) enum Column {
@@ -106,22 +109,25 @@ pub(super) enum Column {
 }
 
 impl Column {
-    pub(super) fn new(plain: Plain, field: &Field) -> Result<Self, String> {
+    /// A column with room for so many rows.
+    pub(super) fn new(plain: Plain, field: &Field, n_rows: usize) -> Result<Self, String> {
         Ok(match plain {
-            Plain::Boolean => Self::Boolean(BooleanBuilder::new()),
-            Plain::Int16 => Self::Int16(Int16Builder::new()),
-            Plain::Int32 => Self::Int32(Int32Builder::new()),
-            Plain::Int64 => Self::Int64(Int64Builder::new()),
+            Plain::Boolean => Self::Boolean(BooleanBuilder::with_capacity(n_rows)),
+            Plain::Int16 => Self::Int16(Int16Builder::with_capacity(n_rows)),
+            Plain::Int32 => Self::Int32(Int32Builder::with_capacity(n_rows)),
+            Plain::Int64 => Self::Int64(Int64Builder::with_capacity(n_rows)),
             Plain::Decimal(..) => {
                 let data_type = field.data_type().clone();
-                Self::Decimal(Decimal128Builder::new().with_data_type(data_type))
+                Self::Decimal(Decimal128Builder::with_capacity(n_rows).with_data_type(data_type))
             }
-            Plain::Float32 => Self::Float32(Float32Builder::new()),
-            Plain::Float64 => Self::Float64(Float64Builder::new()),
-            Plain::Date => Self::Date(Date32Builder::new()),
-            Plain::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
-            Plain::Text if *field.data_type() == DataType::Utf8 => Self::Text(StringBuilder::new()),
-            Plain::Text => Self::TextView(StringViewBuilder::new()),
+            Plain::Float32 => Self::Float32(Float32Builder::with_capacity(n_rows)),
+            Plain::Float64 => Self::Float64(Float64Builder::with_capacity(n_rows)),
+            Plain::Date => Self::Date(Date32Builder::with_capacity(n_rows)),
+            Plain::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::with_capacity(n_rows)),
+            Plain::Text if *field.data_type() == DataType::Utf8 => {
+                Self::Text(StringBuilder::with_capacity(n_rows, n_rows * N_BYTES_PER_TEXT))
+            }
+            Plain::Text => Self::TextView(StringViewBuilder::with_capacity(n_rows)),
             Plain::None => {
                 let null = ScalarValue::try_from(field.data_type());
                 Self::Other(Vec::new(), null.map_err(|error| error.to_string())?)

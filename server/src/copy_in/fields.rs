@@ -13,7 +13,7 @@ struct Place {
     is_quoted_null: bool,
 }
 
-/// A field of the line that was read last.
+/// A field of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Value<'a> {
     pub(crate) bytes: &'a [u8],
@@ -48,7 +48,7 @@ impl Fields {
         }
     }
 
-    /// The fields of the last line.
+    /// The fields of the lines at hand.
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
@@ -61,11 +61,41 @@ impl Fields {
         Some(Value { bytes, is_null: place.is_null, is_quoted_null: place.is_quoted_null })
     }
 
+    /// The same as text; `text` is what the line was read from. `None` where it is no text.
+    pub(super) fn text<'a>(&'a self, at: usize, text: &'a str) -> Option<&'a str> {
+        let place = self.places.get(at)?;
+        if place.is_copied {
+            return std::str::from_utf8(self.copied.get(place.start..place.end)?).ok();
+        }
+        text.get(place.start..place.end)
+    }
+
+    /// Whether a field had to be put together; line ends may be in it.
+    pub(super) fn has_copied(&self) -> bool {
+        !self.copied.is_empty()
+    }
+
     /// Reads the line that begins at `start`; returns where the next one begins, `None` where
     /// quotes are not closed.
     pub(crate) fn read(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
+        self.clear();
+        self.add(bytes, start)
+    }
+
+    /// Forgets all lines.
+    pub(super) fn clear(&mut self) {
         self.places.clear();
         self.copied.clear();
+    }
+
+    /// Forgets the fields behind the first `n_fields`.
+    pub(super) fn truncate(&mut self, n_fields: usize) {
+        self.places.truncate(n_fields);
+    }
+
+    /// Reads one more line, whose fields follow those of the lines before; returns what
+    /// [`Fields::read`] does.
+    pub(super) fn add(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
         if self.is_csv { self.read_csv(bytes, start) } else { Some(self.read_text(bytes, start)) }
     }
 

@@ -30,6 +30,7 @@ pub(crate) async fn run(session: &Arc<Session>, copy: &Copy) -> Result<CommandTa
     let Some(file) = &copy.file else {
         return Err(Error::Internal { what: "COPY FROM without a file".to_owned() });
     };
+    session.require_files(false)?;
     let location = session.shared.catalog.stores().resolve(&file.place)?;
     check_place(session, &location, file)?;
     let n_rows = match file.kind {
@@ -91,7 +92,7 @@ async fn copy_lines(session: &Arc<Session>, copy: &Copy, location: &Location) ->
     }
     let target: CopyIn = prepare(session, copy).await?;
     let settings = EncodeSettings::of(|name| session.setting(name).unwrap_or_default());
-    let mut incoming = target.start(settings.time_zone);
+    let mut incoming = target.start(settings.times.zone);
     match push_object(location, &mut incoming).boxed().await {
         Ok(()) => incoming.finish().await,
         Err(error) => {

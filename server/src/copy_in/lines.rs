@@ -14,12 +14,16 @@ use tarn_planner::statement::{CopyOptions, Header};
 use super::chunks::Chunk;
 use super::columns::{Column, Parsed, Plain};
 use super::fields::{Fields, Value};
+use super::groups::{self, GroupColumn, N_ROWS_PER_GROUP, NullRule};
 use crate::error::{Error, Result};
 use crate::pg::params::decode_parameter_in;
-use crate::pg::rows::{Format, TimeZone};
+use crate::pg::rows::Format;
+use tarn_planner::calendar::Zone;
 
 /// Rows of one batch.
 const N_ROWS_PER_BATCH: usize = 8_192;
+/// Bytes that a short field takes, to guess how many rows are in a chunk.
+const N_BYTES_PER_FIELD: usize = 4;
 /// Characters of a value or line that an error shows.
 const N_SHOWN_CHARS_MAX: usize = 100;
 /// Rows that are told of one by one.
@@ -36,26 +40,38 @@ pub(crate) struct LineReader {
     options: CopyOptions,
     oids: Vec<u32>,
     plain: Vec<Plain>,
-    zone: TimeZone,
+    null_rules: Vec<NullRule>,
+    zone: Zone,
     n_skipped: AtomicU64,
     told: Mutex<Vec<String>>,
 }
 
 impl LineReader {
-    pub(crate) fn new(
-        table: &str,
-        schema: SchemaRef,
-        options: CopyOptions,
-        zone: TimeZone,
-    ) -> Self {
+    pub(crate) fn new(table: &str, schema: SchemaRef, options: CopyOptions, zone: Zone) -> Self {
         let oids: Vec<u32> = schema.fields().iter().map(|field| pg_type_of(field).oid).collect();
         let plain = oids.iter().zip(schema.fields()).map(|(oid, field)| Plain::of(*oid, field));
         let plain = plain.collect();
+        let null_rules = schema.fields().iter().map(|field| NullRule {
+            force_not_null: options.force_not_null.contains(field.name()),
+            force_null: options.force_null.contains(field.name()),
+        });
+        let null_rules = null_rules.collect();
         let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true));
         let batch_schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let (n_skipped, told) = (AtomicU64::new(0), Mutex::default());
         let table = table.to_owned();
-        Self { table, schema, batch_schema, options, oids, plain, zone, n_skipped, told }
+        Self {
+            table,
+            schema,
+            batch_schema,
+            options,
+            oids,
+            plain,
+            null_rules,
+            zone,
+            n_skipped,
+            told,
+        }
     }
 
     /// The columns of the batches.
@@ -72,6 +88,16 @@ impl LineReader {
         (self.n_skipped.load(Ordering::Relaxed), std::mem::take(&mut self.told.lock()))
     }
 
+    /// Columns for the rows of so many bytes.
+    fn new_columns(&self, n_bytes: usize) -> Result<Vec<Column>> {
+        let n_bytes_per_row = N_BYTES_PER_FIELD * self.plain.len().max(1);
+        let n_rows = (n_bytes / n_bytes_per_row).clamp(1, N_ROWS_PER_BATCH);
+        let columns = self.plain.iter().zip(self.schema.fields());
+        let columns = columns.map(|(plain, field)| Column::new(*plain, field, n_rows));
+        let columns: Result<_, String> = columns.collect();
+        columns.map_err(|what| Error::Internal { what })
+    }
+
     /// Reads a chunk.
     ///
     /// # Errors
@@ -80,12 +106,12 @@ impl LineReader {
         let mut reading = Reading::new(self, chunk)?;
         let mut at = 0;
         while at < chunk.bytes.len() {
-            at = reading.line(at)?;
+            at = reading.group(at)?;
             if reading.n_rows >= N_ROWS_PER_BATCH {
-                reading.close_batch()?;
+                reading.close_batch(chunk.bytes.len().saturating_sub(at))?;
             }
         }
-        reading.close_batch()?;
+        reading.close_batch(0)?;
         Ok(reading.batches)
     }
 }
@@ -94,6 +120,8 @@ impl LineReader {
 struct Reading<'a> {
     reader: &'a LineReader,
     bytes: &'a [u8],
+    /// The same where all of it is text.
+    text: Option<&'a str>,
     /// The number of the line at hand.
     n_line: u64,
     is_header: bool,
@@ -110,25 +138,89 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn new(reader: &'a LineReader, chunk: &'a Chunk) -> Result<Self> {
         let bytes: &[u8] = &chunk.bytes;
-        let invalid_at = match std::str::from_utf8(bytes) {
-            Ok(_) => bytes.len(),
-            Err(error) => error.valid_up_to(),
+        let (text, invalid_at) = match std::str::from_utf8(bytes) {
+            Ok(text) => (Some(text), bytes.len()),
+            Err(error) => (None, error.valid_up_to()),
         };
-        let columns = reader.plain.iter().zip(reader.schema.fields());
-        let columns = columns.map(|(plain, field)| Column::new(*plain, field));
-        let columns: Result<Vec<Column>, String> = columns.collect();
         Ok(Self {
             reader,
             bytes,
+            text,
             n_line: chunk.n_lines_before,
             is_header: chunk.is_first && reader.options.header != Header::Off,
             invalid_at,
             has_zero: memchr::memchr(0, bytes).is_some(),
             fields: Fields::new(&reader.options),
-            columns: columns.map_err(|what| Error::Internal { what })?,
+            columns: reader.new_columns(bytes.len())?,
             n_rows: 0,
             batches: Vec::new(),
         })
+    }
+
+    /// Reads some lines; returns where the next one begins.
+    fn group(&mut self, start: usize) -> Result<usize> {
+        let ignores_errors = self.reader.options.errors.ignore;
+        let Some(text) = self.text.filter(|_| !self.has_zero && !self.is_header && !ignores_errors)
+        else {
+            return self.line(start);
+        };
+        let width = self.reader.schema.fields().len();
+        let n_rows_max = N_ROWS_PER_GROUP.min(N_ROWS_PER_BATCH.saturating_sub(self.n_rows));
+        let (mut n_rows, mut end) = (0, start);
+        self.fields.clear();
+        while n_rows < n_rows_max && end < self.bytes.len() {
+            let Some(next) = self.fields.add(self.bytes, end) else { break };
+            if self.fields.len() != (n_rows + 1) * width {
+                break;
+            }
+            (n_rows, end) = (n_rows + 1, next);
+        }
+        if n_rows == 0 {
+            return self.line(start);
+        }
+        // A line that was given up.
+        self.fields.truncate(n_rows * width);
+        let (n_line, n_rows_before) = (self.n_line, self.n_rows);
+        if let Err(error) = self.take_columns(text, n_rows) {
+            // Another line before may have an error, too, in a later column.
+            (self.n_line, self.n_rows) = (n_line, n_rows_before);
+            let mut at = start;
+            while at < end {
+                at = self.line(at)?;
+            }
+            return Err(error);
+        }
+        self.n_rows += n_rows;
+        self.n_line += self.n_lines(n_rows, start..end);
+        Ok(end)
+    }
+
+    /// The lines of a file in which so many rows are; a row can have several.
+    fn n_lines(&self, n_rows: usize, range: std::ops::Range<usize>) -> u64 {
+        if !self.fields.has_copied() {
+            return n_rows.try_into().unwrap_or(u64::MAX);
+        }
+        let bytes = self.bytes.get(range.start..range.end.min(self.bytes.len()));
+        let bytes = bytes.unwrap_or_default();
+        let n_ends = memchr::memchr_iter(b'\n', bytes).fold(0, |n, _| n + 1);
+        n_ends + u64::from(bytes.last() != Some(&b'\n'))
+    }
+
+    /// Adds the fields of whole lines to the columns.
+    fn take_columns(&mut self, text: &str, n_rows: usize) -> Result<()> {
+        let Self { reader, fields, columns, n_line, .. } = self;
+        let decoder = Decoder { reader, n_line: *n_line, has_zero: false };
+        let width = columns.len();
+        let kinds = reader.plain.iter().zip(&reader.null_rules);
+        for (at, (column, (plain, rule))) in columns.iter_mut().zip(kinds).enumerate() {
+            let group = GroupColumn { fields, width, at, n_rows, text, rule: *rule };
+            if !groups::extend(column, *plain, group) {
+                for value in group.values() {
+                    column.push(decoder.value(at, value)?);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads one line; returns where the next one begins.
@@ -250,12 +342,14 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn close_batch(&mut self) -> Result<()> {
+    fn close_batch(&mut self, n_bytes_left: usize) -> Result<()> {
         let n_rows = std::mem::take(&mut self.n_rows);
         if n_rows == 0 {
             return Ok(());
         }
-        let columns = self.columns.iter_mut().map(Column::finish);
+        let mut columns =
+            std::mem::replace(&mut self.columns, self.reader.new_columns(n_bytes_left)?);
+        let columns = columns.iter_mut().map(Column::finish);
         let columns: Result<Vec<ArrayRef>, String> = columns.collect();
         let columns = columns.map_err(|what| Error::Internal { what })?;
         let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
@@ -282,15 +376,8 @@ struct Decoder<'a> {
 
 impl Decoder<'_> {
     fn value<'v>(&self, column: usize, value: Option<Value<'v>>) -> Result<Parsed<'v>> {
-        let options = &self.reader.options;
-        let name = || self.reader.schema.fields().get(column).map_or("", |field| field.name());
         let Some(value) = value else { return Ok(Parsed::Null) };
-        let is_null = match (value.is_null, value.is_quoted_null) {
-            (true, _) => !options.force_not_null.contains(name()),
-            (false, true) => options.force_null.contains(name()),
-            (false, false) => false,
-        };
-        if is_null {
+        if self.reader.null_rules.get(column).is_some_and(|rule| rule.is_null(&value)) {
             return Ok(Parsed::Null);
         }
         let plain = self.reader.plain.get(column).copied().unwrap_or(Plain::None);
@@ -336,3 +423,6 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     }
     short
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,9 @@ pub(super) fn decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<i128> {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
+    if rest.len() <= N_SHORT_DIGITS {
+        return short_decimal(rest, precision, scale).map(|n| if negative { -n } else { n });
+    }
     let mut number = 0_i128;
     let (mut n_digits, mut n_behind, mut behind) = (0_u8, 0_u8, false);
     for byte in rest {
@@ -48,6 +51,40 @@ pub(super) fn decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<i128> {
     (number < limit).then_some(if negative { -number } else { number })
 }
 
+/// Digits and points of which any number fits into 64 bits.
+const N_SHORT_DIGITS: usize = 18;
+
+/// The powers of ten that 128 bits hold.
+const POWERS_OF_TEN: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+/// What [`decimal`] gives, for a few digits without a sign.
+fn short_decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<i128> {
+    let mut number = 0_u64;
+    let (mut n_points, mut n_behind) = (0_u8, 0_u8);
+    for byte in bytes {
+        if *byte == b'.' {
+            n_points += 1;
+            continue;
+        }
+        number = number * 10 + u64::from(digit_of(*byte)?);
+        n_behind += n_points;
+    }
+    if n_points > 1 || bytes.len() == usize::from(n_points) {
+        return None;
+    }
+    let missing = POWERS_OF_TEN.get(usize::from(scale.checked_sub(n_behind)?))?;
+    let number = i128::from(number).checked_mul(*missing)?;
+    (number < *POWERS_OF_TEN.get(usize::from(precision))?).then_some(number)
+}
+
 /// A finite number with digits, points, signs and an exponent.
 pub(super) fn float(bytes: &[u8]) -> Option<f64> {
     let plain =
@@ -65,12 +102,25 @@ pub(super) fn date(bytes: &[u8]) -> Option<i32> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
     let year = i32::try_from(number(&[*y1, *y2, *y3, *y4])?).ok()?;
     let (month, day) = (number(&[*m1, *m2])?, number(&[*d1, *d2])?);
-    if year < 1 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let n_days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if year < 1 || !(1..=n_days).contains(&day) {
         return None;
     }
-    let date = chrono::NaiveDate::from_ymd_opt(year, month, day)?;
-    i32::try_from(date.signed_duration_since(chrono::NaiveDate::default()).num_days()).ok()
+    // Years that begin in March: the leap day is the last one.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let day_of_year = i32::try_from((153 * month + 2) / 5 + day - 1).ok()?;
+    Some(year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - N_DAYS_TO_1970)
 }
+
+/// Days from the first of March of year 0 to the first of January 1970.
+const N_DAYS_TO_1970: i32 = 719_468;
 
 /// `2024-02-29 23:59:59.5` as microseconds since 1970.
 pub(super) fn timestamp(bytes: &[u8]) -> Option<i64> {

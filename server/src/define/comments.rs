@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tarn_catalog::registry::Relation;
+use tarn_catalog::log::Entry;
+use tarn_catalog::registry::{Expect, Relation};
 use tarn_catalog::{CatalogError, TableDetails, TableName};
 use tarn_planner::write::Target;
 use tarn_planner::{PlannerError, Statement};
@@ -36,7 +37,8 @@ pub(crate) async fn comment(
     };
     match (kind, parts.split_last()) {
         ("schema", Some((name, _))) => comment_schema(session, name, text)?,
-        ("database", Some((name, _))) => comment_database(session, name)?,
+        ("database", Some((name, _))) => comment_database(session, name, text)?,
+        ("role", Some((name, _))) => comment_role(session, name, text)?,
         ("column", Some((column, table))) if !table.is_empty() => {
             let table = target(table).ok_or_else(|| unsupported("a name of so many parts"))?;
             let what = Remark { kind, column: Some(column), text };
@@ -76,6 +78,7 @@ async fn comment_relation(
         let name = target.table.clone();
         return Err(PlannerError::UndefinedTable { name, position: None, suggestion: None }.into());
     };
+    session.require_owner(&name)?;
     let is_view = matches!(relation, Relation::View { .. });
     if column.is_none() && is_view != (kind == "view" || kind == "materialized") {
         let expected = if is_view { "a table" } else { "a view" };
@@ -126,14 +129,48 @@ fn comment_schema(session: &Arc<Session>, name: &str, text: Option<&str>) -> Res
     if !session.has_schema(name) {
         return Err(CatalogError::SchemaNotFound { name: name.to_owned() }.into());
     }
-    let _ = text;
-    Err(unsupported("COMMENT ON SCHEMA"))
+    session.require_schema_owner(name)?;
+    let database = session.shared.catalog.database();
+    let known =
+        session.with_definitions(|all| all.schema(database, name).map(|schema| schema.def.clone()));
+    let Some(mut schema) = known else {
+        return Err(unsupported("COMMENT ON SCHEMA of a system schema"));
+    };
+    schema.comment = text.map(ToOwned::to_owned);
+    let (database, name) = (database.to_owned(), name.to_owned());
+    session.define(Entry::PutSchema { database, name, schema }, Expect::Any);
+    Ok(())
 }
 
-fn comment_database(session: &Arc<Session>, name: &str) -> Result<()> {
-    if name != session.shared.catalog.database() {
+fn comment_database(session: &Arc<Session>, name: &str, text: Option<&str>) -> Result<()> {
+    let known = session.with_definitions(|all| {
+        let def = all.databases.get(name)?.def.clone();
+        Some((def, all.access_of_database(name).owner().to_owned()))
+    });
+    let Some((mut database, owner)) = known else {
         let message = format!("database \"{name}\" does not exist");
         return Err(Error::Value { code: "3D000", message });
+    };
+    if !session.catalog_snapshot().has_rights_of(&session.current_user(), &owner) {
+        return Err(crate::access::denied(format!("must be owner of database {name}")));
     }
-    Err(unsupported("COMMENT ON DATABASE"))
+    database.comment = text.map(ToOwned::to_owned);
+    session.define(Entry::PutDatabase { name: name.to_owned(), database }, Expect::Known);
+    Ok(())
+}
+
+fn comment_role(session: &Arc<Session>, name: &str, text: Option<&str>) -> Result<()> {
+    let Some(mut role) = session.with_definitions(|all| all.roles.get(name).cloned()) else {
+        let message = format!("role \"{name}\" does not exist");
+        return Err(Error::Value { code: "42704", message });
+    };
+    let seen = session.catalog_snapshot();
+    let user = session.current_user();
+    let create_role = seen.role(&user).is_some_and(|role| role.create_role);
+    if !seen.is_superuser(&user) && (role.superuser || !create_role) {
+        return Err(crate::access::denied("must have CREATEROLE privilege"));
+    }
+    role.comment = text.map(ToOwned::to_owned);
+    session.define(Entry::PutRole { name: name.to_owned(), role }, Expect::Known);
+    Ok(())
 }

@@ -16,7 +16,7 @@ use sqlparser::ast::{self, Statement as Ast, Visit, Visitor};
 use tarn_catalog::memory::provider_of;
 use tarn_catalog::{CatalogError, TableName};
 use tarn_exec::QueryId;
-use tarn_planner::binder::{Found, Lookup, bind};
+use tarn_planner::binder::{Found, Lookup, ViewScope, bind};
 use tarn_planner::rewrite::Relation;
 use tarn_planner::statement::fold;
 use tarn_planner::{PlannerError, Statement, plan};
@@ -38,6 +38,7 @@ impl Lookup for DefinedLookup {
     fn find<'a>(
         &'a self,
         relation: &'a Relation,
+        _within: Option<&'a ViewScope>,
     ) -> BoxFuture<'a, Result<Option<Found>, CatalogError>> {
         let found = (relation.table == DEFINED).then(|| {
             let (name, provider) = (TableName::new("", DEFINED), Arc::clone(&self.provider));

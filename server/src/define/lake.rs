@@ -72,7 +72,8 @@ pub(super) async fn create(
             return Err(Error::Value { code: "42P16", message });
         }
         let metadata = metadata_of(new.clauses, &declared.fields, declared.details)?;
-        return session.put_staged(&new.name, emptied(staged, metadata, Creation::Empty)?);
+        session.put_staged(&new.name, emptied(staged, metadata, Creation::Empty)?);
+        return Ok(());
     }
     let place = place_of(session, new)?;
     if !place.managed && is_delta(place.location.store.as_ref(), &place.location.path).await? {
@@ -167,6 +168,7 @@ fn managed_folder(data_dir: &Path) -> Result<PathBuf> {
 fn place_of(session: &Arc<Session>, new: &NewTable<'_>) -> Result<Place> {
     let stores = session.shared.catalog.stores();
     if let Some(location) = &new.clauses.location {
+        session.require_files(true)?;
         return Ok(Place { location: stores.resolve(location)?, managed: false });
     }
     let plain = |name: &str| -> String {
@@ -270,6 +272,7 @@ async fn attach_files(
         }
         .into());
     };
+    session.require_files(true)?;
     refuse_options(new.clauses)?;
     if !new.clauses.properties.is_empty() {
         return Err(unsupported(format!("TBLPROPERTIES of a table USING {using}")));
@@ -334,7 +337,7 @@ pub(super) async fn create_as(
         let sink = Arc::new(NewRows::new(staged.snapshot().write_target()?, schema));
         fill::run(session, physical, &state, Arc::clone(&sink) as _, query_id).await?;
         let (files, n_rows) = sink.take();
-        session.put_staged(&new.name, filled(&staged, files)?)?;
+        session.put_staged(&new.name, filled(&staged, files)?);
         return Ok(n_rows);
     }
     let place = place_of(session, new)?;

@@ -3,10 +3,17 @@
 use std::sync::Arc;
 
 use sqlparser::ast;
-use tarn_catalog::{CatalogError, TableName};
+use tarn_catalog::log::{Access, DatabaseDef, Entry, RelationKind};
+use tarn_catalog::registry::Expect;
+use tarn_catalog::rights::Privilege;
+use tarn_catalog::{CatalogError, DatabaseEntry, TableName};
 use tarn_planner::PlannerError;
+use tarn_planner::statement::{RoleName, fold};
 use tarn_planner::write::target_of;
 
+use super::lake::MANAGED;
+use crate::access::denied;
+use crate::access::owners::give_schema;
 use crate::changes::OnCommit;
 use crate::error::{Error, Result};
 use crate::query::{CommandTag, unsupported};
@@ -18,15 +25,21 @@ pub(super) fn create_schema(
     name: &ast::SchemaName,
     if_not_exists: bool,
 ) -> Result<CommandTag> {
-    let (ast::SchemaName::Simple(name) | ast::SchemaName::NamedAuthorization(name, _)) = name
-    else {
-        return Err(unsupported("CREATE SCHEMA AUTHORIZATION without a name"));
+    let (name, owner) = match name {
+        ast::SchemaName::Simple(name) => (target_of(name)?.table, None),
+        ast::SchemaName::NamedAuthorization(name, owner) => {
+            (target_of(name)?.table, Some(schema_owner(session, owner)?))
+        }
+        ast::SchemaName::UnnamedAuthorization(owner) => {
+            let owner = schema_owner(session, owner)?;
+            (owner.clone(), Some(owner))
+        }
     };
-    let name = target_of(name)?.table;
     if name.starts_with("pg_") {
         let message = format!("unacceptable schema name \"{name}\"");
         return Err(Error::Value { code: "42939", message });
     }
+    session.require_on_database(Privilege::Create)?;
     if session.has_schema(&name) {
         if !if_not_exists {
             return Err(CatalogError::SchemaExists { name }.into());
@@ -35,8 +48,22 @@ pub(super) fn create_schema(
         session.notice("NOTICE", "42P06", message);
     } else {
         session.put_schema(&name, true);
+        let owner = owner.unwrap_or_else(|| session.current_user());
+        give_schema(session, &name, &Access::owned_by(&owner));
     }
     Ok(CommandTag::new("CREATE SCHEMA"))
+}
+
+/// The role that AUTHORIZATION names.
+fn schema_owner(session: &Arc<Session>, owner: &ast::Ident) -> Result<String> {
+    let name = match fold(owner).as_str() {
+        "current_user" | "current_role" if owner.quote_style.is_none() => RoleName::Current,
+        "session_user" if owner.quote_style.is_none() => RoleName::Session,
+        _ => RoleName::Named(fold(owner)),
+    };
+    let name = crate::access::known_role(session, &name)?;
+    crate::access::check_new_owner(session, &name)?;
+    Ok(name)
 }
 
 /// ALTER SCHEMA … RENAME TO: everything in it goes along.
@@ -68,7 +95,12 @@ pub(super) fn rename_schema(session: &Arc<Session>, old: &str, new: &str) -> Res
             .into());
         }
     }
+    session.require_schema_owner(old)?;
+    session.require_on_database(Privilege::Create)?;
+    let seen = session.catalog_snapshot();
+    let access = seen.schema(old).map(|schema| Arc::clone(&schema.access)).unwrap_or_default();
     session.put_schema(new, true);
+    give_schema(session, new, &access);
     for name in inside {
         let Some(object) = session.object(&name) else { continue };
         session.put(&name, None, OnCommit::Preserve);
@@ -79,14 +111,6 @@ pub(super) fn rename_schema(session: &Arc<Session>, old: &str, new: &str) -> Res
     Ok(CommandTag::new("ALTER SCHEMA"))
 }
 
-fn one_database(what: &str) -> Error {
-    PlannerError::Unsupported {
-        what: what.to_owned(),
-        hint: Some("There is one database, tarn: use CREATE SCHEMA.".to_owned()),
-    }
-    .into()
-}
-
 /// CREATE DATABASE.
 pub(super) fn create_database(
     session: &Arc<Session>,
@@ -94,15 +118,24 @@ pub(super) fn create_database(
     if_not_exists: bool,
 ) -> Result<CommandTag> {
     refuse_in_block(session, "CREATE DATABASE")?;
-    if name != session.shared.catalog.database() {
-        return Err(one_database("CREATE DATABASE"));
+    let seen = session.catalog_snapshot();
+    let user = session.current_user();
+    let may = seen.role(&user).is_some_and(|role| role.superuser || role.create_database);
+    if !may {
+        return Err(denied("permission denied to create database"));
     }
-    let message = format!("database \"{name}\" already exists");
-    if if_not_exists {
-        session.notice("NOTICE", "42P04", format!("{message}, skipping"));
-        return Ok(CommandTag::new("CREATE DATABASE"));
+    if seen.databases.iter().any(|known| known.name == name) {
+        let message = format!("database \"{name}\" already exists");
+        if if_not_exists {
+            session.notice("NOTICE", "42P04", format!("{message}, skipping"));
+            return Ok(CommandTag::new("CREATE DATABASE"));
+        }
+        return Err(Error::Value { code: "42P04", message });
     }
-    Err(Error::Value { code: "42P04", message })
+    let database = DatabaseDef { owner: Some(user), ..DatabaseDef::default() };
+    let entry = Entry::PutDatabase { name: name.to_owned(), database };
+    session.define(entry, Expect::New);
+    Ok(CommandTag::new("CREATE DATABASE"))
 }
 
 /// DROP DATABASE.
@@ -116,24 +149,70 @@ pub(super) fn drop_database(
         let message = "cannot drop the currently open database".to_owned();
         return Err(Error::Value { code: "55006", message });
     }
-    if !if_exists {
-        return Err(Error::Value {
-            code: "3D000",
-            message: format!("database \"{name}\" does not exist"),
+    let seen = session.catalog_snapshot();
+    let Some(known) = seen.databases.iter().find(|known| known.name == name) else {
+        let message = format!("database \"{name}\" does not exist");
+        if !if_exists {
+            return Err(Error::Value { code: "3D000", message });
+        }
+        session.notice("NOTICE", "00000", format!("{message}, skipping"));
+        return Ok(CommandTag::new("DROP DATABASE"));
+    };
+    check_unused(session, known, "dropped")?;
+    let folders = session.shared.catalog.with_definitions(|all| {
+        let relations = all.databases.get(name).into_iter().flat_map(|known| known.relations());
+        let managed = relations.filter_map(|(_, _, relation)| match &relation.kind {
+            RelationKind::Table { location, .. } => {
+                relation.details.properties.contains_key(MANAGED).then(|| location.clone())
+            }
+            RelationKind::View { .. } => None,
         });
-    }
-    session.notice("NOTICE", "00000", format!("database \"{name}\" does not exist, skipping"));
+        managed.collect::<Vec<_>>()
+    });
+    session.retire_folders(folders);
+    session.define(Entry::DropDatabase { name: name.to_owned() }, Expect::Known);
     Ok(CommandTag::new("DROP DATABASE"))
 }
 
+/// Sees that a database is the role's own, not the first one, and nobody is connected to it.
+fn check_unused(session: &Session, known: &DatabaseEntry, what: &str) -> Result<()> {
+    let seen = session.catalog_snapshot();
+    let name = &known.name;
+    if !seen.has_rights_of(&session.current_user(), known.access.owner()) {
+        return Err(denied(format!("must be owner of database {name}")));
+    }
+    if name == crate::server::DATABASE {
+        return Err(unsupported(format!("the database \"{name}\" cannot be {what}: it")));
+    }
+    let n_sessions = session.shared.n_sessions_of(name);
+    if n_sessions > 0 {
+        return Err(Error::Refused {
+            code: "55006",
+            message: format!("database \"{name}\" is being accessed by other users"),
+            detail: Some(format!("There are {n_sessions} other sessions using the database.")),
+            hint: Some("End them by pg_terminate_backend, or wait.".to_owned()),
+        });
+    }
+    Ok(())
+}
+
 /// ALTER DATABASE … RENAME TO.
-pub(super) fn rename_database(session: &Arc<Session>, old: &str) -> Result<CommandTag> {
+pub(super) fn rename_database(session: &Arc<Session>, old: &str, new: &str) -> Result<CommandTag> {
     if old == session.shared.catalog.database() {
         let message = "current database cannot be renamed".to_owned();
         return Err(Error::Value { code: "0A000", message });
     }
-    let message = format!("database \"{old}\" does not exist");
-    Err(Error::Value { code: "3D000", message })
+    let seen = session.catalog_snapshot();
+    if !seen.databases.iter().any(|known| known.name == old) {
+        let message = format!("database \"{old}\" does not exist");
+        return Err(Error::Value { code: "3D000", message });
+    }
+    // The log names everything by its database: a new name would have to be written everywhere.
+    Err(PlannerError::Unsupported {
+        what: format!("ALTER DATABASE … RENAME TO {new}"),
+        hint: Some("Create a database of that name, and its objects in it.".to_owned()),
+    }
+    .into())
 }
 
 fn refuse_in_block(session: &Arc<Session>, what: &str) -> Result<()> {

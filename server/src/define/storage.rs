@@ -106,7 +106,9 @@ fn missing(name: &str) -> Error {
     Error::Value { code: "42704", message: format!("storage \"{name}\" does not exist") }
 }
 
+/// Credentials are for superusers, outside of transactions.
 fn refuse_in_block(session: &Arc<Session>, what: &str) -> Result<()> {
+    session.require_superuser(&format!("permission denied to {}", what.to_lowercase()))?;
     if session.in_block() {
         let message = format!("{what} cannot run inside a transaction block");
         return Err(Error::Value { code: "25001", message });

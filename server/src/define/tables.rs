@@ -54,6 +54,9 @@ pub(super) async fn create_table(
 ) -> Result<CommandTag> {
     check_options(create)?;
     let name = new_name(session, &create.name, create.temporary)?;
+    if create.or_replace && session.relation(&name).is_some() {
+        session.require_owner(&name)?;
+    }
     let like = match &create.like {
         Some(kind) => Some(like_of(session, kind, clauses).await?),
         None => None,
@@ -94,10 +97,10 @@ pub(super) async fn create_table(
     lake::note_clauses(&mut declared, clauses)?;
     match method {
         Method::Memory => {
-            let bytes_max = session.shared.config.memory_table_bytes_max;
+            let limits = session.shared.memory_limits();
             let schema = Arc::new(schema_of(&declared.fields));
             let details = declared.details;
-            let table = MemoryTable::with_details(new.name.table(), schema, details, bytes_max);
+            let table = MemoryTable::with_details(new.name.table(), schema, details, limits);
             add_memory(session, &new, table);
         }
         Method::Lake(format) => lake::create(session, &new, format, declared).await?,
@@ -246,11 +249,11 @@ async fn create_as(
         }
     };
     let schema = renamed(&result_schema, names, "CREATE TABLE AS")?;
-    let bytes_max = session.shared.config.memory_table_bytes_max;
-    let table = MemoryTable::new(new.name.table(), Arc::clone(&schema), bytes_max);
+    let limits = session.shared.memory_limits();
+    let table = MemoryTable::new(new.name.table(), Arc::clone(&schema), limits);
     let n_rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
     add_memory(session, &new, Arc::clone(&table));
-    append(session, &new.name, &table, batches)?;
+    append(&new.name, &table, batches)?;
     session.check_temporary_size()?;
     Ok(CommandTag::with_rows("SELECT", u64::try_from(n_rows).unwrap_or(u64::MAX)))
 }
@@ -306,6 +309,7 @@ async fn like_of(
         let name = target.table;
         return Err(PlannerError::UndefinedTable { name, position: None, suggestion: None }.into());
     };
+    session.require(&name, &[tarn_catalog::rights::Privilege::Select])?;
     let table: Arc<dyn LakeTable> = match relation {
         Relation::Memory(table) => table,
         Relation::Lake(table) => table,

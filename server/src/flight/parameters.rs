@@ -81,10 +81,15 @@ pub(super) fn rows(
             .map(|(index, (column, data_type))| {
                 // A parameter of no known type takes what comes.
                 let wanted = if data_type.is_null() { column.data_type() } else { data_type };
-                cast_exactly(column, wanted).map_err(|error| {
+                let invalid = |error: String| {
                     let message = format!("invalid value of parameter ${}: {error}", index + 1);
                     refusal::refuse("22P02", message)
-                })
+                };
+                // Arrow would count days and microseconds.
+                if column.data_type().is_temporal() && wanted.is_numeric() {
+                    return Err(invalid(format!("{} is no {wanted}", column.data_type())));
+                }
+                cast_exactly(column, wanted).map_err(|error| invalid(error.to_string()))
             })
             .collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {

@@ -2,7 +2,7 @@
 
 use arrow::error::ArrowError;
 use arrow_flight::error::FlightError;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::handles::HandleError;
 use crate::error::Error;
@@ -20,6 +20,21 @@ pub(super) fn unknown(what: &str) -> Status {
 /// A request that cannot be read.
 pub(super) fn malformed(what: &str, reason: impl std::fmt::Display) -> Status {
     Error::Protocol { message: format!("invalid {what}: {reason}") }.to_status()
+}
+
+/// Gives an error of arrow-flight's own dispatch, which has no SQLSTATE, the form of ours.
+pub(super) fn of_dispatch(status: Status) -> Status {
+    let text = status.message();
+    let has_code = text.split_once(": ").is_some_and(|(code, _)| {
+        code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    });
+    match status.code() {
+        _ if has_code => status,
+        // It calls bytes that it cannot read an internal error.
+        Code::InvalidArgument | Code::Internal => malformed("call", text),
+        Code::Unimplemented => unsupported(text.to_owned()),
+        _ => status,
+    }
 }
 
 /// A caller who has not shown who they are.

@@ -86,11 +86,11 @@ impl FlightService for Service {
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
-        caught(self.sql.do_put(request)).await
+        caught(self.sql.do_put(request)).await.map_err(refusal::of_dispatch)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
-        caught(self.sql.do_action(request)).await
+        caught(self.sql.do_action(request)).await.map_err(refusal::of_dispatch)
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Answer<Self::ListActionsStream> {
@@ -184,9 +184,8 @@ fn flight_info(
                 let info = FlightInfo::new()
                     .try_with_schema(&schema)
                     .map_err(|error| refusal::format_error(&error))?
-                    .with_descriptor(descriptor)
                     .with_endpoint(FlightEndpoint::new().with_ticket(ticket));
-                Ok(info)
+                Ok(statement::describe(info, descriptor))
             }
         }
     })

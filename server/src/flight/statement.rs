@@ -30,6 +30,9 @@ use super::rows::RowStream;
 use super::{DataStream, refusal, schema};
 use crate::session::Prepared;
 
+/// A longer command is not sent back: gRPC clients refuse messages above 4 MiB by default.
+const DESCRIPTOR_BYTES_MAX: usize = 64 << 10;
+
 /// A planned statement that waits for its rows to be fetched.
 pub(super) struct Ticket {
     session: Arc<FlightSession>,
@@ -169,9 +172,17 @@ pub(super) fn info_of(
     let info = FlightInfo::new()
         .try_with_schema(&schema)
         .map_err(|error| refusal::format_error(&error))?
-        .with_descriptor(descriptor)
         .with_endpoint(FlightEndpoint::new().with_ticket(ticket));
-    Ok(info)
+    Ok(describe(info, descriptor))
+}
+
+/// Says what a description is of, unless that is so long that clients would refuse the answer.
+pub(super) fn describe(info: FlightInfo, descriptor: FlightDescriptor) -> FlightInfo {
+    if descriptor.cmd.len() > DESCRIPTOR_BYTES_MAX {
+        info
+    } else {
+        info.with_descriptor(descriptor)
+    }
 }
 
 /// Parses and plans a text that must be one statement; `?` placeholders are numbered first.

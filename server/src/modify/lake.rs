@@ -55,7 +55,8 @@ pub(super) fn truncate(
     }
     changes::check_whole_files(session, staged.snapshot(), "TRUNCATE")?;
     let next = staged.replace_all(vec![], Operation::new("TRUNCATE", BTreeMap::new()))?;
-    session.put_staged(name, next)
+    session.put_staged(name, next);
+    Ok(())
 }
 
 impl Writing<'_> {
@@ -132,7 +133,7 @@ impl Writing<'_> {
             next = next.change(change, operation).await?;
         }
         let reads = if reads_itself { ReadSet::Everything } else { recorder.take() };
-        self.session.put_staged(&table.name, next.reads(reads))?;
+        self.session.put_staged(&table.name, next.reads(reads));
         Ok(Done { n_rows: taken.n_rows, touched: taken.touched })
     }
 

@@ -35,7 +35,6 @@ pub(super) fn numbered(table: &Arc<MemoryTable>) -> Result<Arc<dyn TableProvider
 
 /// Adds rows.
 pub(crate) fn append(
-    session: &Arc<Session>,
     name: &TableName,
     table: &Arc<MemoryTable>,
     batches: Vec<RecordBatch>,
@@ -47,8 +46,7 @@ pub(crate) fn append(
         let columns = batch.columns().to_vec();
         content.push(RecordBatch::try_new(Arc::clone(schema), columns).map_err(internal)?);
     }
-    table.append(content.clone())?;
-    session.note_written(name, Some(&content));
+    table.append(content)?;
     Ok(())
 }
 
@@ -98,9 +96,9 @@ pub(super) fn change(
             n_before += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
         }
         table.replace(content, rows.generation())?;
-        session.note_written(name, None);
+        session.note_changed(name);
     }
-    if added.is_empty() { Ok(()) } else { append(session, name, table, added) }
+    if added.is_empty() { Ok(()) } else { append(name, table, added) }
 }
 
 /// A batch with the new values of the rows that have some and without those that go.

@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::memory::provider_of;
 use tarn_catalog::{CatalogError, TableName};
-use tarn_planner::binder::{Found, Lookup, Pin, bind};
+use tarn_planner::binder::{Found, Lookup, Pin, ViewScope, bind};
 use tarn_planner::rewrite::{Relation, strip_suffix};
 use tarn_planner::write::{Check, Checked, ROWS, TARGET, WriteQuery, target, with_names};
 use tarn_planner::{PlannerError, Statement, plan};
@@ -39,20 +39,21 @@ pub(super) struct Planned {
 }
 
 /// The session's relations, and one more.
-struct WithRelation<'a> {
-    inner: Option<SessionLookup<'a>>,
-    name: &'static str,
-    provider: Arc<dyn TableProvider>,
+pub(super) struct WithRelation<'a> {
+    pub(super) inner: Option<SessionLookup<'a>>,
+    pub(super) name: &'static str,
+    pub(super) provider: Arc<dyn TableProvider>,
 }
 
 impl Lookup for WithRelation<'_> {
     fn find<'a>(
         &'a self,
         relation: &'a Relation,
+        within: Option<&'a ViewScope>,
     ) -> BoxFuture<'a, Result<Option<Found>, CatalogError>> {
         if relation.table != self.name {
             return match &self.inner {
-                Some(inner) => inner.find(relation),
+                Some(inner) => inner.find(relation, within),
                 None => Box::pin(futures::future::ready(Ok(None))),
             };
         }
@@ -71,7 +72,7 @@ pub(super) async fn write_query(writing: &Writing<'_>, table: &WriteTable) -> Re
     query_of(writing.session, writing.statement, table).await
 }
 
-async fn query_of(
+pub(super) async fn query_of(
     session: &Arc<Session>,
     statement: &Statement,
     table: &WriteTable,
@@ -101,7 +102,8 @@ pub(crate) async fn describe(
     if let Ast::Truncate(_) = statement.ast() {
         return Ok((vec![], None));
     }
-    let table = WriteTable::find(session, &target(statement.ast())?).await?;
+    let privileges = super::rights::needed(statement.ast());
+    let table = WriteTable::find(session, &target(statement.ast())?, &privileges).await?;
     let schema = &table.schema;
     let write = query_of(session, statement, &table).await?;
     let types = merge(declared, write.parameter_types(schema));

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use tarn_catalog::delta::{DeltaSnapshot, StagedTable};
 use tarn_catalog::memory::{MemoryTable, TableDetails};
 use tarn_catalog::registry::Relation;
+use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, LakeTable, TableName, Travel};
 use tarn_planner::write::Target;
 
@@ -38,18 +39,30 @@ pub(crate) enum Written {
 }
 
 impl WriteTable {
-    /// Finds what a name stands for.
+    /// Finds what a name stands for, for a statement that needs these rights on it.
     ///
     /// # Errors
-    /// `TableNotFound`, `WrongObjectType` for views, `NotWritable` for formats that cannot be
+    /// 42501 without the rights; `TableNotFound`, `WrongObjectType` for views, `NotWritable` for formats that cannot be
     /// written.
-    pub(crate) async fn find(session: &Arc<Session>, target: &Target) -> Result<Self> {
+    pub(crate) async fn find(
+        session: &Arc<Session>,
+        target: &Target,
+        privileges: &[Privilege],
+    ) -> Result<Self> {
         let lookup = SessionLookup::new(session);
         let mut known = lookup.resolve(target.schema.as_deref(), &target.table);
         if known.is_none() {
             // A table may have been added to storage since the last search.
             session.shared.catalog.rescan_since(Instant::now()).await?;
             known = lookup.resolve(target.schema.as_deref(), &target.table);
+            if known.is_none() {
+                known = lookup.unopened(target.schema.as_deref(), &target.table).await?;
+            }
+        }
+        if let Some((name, _)) = &known {
+            for privilege in privileges {
+                session.require(name, &[*privilege])?;
+            }
         }
         match known {
             Some((name, Relation::Memory(table))) => Ok(Self {

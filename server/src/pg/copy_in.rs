@@ -34,7 +34,7 @@ impl Connection {
         let response = CopyInResponse::new(code, n_columns, codes);
         self.wire.push(&Backend::CopyInResponse(response))?;
         self.flush().await?;
-        let mut incoming = copy.start(self.encode_settings().time_zone);
+        let mut incoming = copy.start(self.encode_settings().times.zone);
         match self.receive_rows(&copy, &mut incoming).await {
             Ok(()) => {
                 let n_rows = self.watching(incoming.finish().boxed()).await?;
@@ -52,7 +52,8 @@ impl Connection {
         // The time that the client takes counts too.
         let deadline = self.session.deadline();
         let is_binary = copy.options().format == CopyFormat::Binary;
-        let mut binary = is_binary.then(|| CopyReader::new(copy, self.encode_settings().time_zone));
+        let mut binary =
+            is_binary.then(|| CopyReader::new(copy, self.encode_settings().times.zone));
         loop {
             let data = match self.next_copy_message(deadline).await? {
                 Frontend::CopyData(data) => data.data,

@@ -11,9 +11,10 @@ use datafusion::scalar::ScalarValue;
 use tarn_catalog::pg_type::pg_type_of;
 
 use super::params::decode_parameter_in;
-use super::rows::{Format, TimeZone};
+use super::rows::Format;
 use crate::copy_in::CopyIn;
 use crate::error::{Error, Result};
+use tarn_planner::calendar::Zone;
 
 /// Rows of one batch.
 const N_ROWS_PER_BATCH: usize = 8_192;
@@ -26,7 +27,7 @@ pub(super) struct CopyReader {
     table: String,
     schema: SchemaRef,
     oids: Vec<u32>,
-    zone: TimeZone,
+    zone: Zone,
     /// Bytes of a binary file that are no whole row yet.
     rest: Vec<u8>,
     binary: Binary,
@@ -48,7 +49,7 @@ enum Binary {
 }
 
 impl CopyReader {
-    pub(super) fn new(copy: &CopyIn, zone: TimeZone) -> Self {
+    pub(super) fn new(copy: &CopyIn, zone: Zone) -> Self {
         let reader = Self::of(Arc::clone(copy.schema()), zone);
         Self {
             table: copy.table().to_owned(),
@@ -59,7 +60,7 @@ impl CopyReader {
     }
 
     /// Reads rows of these columns into at most a megabyte.
-    pub(super) fn of(schema: SchemaRef, zone: TimeZone) -> Self {
+    pub(super) fn of(schema: SchemaRef, zone: Zone) -> Self {
         let oids: Vec<u32> = schema.fields().iter().map(|field| pg_type_of(field).oid).collect();
         Self {
             table: String::new(),

@@ -69,7 +69,7 @@ impl Connection {
             return Err(Error::Protocol { message });
         }
         let formats = formats(&message.parameter_format_codes, n_given, "parameter")?;
-        let zone = self.encode_settings().time_zone;
+        let zone = self.encode_settings().times.zone;
         let mut parameters = Vec::with_capacity(n_given);
         for ((value, oid), format) in
             message.parameters.iter().zip(&entry.parameter_oids).zip(formats)

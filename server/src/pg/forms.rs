@@ -44,7 +44,7 @@ impl SessionForms {
 
 impl ValueForms for SessionForms {
     fn read(&self, texts: &StringArray, target: &Field) -> tarn_planner::Result<ArrayRef> {
-        let zone = &self.settings().time_zone;
+        let zone = &self.settings().times.zone;
         let oid = pg_type::pg_type_of(target).oid;
         let to = target.data_type();
         let null = ScalarValue::try_from(to).map_err(engine)?;

@@ -14,12 +14,13 @@ use tarn_planner::statement::{Columns, CopyErrors, CopyFormat, CopyOptions, Head
 
 use super::copy_reader::CopyReader;
 use super::params::decode_parameter_in;
-use super::rows::{EncodeSettings, Format, RowEncoder, TimeZone};
+use super::rows::{EncodeSettings, Format, RowEncoder};
 use super::wire::{Received, decode};
 use super::{frame, startup};
 use crate::copy_in::chunks::Chunker;
 use crate::copy_in::lines::LineReader;
 use crate::tls::common_name;
+use tarn_planner::calendar::Zone;
 
 /// Reads messages until there is none, as a connection does.
 #[must_use]
@@ -77,7 +78,7 @@ pub const PARAMETER_OIDS: &[u32] = &[
 #[must_use]
 pub fn parameter(oid: u32, binary: bool, bytes: &[u8]) -> String {
     let format = if binary { Format::Binary } else { Format::Text };
-    match decode_parameter_in(oid, format, Some(bytes), &TimeZone::UTC) {
+    match decode_parameter_in(oid, format, Some(bytes), &Zone::UTC) {
         Ok(value) => format!("{} {}", value.data_type(), written(&value)),
         Err(error) => format!("{} {}", error.code, error.message.len()),
     }
@@ -133,14 +134,14 @@ pub fn copy_data(form: usize, bytes: &[u8]) -> String {
     let schema = Arc::new(Schema::new(fields));
     let (first, second) = bytes.split_at(bytes.len() / 2);
     let read = if format == CopyFormat::Binary {
-        let mut reader = CopyReader::of(schema, TimeZone::UTC);
+        let mut reader = CopyReader::of(schema, Zone::UTC);
         let read = reader.push(first).and_then(|()| reader.push(second));
         read.and_then(|()| reader.finish())
     } else {
         let mut chunker = Chunker::new(&options, 8);
         let mut chunks: Vec<_> = [first, second].iter().filter_map(|b| chunker.push(b)).collect();
         chunks.extend(chunker.finish());
-        let reader = LineReader::new("t", schema, options, TimeZone::UTC);
+        let reader = LineReader::new("t", schema, options, Zone::UTC);
         let read: Result<Vec<_>, _> = chunks.iter().map(|chunk| reader.read(chunk)).collect();
         read.map(|batches| batches.concat())
     };

@@ -11,7 +11,8 @@ use datafusion::scalar::ScalarValue;
 use tarn_catalog::pg_type::{self, Json};
 use tarn_planner::types::{json, json_scalar};
 
-use super::rows::{Format, TimeZone};
+use super::rows::Format;
+use tarn_planner::calendar::Zone;
 
 mod array;
 mod binary;
@@ -66,7 +67,7 @@ pub(crate) fn decode_parameter_in(
     oid: u32,
     format: Format,
     bytes: Option<&[u8]>,
-    time_zone: &TimeZone,
+    time_zone: &Zone,
 ) -> Result<ScalarValue, ParamError> {
     let Some(bytes) = bytes else {
         return null_of(oid);
@@ -115,7 +116,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, ParamError> {
 /// # Errors
 /// See [`decode_parameter_in`].
 pub(crate) fn parse_text(oid: u32, text: &str) -> Result<ScalarValue, ParamError> {
-    parse_text_in(oid, text, &TimeZone::UTC)
+    parse_text_in(oid, text, &Zone::UTC)
 }
 
 /// Reads the text form of a type.
@@ -125,7 +126,7 @@ pub(crate) fn parse_text(oid: u32, text: &str) -> Result<ScalarValue, ParamError
 pub(crate) fn parse_text_in(
     oid: u32,
     text: &str,
-    time_zone: &TimeZone,
+    time_zone: &Zone,
 ) -> Result<ScalarValue, ParamError> {
     Ok(match oid {
         16 => ScalarValue::Boolean(Some(parse_bool(text)?)),

@@ -2,7 +2,7 @@
 //!
 //! Each column is taken apart once per batch and yields a [`Column`] that writes single values
 //! ([`column`]); the loop over the rows here only frames them. How values look is in [`number`],
-//! [`datetime`], [`interval`], [`nested`] and [`json`].
+//! [`datetime`], [`nested`] and [`json`], and in [`tarn_planner::calendar`].
 //!
 //! Not here: `RowDescription` and COPY framing. A COPY writer can take the same [`Column`]s from
 //! [`RowEncoder::columns`].
@@ -14,12 +14,12 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use tarn_catalog::pg_type::{self, NumericDigits};
+use tarn_planner::calendar::{DateStyle, TimeSettings, Zone};
 use tarn_planner::variables::engine_time_zone;
 
 mod column;
 pub(crate) mod datetime;
 mod digits;
-mod interval;
 mod json;
 mod nested;
 pub(crate) mod number;
@@ -27,10 +27,8 @@ mod string;
 mod temporal;
 #[cfg(test)]
 mod tests;
-mod zone;
 
 pub(crate) use column::Column;
-pub(crate) use zone::TimeZone;
 
 /// The two forms of values on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,34 +38,6 @@ pub(crate) enum Format {
     Text,
     /// As PostgreSQL's `send` functions write.
     Binary,
-}
-
-/// How dates are written: the first word of the setting `DateStyle`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum DateStyle {
-    /// `1997-12-17 07:37:16-08`.
-    #[default]
-    Iso,
-    /// `12/17/1997 07:37:16 PST`.
-    Sql,
-    /// `Wed Dec 17 07:37:16 1997 PST`.
-    Postgres,
-    /// `17.12.1997 07:37:16 PST`.
-    German,
-}
-
-/// The setting `IntervalStyle`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum IntervalStyle {
-    /// `1 year 2 mons 3 days 04:05:06`.
-    #[default]
-    Postgres,
-    /// `@ 1 year 2 mons 3 days 4 hours 5 mins 6 secs`.
-    PostgresVerbose,
-    /// `+1-2 +3 +4:05:06`.
-    SqlStandard,
-    /// `P1Y2M3DT4H5M6S`.
-    Iso8601,
 }
 
 /// The setting `bytea_output`.
@@ -83,14 +53,8 @@ pub(crate) enum ByteaOutput {
 /// The session's settings that change how values are written.
 #[derive(Debug, Clone)]
 pub(crate) struct EncodeSettings {
-    /// The zone of `timestamptz` values in text.
-    pub(crate) time_zone: TimeZone,
-    /// How dates are written.
-    pub(crate) date_style: DateStyle,
-    /// Whether the day stands before the month in styles other than ISO.
-    pub(crate) day_first: bool,
-    /// How intervals are written.
-    pub(crate) interval_style: IntervalStyle,
+    /// The zone and the styles of dates, times and intervals.
+    pub(crate) times: TimeSettings,
     /// Above zero, floats have the fewest digits that read back the same; otherwise so many less
     /// than their guaranteed digits.
     pub(crate) extra_float_digits: i32,
@@ -109,26 +73,9 @@ pub(crate) trait ObjectNames: std::fmt::Debug + Send + Sync {
 impl EncodeSettings {
     /// Reads the settings of a session by their folded names.
     pub(crate) fn of(setting: impl Fn(&str) -> String) -> Self {
-        let date_style = setting("datestyle").to_lowercase();
+        let zone = Zone::by_name(&engine_time_zone(&setting("timezone"))).unwrap_or(Zone::UTC);
         Self {
-            time_zone: TimeZone::parse(&engine_time_zone(&setting("timezone")))
-                .unwrap_or(TimeZone::UTC),
-            date_style: if date_style.contains("sql") {
-                DateStyle::Sql
-            } else if date_style.contains("postgres") {
-                DateStyle::Postgres
-            } else if date_style.contains("german") {
-                DateStyle::German
-            } else {
-                DateStyle::Iso
-            },
-            day_first: date_style.contains("dmy"),
-            interval_style: match setting("intervalstyle").as_str() {
-                "postgres_verbose" => IntervalStyle::PostgresVerbose,
-                "sql_standard" => IntervalStyle::SqlStandard,
-                "iso_8601" => IntervalStyle::Iso8601,
-                _ => IntervalStyle::Postgres,
-            },
+            times: TimeSettings::read(zone, &setting("datestyle"), &setting("intervalstyle")),
             extra_float_digits: setting("extra_float_digits").parse().unwrap_or(1),
             bytea_output: match setting("bytea_output").as_str() {
                 "escape" => ByteaOutput::Escape,
@@ -146,7 +93,8 @@ impl EncodeSettings {
 
     /// The same with dates in the style of ISO 8601.
     pub(crate) fn iso(&self) -> Self {
-        Self { date_style: DateStyle::Iso, ..self.clone() }
+        let times = TimeSettings { style: DateStyle::Iso, ..self.times };
+        Self { times, ..self.clone() }
     }
 }
 
@@ -154,10 +102,7 @@ impl Default for EncodeSettings {
     /// PostgreSQL's own defaults, in UTC.
     fn default() -> Self {
         Self {
-            time_zone: TimeZone::UTC,
-            date_style: DateStyle::Iso,
-            day_first: false,
-            interval_style: IntervalStyle::Postgres,
+            times: TimeSettings::read(Zone::UTC, "", ""),
             extra_float_digits: 1,
             bytea_output: ByteaOutput::Hex,
             names: None,

@@ -213,6 +213,7 @@ async fn connect(
     // What is wrong from here on is told to a client that has proved who it is.
     wire.push(&Backend::Authentication(Authentication::Ok))?;
     let place = take_place(shared, &parameters.user, places)?;
+    let shared = &shared.database(&parameters.database).await?;
     let session = Session::new(
         shared,
         &parameters.user,

@@ -11,6 +11,7 @@ use chrono::Utc;
 use tarn_catalog::{CatalogError, TableEntry, TableKind, entry};
 
 use super::versions;
+use crate::access::check::Asker;
 use crate::config::SETTINGS;
 use crate::session::{Running, Session};
 
@@ -80,6 +81,7 @@ pub(super) fn entries() -> Vec<Arc<TableEntry>> {
             comment: None,
             details: tarn_catalog::memory::TableDetails::default(),
             statistics: None,
+            access: Arc::default(),
         })
     };
     TABLES.iter().map(entry).collect()
@@ -110,11 +112,13 @@ fn whole(value: u64) -> i64 {
 
 fn queries(session: &Arc<Session>) -> Vec<ArrayRef> {
     let now = Utc::now();
+    let asker = Asker::of(session);
     let rows: Vec<(Arc<Session>, Running)> = session
         .shared
         .sessions
         .list()
         .into_iter()
+        .filter(|session| asker.may_watch(session.user()))
         .filter_map(|session| session.running().0.map(|running| (session, running)))
         .collect();
     let progress: Vec<_> =
@@ -150,7 +154,9 @@ fn instants(micros: impl Iterator<Item = i64>) -> ArrayRef {
 }
 
 fn sessions(session: &Arc<Session>) -> Vec<ArrayRef> {
-    let rows = session.shared.sessions.list();
+    let asker = Asker::of(session);
+    let mut rows = session.shared.sessions.list();
+    rows.retain(|session| asker.may_watch(session.user()));
     let state = rows.iter().map(|s| if s.running().0.is_some() { "active" } else { "idle" });
     let client = rows.iter().map(|s| s.client().map(|client| client.to_string()));
     vec![

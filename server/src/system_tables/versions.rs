@@ -19,9 +19,11 @@ use futures::stream::{self, StreamExt};
 use tarn_catalog::delta::DeltaTable;
 use tarn_catalog::delta::history::{versions_batch, versions_schema};
 use tarn_catalog::registry::Relation as Known;
+use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, TableName, TableVersion, Travel};
 
 use super::provider::{filtered, is_simple};
+use crate::access::check::Asker;
 use crate::lookup::SessionLookup;
 use crate::session::Session;
 
@@ -73,6 +75,10 @@ impl TableVersions {
     /// The rows of one table; a table that cannot be read does not hide the others.
     async fn rows_of(&self, name: TableName, limit: Option<usize>) -> Result<Option<RecordBatch>> {
         let Some(Known::Lake(table)) = self.session.relation(&name) else { return Ok(None) };
+        // Whoever may not read a table learns nothing of its history.
+        if !Asker::of(&self.session).may(&name, &[Privilege::Select]) {
+            return Ok(None);
+        }
         let Some(table) = table.delta() else { return Ok(None) };
         let batch = match self.versions_of(&table, &name, limit).await {
             Ok(batch) => batch,

@@ -22,6 +22,7 @@ use datafusion::physical_plan::union::UnionExec;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tarn_catalog::LakeTable as _;
 use tarn_catalog::analyzed::sampled;
 use tarn_catalog::delta::upkeep::{Bin, COLUMNS_MAX, ZOrder, ZOrderKey};
 use tarn_catalog::delta::{
@@ -53,6 +54,7 @@ pub(super) async fn run(
     let session = work.session;
     let (name, table) = delta_table(session, target, "OPTIMIZE")?;
     let state = session.state();
+    session.shared.catalog.complete(table.location(), u64::MAX).await?;
     let staged = table.stage().await?;
     let snapshot = Arc::clone(staged.snapshot());
     let filters = filters(work, &state, &snapshot).await?;
@@ -297,7 +299,7 @@ async fn commit(
         .with_metric("numAddedBytes", done.bytes_added)
         .with_metric("numRemovedBytes", done.bytes_removed);
     let next = staged.replace_files(removed, files, false, operation)?;
-    Ok(next.commit().await?)
+    Ok(job.work.session.shared.catalog.commit_table(&next).await?)
 }
 
 /// Writes each stream to files, so many at a time.

@@ -1,8 +1,10 @@
 //! RESTORE: goes back to a former version, in a new one.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use arrow::record_batch::RecordBatch;
+use tarn_catalog::{CatalogError, LakeTable as _};
 use tarn_planner::rewrite::PointSpec;
 use tarn_planner::write::Target;
 
@@ -14,7 +16,18 @@ use crate::history::point_of;
 pub(super) async fn run(work: &Work<'_>, target: &Target, to: &PointSpec) -> Result<RecordBatch> {
     let began = Instant::now();
     let (name, table) = delta_table(work.session, target, "RESTORE")?;
-    let restored = table.restore(point_of(&name, to)?).await?;
+    let catalog = &work.session.shared.catalog;
+    let point = point_of(&name, to)?;
+    let mut settled = HashSet::new();
+    let restored = loop {
+        catalog.complete(table.location(), u64::MAX).await?;
+        match table.restore(point.clone(), settled.clone()).await {
+            Err(CatalogError::Reserved { token, .. }) if settled.insert(token.clone()) => {
+                catalog.settle(&token).await?;
+            }
+            other => break other?,
+        }
+    };
     let done = Done {
         table: name.table().to_owned(),
         version: Some(restored.version),

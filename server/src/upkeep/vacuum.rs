@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use arrow::record_batch::RecordBatch;
-use tarn_catalog::Travel;
+use tarn_catalog::{LakeTable as _, Travel};
 use tarn_planner::write::Target;
 
 use super::{Done, Work, delta_table, elapsed_ms, report};
@@ -26,6 +26,8 @@ pub(super) async fn run(
     for target in tables {
         let began = Instant::now();
         let (name, table) = delta_table(session, target, "VACUUM")?;
+        // What a decided transaction puts into the table is needed.
+        session.shared.catalog.complete(table.location(), u64::MAX).await?;
         let own_hours = table.snapshot(Travel::Latest).await?.retention_hours();
         let hours = retain_hours.unwrap_or(own_hours);
         if hours < own_hours && session.setting(CHECK).as_deref() != Some("off") {

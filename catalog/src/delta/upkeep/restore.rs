@@ -1,12 +1,13 @@
 //! A new version with the files of a former one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use uuid::Uuid;
 
 use crate::delta::conflict::ReadSet;
 use crate::delta::deletion_vector::DeletionVector;
@@ -42,17 +43,26 @@ pub struct Restored {
 }
 
 impl DeltaTable {
-    /// Commits a version with the files, columns and properties of a former one.
+    /// Commits a version with the files, columns and properties of a former one, past the
+    /// reservations of transactions that are settled.
     ///
     /// # Errors
     /// `VersionNotFound`, `FilesMissing` with the names of files that are gone, `Conflict` where
-    /// somebody else commits meanwhile, and what committing reports.
-    pub fn restore(self: &Arc<Self>, to: Point) -> BoxFuture<'static, Result<Restored>> {
+    /// somebody else commits meanwhile, `Reserved` for other reservations, and what committing reports.
+    pub fn restore(
+        self: &Arc<Self>,
+        to: Point,
+        settled: HashSet<String>,
+    ) -> BoxFuture<'static, Result<Restored>> {
         let table = Arc::clone(self);
-        Box::pin(async move { table.restore_to(&to).await })
+        Box::pin(async move { table.restore_to(&to, &settled).await })
     }
 
-    async fn restore_to(self: &Arc<Self>, to: &Point) -> Result<Restored> {
+    async fn restore_to(
+        self: &Arc<Self>,
+        to: &Point,
+        settled: &HashSet<String>,
+    ) -> Result<Restored> {
         let staged = Box::pin(self.stage()).await?;
         let now = Arc::clone(staged.snapshot());
         let version = self.version_of(to).await?;
@@ -108,7 +118,9 @@ impl DeltaTable {
         });
         let files = files.collect::<Result<Vec<_>>>()?;
         let next = next.replace_files(removed, files, true, operation)?;
-        restored.version = Box::pin(next.reads(ReadSet::Everything).commit()).await?;
+        let next = next.reads(ReadSet::Everything);
+        let token = Uuid::new_v4().to_string();
+        restored.version = Box::pin(next.commit_past(&token, settled)).await?;
         Ok(restored)
     }
 

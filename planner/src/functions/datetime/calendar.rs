@@ -4,10 +4,12 @@ use datafusion::common::Result;
 
 use crate::functions::fault::fault;
 
-pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
+/// Microseconds of a second.
+pub const MICROS_PER_SECOND: i64 = 1_000_000;
 pub(crate) const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
 pub(crate) const MICROS_PER_HOUR: i64 = 3_600 * MICROS_PER_SECOND;
-pub(crate) const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+/// Microseconds of a day.
+pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 /// The day before 1970-01-01 by the count that starts in 4714 BC.
 pub(crate) const JULIAN_OF_1970: i64 = 2_440_588;
 
@@ -37,15 +39,19 @@ pub(crate) fn finite_day(days: i32) -> bool {
 
 /// A day of the calendar; year 0 is 1 BC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Civil {
-    pub(crate) year: i64,
-    pub(crate) month: i64,
-    pub(crate) day: i64,
+pub struct Civil {
+    /// The year; 0 is 1 BC.
+    pub year: i64,
+    /// The month from 1.
+    pub month: i64,
+    /// The day of the month from 1.
+    pub day: i64,
 }
 
 impl Civil {
     /// Finds the calendar's day, counting years from March so that leap days come last.
-    pub(crate) fn from_days(days_since_1970: i64) -> Self {
+    #[must_use]
+    pub fn from_days(days_since_1970: i64) -> Self {
         let shifted = days_since_1970 + 719_468;
         let era = shifted.div_euclid(146_097);
         let day_of_era = shifted.rem_euclid(146_097);
@@ -59,7 +65,8 @@ impl Civil {
     }
 
     /// Counts the days since 1970; days beyond the end of a month count on.
-    pub(crate) fn to_days(self) -> i64 {
+    #[must_use]
+    pub fn to_days(self) -> i64 {
         let year = self.year - i64::from(self.month <= 2);
         let era = year.div_euclid(400);
         let year_of_era = year.rem_euclid(400);
@@ -70,7 +77,8 @@ impl Civil {
     }
 
     /// Whether the calendar has this day.
-    pub(crate) fn valid(self) -> bool {
+    #[must_use]
+    pub fn valid(self) -> bool {
         (1..=12).contains(&self.month)
             && (1..=days_in_month(self.year, self.month)).contains(&self.day)
     }
@@ -128,12 +136,14 @@ pub(crate) fn join(days: i64, micros: i64) -> Result<i64> {
 }
 
 /// The timestamp, if PostgreSQL has it.
-pub(crate) fn in_range(micros: i64) -> Option<i64> {
+#[must_use]
+pub fn in_range(micros: i64) -> Option<i64> {
     (micros >= TIMESTAMP_MICROS_MIN && micros != LATEST).then_some(micros)
 }
 
 /// The date, if PostgreSQL has it.
-pub(crate) fn day_in_range(days: i64) -> Option<i32> {
+#[must_use]
+pub fn day_in_range(days: i64) -> Option<i32> {
     DATE_DAYS.contains(&days).then(|| i32::try_from(days).ok()).flatten()
 }
 

@@ -10,10 +10,13 @@ use super::zone::Zone;
 
 /// The order of day, month and year in `1/2/2003`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum DateOrder {
+pub enum DateOrder {
+    /// Month, day, year.
     #[default]
     Mdy,
+    /// Day, month, year.
     Dmy,
+    /// Year, month, day.
     Ymd,
 }
 

@@ -5,6 +5,7 @@
 //! | `calendar`, `zone`, `span` | days and microseconds; offsets; intervals as values |
 //! | `types` | the engine's types for PostgreSQL's |
 //! | `tokens`, `decode`, `text`, `span_text` | text to values and back, in PostgreSQL's forms |
+//! | `show`, `piece` | how values look, here and on the wire |
 //! | `convert` | casts of arrays |
 //! | `planner`, `operators` | `+ - * /` and comparisons, `age`, `justify_…`, `date_bin` |
 //! | `part`, `trunc`, `make`, `now` | `extract`, `date_trunc`, `make_…`, `timezone`, clocks |
@@ -24,9 +25,11 @@ mod number;
 mod number_read;
 pub(crate) mod operators;
 mod part;
+pub(crate) mod piece;
 pub(crate) mod planner;
 mod read;
 mod render;
+pub(crate) mod show;
 pub(crate) mod span;
 pub(crate) mod span_text;
 mod template;

@@ -16,10 +16,13 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// An interval as PostgreSQL holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Span {
-    pub(crate) months: i32,
-    pub(crate) days: i32,
-    pub(crate) micros: i64,
+pub struct Span {
+    /// Months.
+    pub months: i32,
+    /// Days.
+    pub days: i32,
+    /// Microseconds.
+    pub micros: i64,
 }
 
 /// 22008 for intervals.

@@ -9,6 +9,7 @@ use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 
 use super::calendar::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND};
+use super::piece::Piece;
 use super::span::{Span, whole64};
 use super::tokens::{Kind, Token, tokens};
 use crate::functions::fault::fault;
@@ -432,11 +433,15 @@ fn iso_number(text: &str) -> Result<(i64, f64, &str), Trouble> {
 
 /// The four forms of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Style {
+pub enum Style {
+    /// `1 year 2 mons 3 days 04:05:06`.
     #[default]
     Postgres,
+    /// `@ 1 year 2 mons 3 days 4 hours 5 mins 6 secs`.
     Verbose,
+    /// `+1-2 +3 +4:05:06`.
     SqlStandard,
+    /// `P1Y2M3DT4H5M6S`.
     Iso8601,
 }
 
@@ -486,16 +491,15 @@ impl Parts {
 }
 
 /// `.789`, without noughts at the end; nothing for a whole second.
-pub(super) fn fraction_text(micros: i64) -> String {
-    if micros == 0 {
-        return String::new();
-    }
-    let digits = format!(".{:06}", micros.abs());
-    digits.trim_end_matches('0').to_owned()
+fn fraction_text(micros: i64) -> String {
+    let mut fraction = Piece::new();
+    fraction.push_fraction(micros.abs());
+    fraction.as_str().to_owned()
 }
 
 /// Writes an interval.
-pub(crate) fn span_text(span: Span, style: Style) -> String {
+#[must_use]
+pub fn span_text(span: Span, style: Style) -> String {
     match style {
         Style::Postgres => postgres(span),
         Style::Verbose => verbose(span),

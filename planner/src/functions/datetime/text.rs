@@ -1,40 +1,47 @@
 //! Dates, times and timestamps as text, both ways, by a session's settings.
 
-use std::fmt::Write;
-
 use chrono::Utc;
 use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 
 use super::calendar::{
-    Civil, EARLIEST, EARLIEST_DAY, LATEST, LATEST_DAY, MICROS_PER_DAY, MICROS_PER_SECOND,
-    day_in_range, day_of_week, finite, join, split,
+    Civil, EARLIEST, EARLIEST_DAY, LATEST, LATEST_DAY, day_in_range, finite, join, split,
 };
-pub(crate) use super::decode::DateOrder;
+pub use super::decode::DateOrder;
 use super::decode::{Decoded, Surroundings, Trouble, decode};
-use super::span_text::{Style, fraction_text};
+use super::piece::Piece;
+use super::show::{put_date, put_time, put_timestamp, put_timestamptz};
+use super::span_text::Style;
 use super::zone::Zone;
 use crate::facts::SessionFacts;
 use crate::functions::fault::fault;
 
 /// The forms of `DateStyle`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum DateStyle {
+pub enum DateStyle {
+    /// `1997-12-17 07:37:16-08`.
     #[default]
     Iso,
+    /// `12/17/1997 07:37:16 PST`.
     Sql,
+    /// `Wed Dec 17 07:37:16 1997 PST`.
     Postgres,
+    /// `17.12.1997 07:37:16 PST`.
     German,
 }
 
 /// The settings of a session that dates and times depend on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TimeSettings {
-    pub(crate) zone: Zone,
-    pub(crate) order: DateOrder,
-    pub(crate) style: DateStyle,
-    pub(crate) interval_style: Style,
+pub struct TimeSettings {
+    /// The zone of `timestamptz` values in text.
+    pub zone: Zone,
+    /// The order of day, month and year.
+    pub order: DateOrder,
+    /// How dates are written.
+    pub style: DateStyle,
+    /// How intervals are written.
+    pub interval_style: Style,
 }
 
 impl TimeSettings {
@@ -42,7 +49,15 @@ impl TimeSettings {
     pub(crate) fn of(options: &ConfigOptions) -> Self {
         let facts = options.extensions.get::<SessionFacts>();
         let setting = |name: &str| facts.and_then(|facts| facts.settings.get(name));
-        let date_style = setting("datestyle").unwrap_or_default().to_ascii_lowercase();
+        let zone = Zone::of_session(options.execution.time_zone.as_deref());
+        let text = |name: &str| setting(name).unwrap_or_default();
+        Self::read(zone, &text("datestyle"), &text("intervalstyle"))
+    }
+
+    /// Reads the values of the settings `DateStyle` and `IntervalStyle`.
+    #[must_use]
+    pub fn read(zone: Zone, date_style: &str, interval_style: &str) -> Self {
+        let date_style = date_style.to_ascii_lowercase();
         let style = match date_style.split(',').next().map(str::trim) {
             Some("sql") => DateStyle::Sql,
             Some("postgres") => DateStyle::Postgres,
@@ -54,12 +69,7 @@ impl TimeSettings {
             Some("ymd") => DateOrder::Ymd,
             _ => DateOrder::Mdy,
         };
-        Self {
-            zone: Zone::of_session(options.execution.time_zone.as_deref()),
-            order,
-            style,
-            interval_style: Style::of(&setting("intervalstyle").unwrap_or_default()),
-        }
+        Self { zone, order, style, interval_style: Style::of(interval_style) }
     }
 
     fn surroundings(&self, time_only: bool) -> Surroundings {
@@ -184,110 +194,32 @@ pub(crate) fn date_text(days: i32, settings: &TimeSettings) -> String {
         EARLIEST_DAY => return "-infinity".to_owned(),
         _ => {}
     }
-    let civil = Civil::from_days(i64::from(days));
-    let mut out = String::new();
-    push_day(&mut out, civil, settings, '-');
-    push_era(&mut out, civil);
-    out
-}
-
-/// Day, month and year in the order of the style.
-fn push_day(out: &mut String, civil: Civil, settings: &TimeSettings, postgres: char) {
-    let year = if civil.year > 0 { civil.year } else { 1 - civil.year };
-    let (month, day) = (civil.month, civil.day);
-    let day_first = settings.order == DateOrder::Dmy;
-    let (first, second) = if day_first { (day, month) } else { (month, day) };
-    let _ = match settings.style {
-        DateStyle::Iso => write!(out, "{year:04}-{month:02}-{day:02}"),
-        DateStyle::Sql => write!(out, "{first:02}/{second:02}/{year:04}"),
-        DateStyle::German => write!(out, "{day:02}.{month:02}.{year:04}"),
-        DateStyle::Postgres => {
-            write!(out, "{first:02}{postgres}{second:02}{postgres}{year:04}")
-        }
-    };
-}
-
-fn push_era(out: &mut String, civil: Civil) {
-    if civil.year <= 0 {
-        out.push_str(" BC");
-    }
+    shown(|out| put_date(out, i64::from(days), settings))
 }
 
 /// Writes a time of day.
 pub(crate) fn time_text(micros: i64) -> String {
-    let seconds = micros / MICROS_PER_SECOND;
-    let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let fraction = fraction_text(micros % MICROS_PER_SECOND);
-    format!("{hours:02}:{minutes:02}:{rest:02}{fraction}")
+    shown(|out| put_time(out, micros))
 }
 
 /// Writes a timestamp without time zone.
 pub(crate) fn timestamp_text(micros: i64, settings: &TimeSettings) -> String {
-    local_text(micros, settings, |_| ())
+    endless(micros).unwrap_or_else(|| shown(|out| put_timestamp(out, micros, settings)))
 }
 
 /// Writes an instant in the session's zone.
 pub(crate) fn timestamptz_text(micros: i64, settings: &TimeSettings) -> String {
-    let offset = settings.zone.offset_at(micros);
-    local_text(settings.zone.to_local(micros), settings, |out| {
-        if settings.style != DateStyle::Iso {
-            let letters = settings.zone.letters(micros);
-            out.push(' ');
-            if !letters.is_empty() && letters.bytes().all(|b| b.is_ascii_alphabetic()) {
-                out.push_str(&letters);
-                return;
-            }
-            if settings.style != DateStyle::Postgres {
-                out.pop();
-            }
-        }
-        out.push_str(&offset_text(offset));
-    })
+    endless(micros).unwrap_or_else(|| shown(|out| put_timestamptz(out, micros, settings)))
 }
 
-/// `+05:30`, with minutes and seconds where they are not nought.
-pub(crate) fn offset_text(seconds: i64) -> String {
-    let size = seconds.abs();
-    let mut out = format!("{}{:02}", if seconds < 0 { '-' } else { '+' }, size / 3_600);
-    if size % 3_600 != 0 {
-        let _ = write!(out, ":{:02}", size / 60 % 60);
-    }
-    if size % 60 != 0 {
-        let _ = write!(out, ":{:02}", size % 60);
-    }
-    out
+/// The words for the ends of time.
+fn endless(micros: i64) -> Option<String> {
+    let word = if micros == LATEST { "infinity" } else { "-infinity" };
+    (!finite(micros)).then(|| word.to_owned())
 }
 
-fn local_text(micros: i64, settings: &TimeSettings, zone: impl FnOnce(&mut String)) -> String {
-    if !finite(micros) {
-        return if micros == LATEST { "infinity" } else { "-infinity" }.to_owned();
-    }
-    let (days, time) = (micros.div_euclid(MICROS_PER_DAY), micros.rem_euclid(MICROS_PER_DAY));
-    let civil = Civil::from_days(days);
-    let mut out = String::new();
-    if settings.style == DateStyle::Postgres {
-        let weekday = name("SunMonTueWedThuFriSat", day_of_week(days));
-        let month = name("JanFebMarAprMayJunJulAugSepOctNovDec", civil.month - 1);
-        let day = civil.day;
-        let _ = if settings.order == DateOrder::Dmy {
-            write!(out, "{weekday} {day:02} {month} ")
-        } else {
-            write!(out, "{weekday} {month} {day:02} ")
-        };
-        let year = if civil.year > 0 { civil.year } else { 1 - civil.year };
-        let _ = write!(out, "{} {year:04}", time_text(time));
-    } else {
-        push_day(&mut out, civil, settings, ' ');
-        out.push(' ');
-        out.push_str(&time_text(time));
-    }
-    zone(&mut out);
-    push_era(&mut out, civil);
-    out
-}
-
-/// The three letters at a place.
-fn name(names: &'static str, at: i64) -> &'static str {
-    let at = usize::try_from(at).unwrap_or(0) * 3;
-    names.get(at..at + 3).unwrap_or_default()
+fn shown(put: impl FnOnce(&mut Piece)) -> String {
+    let mut out = Piece::new();
+    put(&mut out);
+    out.as_str().to_owned()
 }

@@ -7,7 +7,7 @@ use super::calendar::MICROS_PER_SECOND;
 
 /// A time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Zone {
+pub enum Zone {
     /// Seconds east of Greenwich.
     Fixed(i32),
     /// A zone of the IANA database.
@@ -74,7 +74,7 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
 
 impl Zone {
     /// The zone of servers.
-    pub(crate) const UTC: Self = Self::Fixed(0);
+    pub const UTC: Self = Self::Fixed(0);
 
     /// Reads a setting or an operand: `UTC`, `+05:30` (east is positive, as in ISO 8601), `PST` or
     /// `Europe/Berlin`, in any case.
@@ -88,10 +88,30 @@ impl Zone {
             };
         }
         match text.as_bytes().first()? {
-            b'+' => parse_offset(text.get(1..)?).map(Self::Fixed),
-            b'-' => parse_offset(text.get(1..)?).map(|seconds| Self::Fixed(-seconds)),
+            b'+' | b'-' => Self::offset(text),
             _ => Self::named(text).or_else(|| posix(text).map(Self::Fixed)),
         }
+    }
+
+    /// Reads `UTC` and its other names, `+05:30`, or a zone of the IANA database: the zone that a
+    /// session has, or that stands behind a moment. Unlike [`Self::parse`] it takes letters such as
+    /// `WET` for the zone with its summer time, and no others.
+    #[must_use]
+    pub fn by_name(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if ["utc", "z", "gmt", "zulu", "ut"].iter().any(|name| text.eq_ignore_ascii_case(name)) {
+            return Some(Self::UTC);
+        }
+        match text.as_bytes().first()? {
+            b'+' | b'-' => Self::offset(text),
+            _ => Self::named(text),
+        }
+    }
+
+    /// Reads `+05:30`; east is positive.
+    fn offset(text: &str) -> Option<Self> {
+        let seconds = parse_offset(text.get(1..)?)?;
+        Some(Self::Fixed(if text.starts_with('-') { -seconds } else { seconds }))
     }
 
     /// Reads an operand of AT TIME ZONE: a bare offset counts west of Greenwich there (POSIX).
@@ -127,7 +147,8 @@ impl Zone {
     }
 
     /// The seconds east of Greenwich at an instant.
-    pub(crate) fn offset_at(self, micros: i64) -> i64 {
+    #[must_use]
+    pub fn offset_at(self, micros: i64) -> i64 {
         match self {
             Self::Fixed(seconds) => i64::from(seconds),
             Self::Named(zone) => {
@@ -141,7 +162,8 @@ impl Zone {
     ///
     /// As in PostgreSQL the hour that comes twice is taken as standard time, and the hour that
     /// never comes is counted on from before the change.
-    pub(crate) fn offset_of_local(self, micros: i64) -> i64 {
+    #[must_use]
+    pub fn offset_of_local(self, micros: i64) -> i64 {
         let zone = match self {
             Self::Fixed(seconds) => return i64::from(seconds),
             Self::Named(zone) => zone,
@@ -161,7 +183,8 @@ impl Zone {
     }
 
     /// What clocks show at an instant.
-    pub(crate) fn to_local(self, micros: i64) -> i64 {
+    #[must_use]
+    pub fn to_local(self, micros: i64) -> i64 {
         if !super::calendar::finite(micros) {
             return micros;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Int32Array, ListArray, StringArray, StringBuilder, StructArray,
+    Array, ArrayRef, BinaryArray, Int32Array, ListArray, StringArray, StringBuilder, StructArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::Field;
@@ -12,7 +12,7 @@ use datafusion::common::Result;
 use super::frame::{Call, Returns, Spec, map_texts, pair_fields, spec};
 use crate::functions::fault::fault;
 use crate::types::convert::{json_array, json_fault};
-use crate::types::json::{Children, children, position, text_of};
+use crate::types::json::{Children, children, order, position, text_of};
 use crate::types::name;
 
 /// PostgreSQL's limit on the arguments of a function.
@@ -29,6 +29,8 @@ pub(super) const SPECS: &[Spec] = &[
     spec("jsonb_extract_path", (1, N_ARGUMENTS_MAX), Returns::Same, extract_path),
     spec("json_extract_path_text", (1, N_ARGUMENTS_MAX), Returns::Text, extract_path_text),
     spec("jsonb_extract_path_text", (1, N_ARGUMENTS_MAX), Returns::Text, extract_path_text),
+    spec("json_column", (3, 3), Returns::Text, column),
+    spec("jsonb_order", (1, 1), Returns::Key, order_key),
     spec("json_array_length", (1, 1), Returns::Int4, array_length),
     spec("jsonb_array_length", (1, 1), Returns::Int4, array_length),
     spec("json_typeof", (1, 1), Returns::Text, type_name),
@@ -285,4 +287,91 @@ fn each_text(call: &Call<'_>) -> Result<ArrayRef> {
     let rows = all_pairs(call, &texts)?;
     let values = rows.iter().flatten().flatten().map(|(_, raw)| unquoted(Some(raw)));
     pairs(&rows, Arc::new(values.collect::<Result<StringArray>>()?))
+}
+
+/// What stands for a `jsonb` value in ORDER BY, GROUP BY and joins.
+fn order_key(call: &Call<'_>) -> Result<ArrayRef> {
+    let texts = call.json(0)?;
+    let keys = texts.iter().map(|text| text.map(order::key).transpose());
+    let keys = keys.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| json_fault(&e))?;
+    Ok(Arc::new(BinaryArray::from_iter(keys)))
+}
+
+/// A member of an object as a text that the input of a type reads: `text`, `json`, `array` or a
+/// type with a length.
+fn column(call: &Call<'_>) -> Result<ArrayRef> {
+    let (keys, forms) = (call.texts(1)?, call.texts(2)?);
+    let result = map_texts(&call.json(0)?, |row, text| {
+        let kind = match apart(text)? {
+            Children::Object(pairs) => {
+                let key = keys.value(row);
+                let value = pairs.into_iter().rev().find(|(name, _)| name == key);
+                let Some((_, value)) = value else { return Ok(None) };
+                return as_input(value, forms.value(row));
+            }
+            Children::Array(_) => "an array",
+            Children::Scalar => "a scalar",
+        };
+        Err(fault("22023", format!("cannot call populate_composite on {kind}")))
+    })?;
+    Ok(Arc::new(result))
+}
+
+fn as_input(value: &str, form: &str) -> Result<Option<String>> {
+    if value.trim() == "null" {
+        return Ok(None);
+    }
+    match form {
+        "json" => Ok(Some(value.to_owned())),
+        "array" => array_literal(value).map(Some),
+        _ => {
+            let text = text_of(value).map_err(|error| json_fault(&error))?;
+            check_length(text.as_deref().unwrap_or_default(), form)?;
+            Ok(text)
+        }
+    }
+}
+
+/// Other than a cast, what reads a value refuses one that is too long: `character varying(3)`.
+fn check_length(text: &str, form: &str) -> Result<()> {
+    let length = form.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    let Some(length) = length.and_then(|length| length.parse::<usize>().ok()) else {
+        return Ok(());
+    };
+    if text.trim_end_matches(' ').chars().count() > length {
+        return Err(fault("22001", format!("value too long for type {form}")));
+    }
+    Ok(())
+}
+
+/// `[1, ["a"]]` as `{1,{"a"}}`.
+fn array_literal(value: &str) -> Result<String> {
+    let Children::Array(elements) = apart(value)? else {
+        return Err(fault("22P02", "expected JSON array"));
+    };
+    let mut literal = String::from("{");
+    for (at, element) in elements.iter().enumerate() {
+        if at > 0 {
+            literal.push(',');
+        }
+        if matches!(apart(element)?, Children::Array(_)) {
+            literal.push_str(&array_literal(element)?);
+            continue;
+        }
+        match as_input(element, "text")? {
+            None => literal.push_str("NULL"),
+            Some(text) => {
+                literal.push('"');
+                for c in text.chars() {
+                    if matches!(c, '"' | '\\') {
+                        literal.push('\\');
+                    }
+                    literal.push(c);
+                }
+                literal.push('"');
+            }
+        }
+    }
+    literal.push('}');
+    Ok(literal)
 }

@@ -32,6 +32,8 @@ pub(super) enum Returns {
     Text,
     Bool,
     Int4,
+    /// Bytes that compare as values do.
+    Key,
     /// A list of what the first argument is.
     ListOfSame,
     ListOfText,
@@ -149,6 +151,7 @@ impl ScalarUDFImpl for JsonFunction {
             Returns::Text => DataType::Utf8,
             Returns::Bool => DataType::Boolean,
             Returns::Int4 => DataType::Int32,
+            Returns::Key => DataType::Binary,
             Returns::ListOfSame => list(same()),
             Returns::ListOfText => list(DataType::Utf8),
             Returns::Pairs => list(DataType::Struct(pair_fields(same()))),

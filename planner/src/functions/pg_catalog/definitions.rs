@@ -81,7 +81,7 @@ pub(super) const FUNCTIONS: &[Spec] = &[
         let class = if call.n_arguments() > 1 { call.text(1, row) } else { Some("pg_class") };
         Ok(Value::from_text(match class {
             Some("pg_class") => call.table(oid).and_then(|(_, entry)| entry.comment.clone()),
-            Some("pg_namespace") => namespace_remark(call, oid).map(str::to_owned),
+            Some("pg_namespace") => namespace_remark(call, oid),
             _ => None,
         }))
     }),
@@ -95,7 +95,17 @@ pub(super) const FUNCTIONS: &[Spec] = &[
             found.and_then(|((_, entry), at)| entry.details.column_comment(at).map(str::to_owned)),
         ))
     }),
-    stable("shobj_description", (2, 2), Kind::Text, nothing),
+    stable("shobj_description", (2, 2), Kind::Text, |call, row| {
+        let Some(oid) = call.oid(0, row) else { return Ok(Value::Null) };
+        let catalog = &call.facts.catalog;
+        let role = || catalog.roles.iter().find(|role| role.oid == oid)?.comment.clone();
+        let database = || catalog.databases.iter().find(|known| known.oid == oid)?.comment.clone();
+        Ok(Value::from_text(match call.text(1, row) {
+            Some("pg_authid") => role(),
+            Some("pg_database") => database(),
+            _ => None,
+        }))
+    }),
     stable("pg_describe_object", (3, 3), Kind::Text, describe_object),
 ];
 
@@ -147,9 +157,10 @@ fn describe_object(call: &Call<'_>, row: usize) -> Result<Value> {
     }))
 }
 
-fn namespace_remark(call: &Call<'_>, oid: u32) -> Option<&'static str> {
+fn namespace_remark(call: &Call<'_>, oid: u32) -> Option<String> {
     let schema = call.facts.catalog.schemas.iter().find(|schema| schema.oid == oid)?;
-    tarn_catalog::pg_catalog::namespace_remark(&schema.name)
+    let built_in = || tarn_catalog::pg_catalog::namespace_remark(&schema.name).map(str::to_owned);
+    schema.comment.clone().or_else(built_in)
 }
 
 fn function(call: &Call<'_>, row: usize) -> Option<&'static FunctionRow> {

@@ -1,32 +1,61 @@
-//! `has_…_privilege`: every role may read everything, superusers may do everything.
+//! `has_…_privilege`, `pg_has_role`: what the statements that are bound would find.
 //!
 //! The privilege words are checked, as clients test a server's answer to nonsense.
 
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
-use tarn_catalog::CatalogError;
+use tarn_catalog::log::Access;
+use tarn_catalog::rights::{Kind as Securable, Privilege};
+use tarn_catalog::{CatalogError, RoleEntry};
 
 use super::function::{Call, Kind, Spec, Value, stable};
 use super::lookup::relation;
 use crate::error::PlannerError;
 
 pub(super) const FUNCTIONS: &[Spec] = &[
-    stable("has_table_privilege", (2, 3), Kind::Bool, |call, row| {
-        let last = call.n_arguments().saturating_sub(1);
-        relation_exists(call, row, last.saturating_sub(1))?;
-        check(call, row, TABLE)
-    }),
+    stable("has_table_privilege", (2, 3), Kind::Bool, |call, row| on_relation(call, row, TABLE)),
     stable("has_any_column_privilege", (2, 3), Kind::Bool, |call, row| {
-        let last = call.n_arguments().saturating_sub(1);
-        relation_exists(call, row, last.saturating_sub(1))?;
-        check(call, row, COLUMN)
+        on_relation(call, row, COLUMN)
     }),
-    stable("has_column_privilege", (3, 4), Kind::Bool, |call, row| check(call, row, COLUMN)),
+    stable("has_column_privilege", (3, 4), Kind::Bool, on_column),
     stable("has_schema_privilege", (2, 3), Kind::Bool, |call, row| {
-        check(call, row, &["CREATE", "USAGE"])
+        let words = words(call, row, &["CREATE", "USAGE"])?;
+        let Some(role) = asker(call, row, 3)? else { return Ok(Value::Null) };
+        let at = call.n_arguments().saturating_sub(2);
+        let given = call.shown(at, row)?.unwrap_or_default();
+        let schemas = &call.facts.catalog.schemas;
+        let number = call.oid(at, row);
+        let found = schemas.iter().find(|schema| match number {
+            Some(number) => schema.oid == number,
+            None => schema.name == given,
+        });
+        match found {
+            Some(schema) if is_system(&schema.name) => {
+                let usage = words.iter().any(|(privilege, _)| *privilege == Privilege::Usage);
+                Ok(Value::Bool(usage || call.facts.catalog.is_superuser(&role)))
+            }
+            Some(schema) => Ok(holds(call, &role, &schema.access, Securable::Schema, &words)),
+            None if number.is_some() => Ok(Value::Null),
+            None => Err(CatalogError::SchemaNotFound { name: given }.into()),
+        }
     }),
     stable("has_database_privilege", (2, 3), Kind::Bool, |call, row| {
-        check(call, row, &["CREATE", "CONNECT", "TEMPORARY", "TEMP"])
+        let words = words(call, row, &["CREATE", "CONNECT", "TEMPORARY", "TEMP"])?;
+        let Some(role) = asker(call, row, 3)? else { return Ok(Value::Null) };
+        let at = call.n_arguments().saturating_sub(2);
+        let given = call.shown(at, row)?.unwrap_or_default();
+        let number = call.oid(at, row);
+        let databases = &call.facts.catalog.databases;
+        let found = databases.iter().find(|known| match number {
+            Some(number) => known.oid == number,
+            None => known.name == given,
+        });
+        match found {
+            Some(known) => Ok(holds(call, &role, &known.access, Securable::Database, &words)),
+            None if number.is_some() => Ok(Value::Null),
+            None if databases.is_empty() => Ok(Value::Bool(true)),
+            None => Err(CatalogError::ObjectNotFound { kind: "database", name: given }.into()),
+        }
     }),
     stable("has_function_privilege", (2, 3), Kind::Bool, |call, row| {
         check(call, row, &["EXECUTE"])
@@ -46,41 +75,150 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     stable("has_parameter_privilege", (2, 3), Kind::Bool, |call, row| {
         check(call, row, &["SET", "ALTER SYSTEM"])
     }),
-    stable("pg_has_role", (2, 3), Kind::Bool, |call, row| {
-        check(call, row, &["MEMBER", "USAGE", "SET"])?;
-        // No role is a member of another; a superuser counts as a member of each.
-        let (user, role) = if call.n_arguments() == 3 { (Some(0), 1) } else { (None, 0) };
-        let user = match user {
-            Some(at) => call.shown(at, row)?,
-            None => Some(call.facts.user.clone()),
-        };
-        let role = call.shown(role, row)?;
-        let named = |text: &Option<String>| {
-            let text = text.as_deref().unwrap_or_default();
-            let roles = &call.facts.catalog.roles;
-            roles.iter().find(|role| role.name == text || role.oid.to_string() == text).cloned()
-        };
-        let (user, role) = (named(&user), named(&role));
-        let superuser = user.as_ref().is_some_and(|user| user.superuser);
-        Ok(Value::Bool(superuser || (user.is_some() && user == role)))
-    }),
+    stable("pg_has_role", (2, 3), Kind::Bool, has_role),
     stable("row_security_active", (1, 1), Kind::Bool, |_, _| Ok(Value::Bool(false))),
 ];
 
 const TABLE: &[&str] =
     &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "RULE"];
 const COLUMN: &[&str] = &["SELECT", "INSERT", "UPDATE", "REFERENCES"];
+const SYSTEM: [&str; 3] = ["pg_catalog", "information_schema", "tarn"];
+/// Relations of `pg_catalog` that superusers alone can read.
+const SECRET: [&str; 2] = ["pg_authid", "pg_shadow"];
 
-/// A relation given by name must exist; one given by a number need not.
-fn relation_exists(call: &Call<'_>, row: usize, argument: usize) -> Result<()> {
-    let Some(name) = call.text(argument, row) else { return Ok(()) };
-    if call.oid(argument, row).is_some() || relation(call.facts, name).is_some() {
-        return Ok(());
-    }
-    Err(CatalogError::TableNotFound { name: name.to_owned() }.into())
+fn is_system(schema: &str) -> bool {
+    SYSTEM.contains(&schema)
 }
 
-/// The last argument is a list of privileges, of which one is enough.
+/// The role whose rights are asked for: the first of `n_full` arguments, else the session's.
+fn asker(call: &Call<'_>, row: usize, n_full: usize) -> Result<Option<String>> {
+    if call.n_arguments() < n_full {
+        return Ok(Some(call.facts.user.clone()));
+    }
+    let Some(given) = call.shown(0, row)? else { return Ok(None) };
+    if given == "public" {
+        return Ok(Some(given));
+    }
+    match named(call, &given) {
+        Some(role) => Ok(Some(role.name.clone())),
+        None => Err(no_role(&given)),
+    }
+}
+
+/// A role by its name or number.
+fn named<'a>(call: &Call<'a>, text: &str) -> Option<&'a RoleEntry> {
+    let roles = &call.facts.catalog.roles;
+    let named = roles.iter().find(|role| role.name == text);
+    named.or_else(|| roles.iter().find(|role| role.oid.to_string() == text))
+}
+
+fn no_role(name: &str) -> DataFusionError {
+    CatalogError::ObjectNotFound { kind: "role", name: name.to_owned() }.into()
+}
+
+/// The last argument: privileges, of which one is enough, and whether they have to be ones that
+/// can be handed on.
+fn words(call: &Call<'_>, row: usize, known: &[&str]) -> Result<Vec<(Privilege, bool)>> {
+    check(call, row, known)?;
+    let last = call.n_arguments().saturating_sub(1);
+    let text = call.text(last, row).unwrap_or_default();
+    let word = |word: &str| {
+        let upper = word.trim().to_ascii_uppercase();
+        let plain = upper.strip_suffix(" WITH GRANT OPTION");
+        Some((Privilege::parse(plain.unwrap_or(&upper))?, plain.is_some()))
+    };
+    Ok(text.split(',').filter_map(word).collect())
+}
+
+fn holds(
+    call: &Call<'_>,
+    role: &str,
+    access: &Access,
+    kind: Securable,
+    words: &[(Privilege, bool)],
+) -> Value {
+    let catalog = &call.facts.catalog;
+    let one = |(privilege, option): &(Privilege, bool)| {
+        if role == "public" {
+            let all = access.effective(kind);
+            let grant = all.get(role).and_then(|grant| grant.privileges.get(&privilege.key()));
+            return grant.is_some_and(|can_hand_on| *can_hand_on || !option);
+        }
+        match option {
+            true => catalog.grantor(role, access, kind, *privilege).is_some(),
+            false => catalog.may(role, access, kind, *privilege),
+        }
+    };
+    Value::Bool(words.iter().any(one))
+}
+
+fn on_relation(call: &Call<'_>, row: usize, known: &[&str]) -> Result<Value> {
+    let at = call.n_arguments().saturating_sub(2);
+    of_relation(call, row, (at, 3), known)
+}
+
+/// Privileges of columns are those of the relation.
+fn on_column(call: &Call<'_>, row: usize) -> Result<Value> {
+    let at = call.n_arguments().saturating_sub(3);
+    of_relation(call, row, (at, 4), COLUMN)
+}
+
+fn of_relation(
+    call: &Call<'_>,
+    row: usize,
+    (at, n_full): (usize, usize),
+    known: &[&str],
+) -> Result<Value> {
+    let words = words(call, row, known)?;
+    let Some(role) = asker(call, row, n_full)? else { return Ok(Value::Null) };
+    let number = call.oid(at, row);
+    let found = match (number, call.text(at, row)) {
+        (Some(number), _) => call.table(number),
+        (None, Some(name)) => match relation(call.facts, name) {
+            Some(found) => Some(found),
+            None => return Err(CatalogError::TableNotFound { name: name.to_owned() }.into()),
+        },
+        (None, None) => None,
+    };
+    let Some((schema, entry)) = found else { return Ok(Value::Null) };
+    if is_system(&schema.name) {
+        let secret = SECRET.contains(&entry.name.as_str());
+        let select = words.contains(&(Privilege::Select, false));
+        return Ok(Value::Bool(call.facts.catalog.is_superuser(&role) || (select && !secret)));
+    }
+    if schema.name.starts_with("pg_temp_") {
+        return Ok(Value::Bool(true));
+    }
+    Ok(holds(call, &role, &entry.access, Securable::Relation, &words))
+}
+
+/// `pg_has_role`: MEMBER counts memberships of all kinds, USAGE those whose rights are inherited.
+fn has_role(call: &Call<'_>, row: usize) -> Result<Value> {
+    check(call, row, &["MEMBER", "USAGE", "SET"])?;
+    let (user, at) = match call.n_arguments() {
+        3 => (call.shown(0, row)?, 1),
+        _ => (Some(call.facts.user.clone()), 0),
+    };
+    let (Some(user), Some(role)) = (user, call.shown(at, row)?) else { return Ok(Value::Null) };
+    let find = |text: &str| named(call, text).ok_or_else(|| no_role(text));
+    let (user, role) = (find(&user)?, find(&role)?);
+    let catalog = &call.facts.catalog;
+    let last = call.n_arguments().saturating_sub(1);
+    let one = |word: &str| {
+        let upper = word.trim().to_ascii_uppercase();
+        if upper.ends_with(" OPTION") {
+            return catalog.is_admin_of(&user.name, &role.name);
+        }
+        match upper.as_str() {
+            "USAGE" => catalog.has_rights_of(&user.name, &role.name),
+            _ => catalog.is_member_of(&user.name, &role.name),
+        }
+    };
+    let text = call.text(last, row).unwrap_or_default();
+    Ok(Value::Bool(text.split(',').any(one)))
+}
+
+/// Sees that the privileges are known words; what there are no rights on is everybody's.
 fn check(call: &Call<'_>, row: usize, known: &[&str]) -> Result<Value> {
     let last = call.n_arguments().saturating_sub(1);
     for word in call.text(last, row).unwrap_or_default().split(',') {

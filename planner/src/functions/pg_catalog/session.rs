@@ -113,15 +113,28 @@ pub(super) const FUNCTIONS: &[Spec] = &[
         let what = call.text(0, row).unwrap_or_default().to_owned();
         Err(DataFusionError::External(Box::new(PlannerError::unsupported(what))))
     }),
+    // Settings are read from the catalog log when a session begins: nothing has to be loaded.
+    volatile("pg_reload_conf", (0, 0), Kind::Bool, |call, _| {
+        if call.facts.catalog.is_superuser(&call.facts.user) {
+            return Ok(Value::Bool(true));
+        }
+        Err(fault("42501", "permission denied for function pg_reload_conf"))
+    }),
     volatile("pg_cancel_backend", (1, 1), Kind::Bool, |call, row| {
         let pid = call.int(0, row).and_then(|pid| i32::try_from(pid).ok());
-        Ok(Value::Bool(pid.is_some_and(|pid| call.facts.backends.cancel(pid))))
+        let done = pid.map_or(Ok(false), |pid| call.facts.backends.cancel(pid));
+        Ok(Value::Bool(done.map_err(|error| DataFusionError::External(Box::new(error)))?))
     }),
     volatile("pg_terminate_backend", (1, 2), Kind::Bool, |call, row| {
         let pid = call.int(0, row).and_then(|pid| i32::try_from(pid).ok());
-        Ok(Value::Bool(pid.is_some_and(|pid| call.facts.backends.terminate(pid))))
+        let done = pid.map_or(Ok(false), |pid| call.facts.backends.terminate(pid));
+        Ok(Value::Bool(done.map_err(|error| DataFusionError::External(Box::new(error)))?))
     }),
-    volatile("pg_notify", (2, 2), Kind::Void, empty),
+    volatile("pg_notify", (2, 2), Kind::Void, |call, row| {
+        let channel = call.text(0, row).unwrap_or_default();
+        call.facts.backends.notify(channel, call.text(1, row).unwrap_or_default())?;
+        Ok(Value::text(""))
+    }),
     volatile("pg_stat_clear_snapshot", (0, 0), Kind::Void, empty),
     volatile("pg_stat_get_numscans", (1, 1), Kind::Int8, zero),
     volatile("pg_stat_get_tuples_returned", (1, 1), Kind::Int8, zero),

@@ -42,12 +42,16 @@ impl SettingsLookup for Settings {
 }
 
 impl Backends for Settings {
-    fn cancel(&self, pid: i32) -> bool {
-        pid == 1
+    fn cancel(&self, pid: i32) -> std::result::Result<bool, PlannerError> {
+        Ok(pid == 1)
     }
 
-    fn terminate(&self, pid: i32) -> bool {
-        pid == 1
+    fn terminate(&self, pid: i32) -> std::result::Result<bool, PlannerError> {
+        Ok(pid == 1)
+    }
+
+    fn notify(&self, _channel: &str, _payload: &str) -> Result<()> {
+        Ok(())
     }
 
     fn sleep(&self, _time: std::time::Duration) -> bool {
@@ -72,9 +76,15 @@ fn facts() -> SessionFacts {
             comment: Some("rows".to_owned()),
             details: tarn_catalog::memory::TableDetails::default(),
             statistics: None,
+            access: Arc::default(),
         })
     };
-    let schema = |oid, name: &str, tables| SchemaEntry { oid, name: name.to_owned(), tables };
+    let schema = |oid, name: &str, tables| SchemaEntry {
+        oid,
+        name: name.to_owned(),
+        tables,
+        ..SchemaEntry::default()
+    };
     let catalog = CatalogSnapshot {
         version: 3,
         database: "tarn".to_owned(),
@@ -87,8 +97,14 @@ fn facts() -> SessionFacts {
                 vec![table(16_402, "t", None), table(16_403, "v", Some("SELECT 1"))],
             ),
         ],
-        derived: tarn_catalog::entry::Derived::default(),
-        roles: vec![RoleEntry { oid: 10, name: "tarn".to_owned(), superuser: true }],
+        roles: vec![RoleEntry {
+            oid: 10,
+            name: "tarn".to_owned(),
+            superuser: true,
+            login: true,
+            ..RoleEntry::default()
+        }],
+        ..CatalogSnapshot::default()
     };
     SessionFacts {
         user: "tarn".to_owned(),

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 
+use super::longest::Matcher;
 use super::translate::{Flags, invalid, translate};
 use crate::functions::fault::fault;
 
@@ -18,14 +19,14 @@ const N_REMEMBERED: usize = 8;
 /// A pattern ready for use.
 #[derive(Debug)]
 pub(super) struct Compiled {
-    pub(super) regex: Regex,
+    pub(super) regex: Matcher,
     pub(super) global: bool,
     mixed: bool,
 }
 
 impl Compiled {
     /// Refuses patterns whose matches would have another length than in PostgreSQL.
-    pub(super) fn exact(&self) -> Result<&Regex> {
+    pub(super) fn exact(&self) -> Result<&Matcher> {
         if self.mixed {
             let message = "regular expressions with greedy and non-greedy quantifiers are not \
                            supported here";
@@ -67,6 +68,10 @@ pub(super) fn compiled(pattern: &str, flags: &str, insensitive: bool) -> Result<
                 invalid(reason.trim_start_matches("error: "))
             }
         })?;
+    let lazy = ["*?", "+?", "??", "}?"].iter().any(|lazy| translated.pattern.contains(lazy));
+    // Without a choice the first match is the longest one.
+    let chooses = !lazy && pattern.contains(['|', '?']);
+    let regex = Matcher::new(regex, &translated.pattern, chooses, PROGRAM_BYTES_MAX);
     let compiled = Arc::new(Compiled { regex, global: parsed.global, mixed: translated.mixed });
     LAST.with_borrow_mut(|last| {
         if last.len() >= N_REMEMBERED {

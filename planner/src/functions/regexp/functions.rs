@@ -10,9 +10,10 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
     Volatility,
 };
-use regex::{Captures, Regex};
+use regex::Captures;
 
 use super::compiled::{Compiled, compiled};
+use super::longest::Matcher;
 use crate::functions::fault::fault;
 use crate::functions::frame::Kind::{Bool, Int4, Text, Texts};
 use crate::functions::frame::{Call, Form, Function, Kind, Value, form};
@@ -86,10 +87,11 @@ fn split(call: &Call, row: usize) -> Result<Value> {
 }
 
 /// What is between the matches; empty matches at the ends or behind a match do not count.
-fn pieces(regex: &Regex, text: &str) -> Vec<Option<String>> {
+fn pieces(regex: &Matcher, text: &str) -> Vec<Option<String>> {
     let mut pieces = Vec::new();
     let mut start = 0;
-    for found in regex.find_iter(text) {
+    for found in matches_from(regex, text, 0) {
+        let Some(found) = found.get(0) else { continue };
         let empty = found.is_empty();
         if empty && (found.start() == start || found.start() == text.len()) {
             continue;
@@ -271,7 +273,7 @@ fn count(call: &Call, row: usize) -> Result<Value> {
 }
 
 /// All matches from a byte on.
-fn matches_from<'t>(regex: &Regex, text: &'t str, start: usize) -> Vec<Captures<'t>> {
+fn matches_from<'t>(regex: &Matcher, text: &'t str, start: usize) -> Vec<Captures<'t>> {
     let mut matches = Vec::new();
     let mut at = start;
     let mut last_end = None;
@@ -320,7 +322,7 @@ fn instr(call: &Call, row: usize) -> Result<Value> {
     Ok(Value::length(n_before.unwrap_or(0)))
 }
 
-fn nth<'t>(regex: &Regex, text: &'t str, start: usize, number: usize) -> Option<Captures<'t>> {
+fn nth<'t>(regex: &Matcher, text: &'t str, start: usize, number: usize) -> Option<Captures<'t>> {
     let start = offset(text, start)?;
     matches_from(regex, text, start).into_iter().nth(number - 1)
 }

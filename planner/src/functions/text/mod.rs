@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `basic` | `upper`, `lpad`, `repeat`, `split_part`, `substring`, `chr`, … |
 //! | `format` | `format(template, …)`, `concat`, `concat_ws` |
+//! | `normalize` | `normalize`, `IS NORMALIZED` |
 //! | `encoding` | `encode`, `decode`, `to_hex`, `unistr`, `hashtext` |
 
 mod basic;
 mod encoding;
 mod format;
+mod normalize;
 
 use std::sync::Arc;
 
@@ -22,5 +24,6 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     let mut functions = basic::functions();
     functions.extend(format::functions());
     functions.extend(encoding::functions());
+    functions.extend(normalize::functions());
     functions
 }

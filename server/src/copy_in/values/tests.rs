@@ -46,3 +46,14 @@ fn timestamps() {
         assert_eq!(timestamp(other.as_bytes()), None, "{other}");
     }
 }
+
+#[test]
+fn days_are_counted_as_the_calendar_does() {
+    let mut day = chrono::NaiveDate::from_ymd_opt(1, 1, 1).expect("is a day");
+    for _ in 0..800_000 {
+        let days = day.signed_duration_since(chrono::NaiveDate::default()).num_days();
+        let shown = format!("{:04}-{}", chrono::Datelike::year(&day), day.format("%m-%d"));
+        assert_eq!(date(shown.as_bytes()).map(i64::from), Some(days), "{shown}");
+        day = day + chrono::Days::new(1);
+    }
+}

@@ -25,11 +25,17 @@ fn table(name: &str, kind: TableKind) -> Arc<TableEntry> {
         comment: None,
         details: tarn_catalog::memory::TableDetails::default(),
         statistics: None,
+        access: Arc::default(),
     })
 }
 
 fn catalog() -> CatalogSnapshot {
-    let schema = |name: &str, tables| SchemaEntry { oid: 1, name: name.to_owned(), tables };
+    let schema = |name: &str, tables| SchemaEntry {
+        oid: 1,
+        name: name.to_owned(),
+        tables,
+        ..SchemaEntry::default()
+    };
     CatalogSnapshot {
         version: 1,
         database: "tarn".to_owned(),
@@ -44,8 +50,8 @@ fn catalog() -> CatalogSnapshot {
                 ],
             ),
         ],
-        derived: tarn_catalog::entry::Derived::default(),
         roles: vec![],
+        ..CatalogSnapshot::default()
     }
 }
 

@@ -10,7 +10,7 @@ use tarn_catalog::pg_type;
 
 use super::number::{Decimal, parse_integer};
 use super::{ParamError, null_of, parse_text_in, unsupported};
-use crate::pg::rows::TimeZone;
+use tarn_planner::calendar::Zone;
 
 const DIMENSIONS_MAX: usize = 6;
 const NUMERIC: u32 = 1700;
@@ -19,7 +19,7 @@ const NUMERIC: u32 = 1700;
 pub(super) fn parse(
     element_oid: u32,
     text: &str,
-    time_zone: &TimeZone,
+    time_zone: &Zone,
 ) -> Result<ScalarValue, ParamError> {
     let malformed = || ParamError::new("22P02", format!("malformed array literal: \"{text}\""));
     if shifted(text) {

@@ -3,14 +3,11 @@
 use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use tarn_catalog::pg_type::{self, Json};
+use tarn_planner::calendar::{MICROS_PER_DAY, Piece, date_in_range, put_time, timestamp_in_range};
 
 use super::number::Decimal;
 use super::{ParamError, array, interval, null_of, parse_json, unsupported, utf8};
-use crate::pg::rows::datetime::{
-    MICROS_PER_DAY, PG_EPOCH_DAYS, PG_EPOCH_MICROS, date_in_range, put_time_of_day,
-    timestamp_in_range,
-};
-use crate::pg::rows::number::Piece;
+use crate::pg::rows::datetime::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
 
 /// Bytes that have not been read.
 struct Reader<'a> {
@@ -68,7 +65,6 @@ pub(super) fn decode(oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> 
         1082 => {
             let counted = reader.int4()?;
             let days = date_in_range(i64::from(counted) + PG_EPOCH_DAYS);
-            let days = days.and_then(|days| i32::try_from(days).ok());
             // The infinities are the same everywhere.
             let days = if matches!(counted, i32::MAX | i32::MIN) { Some(counted) } else { days };
             ScalarValue::Date32(Some(days.ok_or_else(|| out_of_range("date"))?))
@@ -154,8 +150,8 @@ fn time_with_zone(reader: &mut Reader<'_>) -> Result<ScalarValue, ParamError> {
         return Err(ParamError::new("22009", "time zone displacement out of range"));
     }
     let mut clock = Piece::new();
-    put_time_of_day(&mut clock, micros);
-    let clock = String::from_utf8_lossy(clock.as_bytes());
+    put_time(&mut clock, micros);
+    let clock = clock.as_str();
     let sign = if west > 0 { '-' } else { '+' };
     let (hours, minutes, seconds) = (west.abs() / 3600, west.abs() / 60 % 60, west.abs() % 60);
     let zone = match (minutes, seconds) {

@@ -1,10 +1,10 @@
 //! Dates and times in ISO 8601 and what comes close to it.
 
-use super::{ParamError, trim};
-use crate::pg::rows::TimeZone;
-use crate::pg::rows::datetime::{
-    Civil, MICROS_PER_DAY, MICROS_PER_SECOND, date_in_range, timestamp_in_range,
+use tarn_planner::calendar::{
+    Civil, MICROS_PER_DAY, MICROS_PER_SECOND, Zone, date_in_range, timestamp_in_range,
 };
+
+use super::{ParamError, trim};
 
 /// What a text can be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,7 @@ pub(super) fn parse_date(text: &str) -> Result<i32, ParamError> {
     }
     let parse = || {
         let parts = Parts::read(trim(text))?;
-        let days = date_in_range(parts.civil.to_days()).ok_or(Fault::Range)?;
-        i32::try_from(days).map_err(|_| Fault::Range)
+        date_in_range(parts.civil.to_days()).ok_or(Fault::Range)
     };
     parse().map_err(|fault| fault.into_error("date", text))
 }
@@ -69,7 +68,7 @@ pub(super) fn parse_timestamp(text: &str) -> Result<i64, ParamError> {
 }
 
 /// Reads an instant as microseconds since 1970; without a zone it is in the session's.
-pub(super) fn parse_timestamptz(text: &str, time_zone: &TimeZone) -> Result<i64, ParamError> {
+pub(super) fn parse_timestamptz(text: &str, time_zone: &Zone) -> Result<i64, ParamError> {
     if let Some(later) = infinity(text) {
         return Ok(if later { i64::MAX } else { i64::MIN });
     }
@@ -77,8 +76,7 @@ pub(super) fn parse_timestamptz(text: &str, time_zone: &TimeZone) -> Result<i64,
         let parts = Parts::read(trim(text))?;
         let local = parts.micros_since_1970()?;
         let zone = parts.zone.as_ref().unwrap_or(time_zone);
-        let offset = zone.offset_of_local(local.div_euclid(MICROS_PER_SECOND));
-        let instant = local.checked_sub(i64::from(offset) * MICROS_PER_SECOND);
+        let instant = local.checked_sub(zone.offset_of_local(local) * MICROS_PER_SECOND);
         instant.and_then(timestamp_in_range).ok_or(Fault::Range)
     };
     parse().map_err(|fault| fault.into_error("timestamp with time zone", text))
@@ -99,14 +97,14 @@ fn infinity(text: &str) -> Option<bool> {
 struct Parts {
     civil: Civil,
     micros: i64,
-    zone: Option<TimeZone>,
+    zone: Option<Zone>,
 }
 
 impl Parts {
     fn read(text: &str) -> Result<Self, Fault> {
         if text.eq_ignore_ascii_case("epoch") {
             let civil = Civil { year: 1970, month: 1, day: 1 };
-            return Ok(Self { civil, micros: 0, zone: Some(TimeZone::UTC) });
+            return Ok(Self { civil, micros: 0, zone: Some(Zone::UTC) });
         }
         let (text, before_christ) = strip_era(text);
         let date_length =
@@ -134,7 +132,7 @@ impl Parts {
         };
         if !time.starts_with(|c: char| c.is_ascii_digit()) {
             // A date in a zone: `2024-01-05 +02`.
-            let zone = TimeZone::parse(time).ok_or(Fault::Syntax)?;
+            let zone = Zone::by_name(time).ok_or(Fault::Syntax)?;
             return Ok(Self { civil, micros: 0, zone: Some(zone) });
         }
         let (micros, zone) = read_time(time)?;
@@ -192,7 +190,7 @@ fn read_date(text: &str) -> Result<Civil, Fault> {
 }
 
 /// Reads `10:00`, `10:00:05.25`, `10:00 PM`, with or without a zone.
-fn read_time(text: &str) -> Result<(i64, Option<TimeZone>), Fault> {
+fn read_time(text: &str) -> Result<(i64, Option<Zone>), Fault> {
     let length = text.bytes().take_while(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.')).count();
     let (clock, rest) = text.split_at_checked(length).ok_or(Fault::Syntax)?;
     let mut fields = clock.split(':');
@@ -235,12 +233,12 @@ fn read_time(text: &str) -> Result<(i64, Option<TimeZone>), Fault> {
     if rest.is_empty() {
         return Ok((micros, None));
     }
-    let zone = TimeZone::parse(rest).or_else(|| abbreviated(rest)).ok_or(Fault::Syntax)?;
+    let zone = Zone::by_name(rest).or_else(|| abbreviated(rest)).ok_or(Fault::Syntax)?;
     Ok((micros, Some(zone)))
 }
 
 /// Zones of North America that people write and that the IANA database has no names for.
-fn abbreviated(text: &str) -> Option<TimeZone> {
+fn abbreviated(text: &str) -> Option<Zone> {
     let hours = match text.to_ascii_uppercase().as_str() {
         "EDT" => -4,
         "EST" | "CDT" => -5,
@@ -251,7 +249,7 @@ fn abbreviated(text: &str) -> Option<TimeZone> {
         "CET" => 1,
         _ => return None,
     };
-    Some(TimeZone::Fixed(hours * 3600))
+    Some(Zone::Fixed(hours * 3600))
 }
 
 /// Microseconds for the digits behind the point, rounded half to even as PostgreSQL's `rint` does.

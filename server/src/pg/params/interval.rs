@@ -2,10 +2,10 @@
 
 use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::scalar::ScalarValue;
+use tarn_planner::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND};
 
 use super::datetime::read_fraction;
 use super::{ParamError, trim};
-use crate::pg::rows::datetime::{MICROS_PER_DAY, MICROS_PER_SECOND};
 
 /// Sums that cannot overflow for any text of sane length; checked once at the end.
 #[derive(Debug, Default, Clone, Copy)]

@@ -14,7 +14,7 @@ fn decode_parameter(
     format: Format,
     bytes: Option<&[u8]>,
 ) -> Result<ScalarValue, ParamError> {
-    decode_parameter_in(oid, format, bytes, &TimeZone::UTC)
+    decode_parameter_in(oid, format, bytes, &Zone::UTC)
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -124,7 +124,7 @@ fn special_values() {
     assert_eq!(decode(2206, "integer"), Ok(ScalarValue::UInt32(Some(23))));
     let array = decode(1231, "[1:2]={1.5,-20}").unwrap();
     assert_eq!(encode(1231, &array, Format::Text), b"{1.5,-20.0}");
-    let zone = TimeZone::parse("America/New_York").unwrap();
+    let zone = Zone::by_name("America/New_York").unwrap();
     let local = b"2024-01-05 10:00:00";
     let instant = decode_parameter_in(1184, Format::Text, Some(local), &zone).unwrap();
     assert_eq!(encode(1184, &instant, Format::Text), b"2024-01-05 15:00:00+00");

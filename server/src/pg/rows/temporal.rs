@@ -3,13 +3,12 @@
 use arrow::array::{ArrayRef, ArrowPrimitiveType};
 use arrow::datatypes::*;
 use bytes::{BufMut, BytesMut};
+use tarn_planner::calendar::{MICROS_PER_DAY, Span, date_in_range, span_text, timestamp_in_range};
 
 use super::column::{Encoder, TIMESTAMPTZ, unsupported, values};
 use super::datetime::{
-    MICROS_PER_DAY, PG_EPOCH_DAYS, PG_EPOCH_MICROS, date_in_range, put_date, put_time,
-    put_timestamp, time_in_range, timestamp_in_range,
+    PG_EPOCH_DAYS, PG_EPOCH_MICROS, put_date, put_time, put_timestamp, time_in_range,
 };
-use super::interval::Interval;
 use super::{EncodeError, EncodeSettings, Format};
 
 /// Chooses the writer for dates, times and spans of time.
@@ -32,19 +31,19 @@ pub(super) fn temporal(
         DataType::Timestamp(unit, _) => timestamp(array, *unit, oid, format, settings),
         DataType::Interval(IntervalUnit::YearMonth) => {
             interval::<IntervalYearMonthType>(array, format, settings, |months| {
-                Some(Interval { months, days: 0, micros: 0 })
+                Some(Span { months, days: 0, micros: 0 })
             })
         }
         DataType::Interval(IntervalUnit::DayTime) => {
             interval::<IntervalDayTimeType>(array, format, settings, |value| {
                 let micros = i64::from(value.milliseconds) * 1_000;
-                Some(Interval { months: 0, days: value.days, micros })
+                Some(Span { months: 0, days: value.days, micros })
             })
         }
         DataType::Interval(IntervalUnit::MonthDayNano) => {
             interval::<IntervalMonthDayNanoType>(array, format, settings, |value| {
                 let micros = value.nanoseconds / 1_000;
-                Some(Interval { months: value.months, days: value.days, micros })
+                Some(Span { months: value.months, days: value.days, micros })
             })
         }
         DataType::Duration(unit) => duration(array, *unit, format, settings),
@@ -58,7 +57,7 @@ fn date<T: ArrowPrimitiveType>(
     settings: &EncodeSettings,
     to_days: impl Fn(T::Native) -> i64 + 'static,
 ) -> Result<Encoder, EncodeError> {
-    let settings = settings.clone();
+    let times = settings.times;
     values::<T>(array, move |value, out| {
         let days = to_days(value);
         // The ends of the type stand for the ends of time.
@@ -70,9 +69,10 @@ fn date<T: ArrowPrimitiveType>(
             return Ok(());
         }
         if format == Format::Text {
-            return put_date(out, days, &settings);
+            return put_date(out, days, &times);
         }
-        let counted = date_in_range(days).and_then(|days| i32::try_from(days - PG_EPOCH_DAYS).ok());
+        let counted = date_in_range(days)
+            .and_then(|days| i32::try_from(i64::from(days) - PG_EPOCH_DAYS).ok());
         out.put_i32(counted.ok_or(EncodeError::DatetimeOutOfRange { type_name: "date" })?);
         Ok(())
     })
@@ -121,8 +121,7 @@ fn timestamp(
     format: Format,
     settings: &EncodeSettings,
 ) -> Result<Encoder, EncodeError> {
-    let settings = settings.clone();
-    let zone = (oid == TIMESTAMPTZ).then_some(settings.time_zone);
+    let (times, with_zone) = (settings.times, oid == TIMESTAMPTZ);
     let write = move |value: i64, out: &mut BytesMut| {
         // The ends of the type stand for the ends of time.
         if unit == TimeUnit::Microsecond && matches!(value, i64::MAX | i64::MIN) {
@@ -135,7 +134,7 @@ fn timestamp(
         let out_of_range = EncodeError::DatetimeOutOfRange { type_name: "timestamp" };
         let micros = to_micros(value, unit).and_then(timestamp_in_range).ok_or(out_of_range)?;
         match format {
-            Format::Text => put_timestamp(out, micros, zone, &settings),
+            Format::Text => put_timestamp(out, micros, with_zone, &times),
             Format::Binary => {
                 // Cannot wrap: the lower limit is far above the least number.
                 out.put_i64(micros.saturating_sub(PG_EPOCH_MICROS));
@@ -155,15 +154,19 @@ fn interval<T: ArrowPrimitiveType>(
     array: &ArrayRef,
     format: Format,
     settings: &EncodeSettings,
-    convert: impl Fn(T::Native) -> Option<Interval> + 'static,
+    convert: impl Fn(T::Native) -> Option<Span> + 'static,
 ) -> Result<Encoder, EncodeError> {
-    let style = settings.interval_style;
+    let style = settings.times.interval_style;
     values::<T>(array, move |value, out| {
         let out_of_range = EncodeError::DatetimeOutOfRange { type_name: "interval" };
-        let interval = convert(value).ok_or(out_of_range)?;
+        let span = convert(value).ok_or(out_of_range)?;
         match format {
-            Format::Text => interval.put_text(style, out),
-            Format::Binary => interval.put_binary(out),
+            Format::Text => out.extend_from_slice(span_text(span, style).as_bytes()),
+            Format::Binary => {
+                out.put_i64(span.micros);
+                out.put_i32(span.days);
+                out.put_i32(span.months);
+            }
         }
         Ok(())
     })
@@ -179,7 +182,7 @@ fn duration(
     let convert = move |value: i64| {
         let micros = to_micros(value, unit)?;
         let days = i32::try_from(micros / MICROS_PER_DAY).ok()?;
-        Some(Interval { months: 0, days, micros: micros % MICROS_PER_DAY })
+        Some(Span { months: 0, days, micros: micros % MICROS_PER_DAY })
     };
     match unit {
         TimeUnit::Second => interval::<DurationSecondType>(array, format, settings, convert),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::*;
+use tarn_planner::calendar::IntervalStyle;
 
 use super::*;
 
@@ -205,8 +206,9 @@ fn time_zones_and_styles() {
     let instants = [1_704_448_800_500_000, 1_720_173_600_000_000, -3_000_000_000_000_000];
     let instants = TimestampMicrosecondArray::from(instants.to_vec()).with_timezone("UTC");
     let shown = |zone: &str, date_style: DateStyle| {
-        let time_zone = TimeZone::parse(zone).unwrap();
-        let settings = EncodeSettings { time_zone, date_style, ..EncodeSettings::default() };
+        let zone = Zone::by_name(zone).unwrap();
+        let times = TimeSettings { zone, style: date_style, ..EncodeSettings::default().times };
+        let settings = EncodeSettings { times, ..EncodeSettings::default() };
         text_with(instants.clone(), &settings).join("|")
     };
     let cases = CASES_ZONES;
@@ -214,7 +216,7 @@ fn time_zones_and_styles() {
         assert_eq!(shown(zone, *style), *expected, "{zone} {style:?}");
     }
     for text in ["", "nowhere", "+99", "+5:5:5:5", "-", "+1x"] {
-        assert_eq!(TimeZone::parse(text), None, "{text}");
+        assert_eq!(Zone::by_name(text), None, "{text}");
     }
 }
 
@@ -233,8 +235,9 @@ fn interval_styles() {
     ]);
     let cases = CASES_INTERVALS;
     for (interval_style, expected) in cases {
-        let settings =
-            EncodeSettings { interval_style: *interval_style, ..EncodeSettings::default() };
+        let interval_style = *interval_style;
+        let times = TimeSettings { interval_style, ..EncodeSettings::default().times };
+        let settings = EncodeSettings { times, ..EncodeSettings::default() };
         assert_eq!(text_with(intervals.clone(), &settings).join("|"), *expected);
     }
 }
@@ -384,7 +387,7 @@ const CASES_ZONES: &[(&str, DateStyle, &str)] = &[
 #[rustfmt::skip] // A line a style.
 const CASES_INTERVALS: &[(IntervalStyle, &str)] = &[
     (IntervalStyle::Postgres, "1 year 2 mons 3 days 04:05:06.789|-1 years -2 mons +3 days -04:00:00|00:00:00|1 year 2 mons|-1 days -00:00:00.5|-00:00:01|-178956970 years -8 mons -2147483648 days -2562047:47:16.854775"),
-    (IntervalStyle::PostgresVerbose, "@ 1 year 2 mons 3 days 4 hours 5 mins 6.789 secs|@ 1 year 2 mons -3 days 4 hours ago|@ 0|@ 1 year 2 mons|@ 1 day 0.5 secs ago|@ 1 sec ago|@ 178956970 years 8 mons 2147483648 days 2562047 hours 47 mins 16.854775 secs ago"),
+    (IntervalStyle::Verbose, "@ 1 year 2 mons 3 days 4 hours 5 mins 6.789 secs|@ 1 year 2 mons -3 days 4 hours ago|@ 0|@ 1 year 2 mons|@ 1 day 0.5 secs ago|@ 1 sec ago|@ 178956970 years 8 mons 2147483648 days 2562047 hours 47 mins 16.854775 secs ago"),
     (IntervalStyle::SqlStandard, "+1-2 +3 +4:05:06.789|-1-2 +3 -4:00:00|0|1-2|-1 0:00:00.5|-0:00:01|-178956970-8 -2147483648 -2562047:47:16.854775"),
     (IntervalStyle::Iso8601, "P1Y2M3DT4H5M6.789S|P-1Y-2M3DT-4H|PT0S|P1Y2M|P-1DT-0.5S|PT-1S|P-178956970Y-8M-2147483648DT-2562047H-47M-16.854775S"),
 ];

@@ -1,0 +1,75 @@
+//! A role that gets another name: everything names roles by their names.
+
+use std::sync::Arc;
+
+use super::definition::{Access, GrantDef, Scope};
+use super::state::Definitions;
+
+impl Definitions {
+    /// Gives a role another name, wherever it is named.
+    pub(super) fn rename_role(&mut self, old: &str, new: &str) -> Result<(), String> {
+        let missing = || format!("role \"{old}\" is renamed and does not exist");
+        let role = self.roles.remove(old).ok_or_else(missing)?;
+        self.roles.insert(new.to_owned(), role);
+        for role in self.roles.values_mut() {
+            for group in role.member_of.iter_mut().chain(&mut role.admin_of) {
+                replace(group, old, new);
+            }
+        }
+        let grants = std::mem::take(&mut self.grants);
+        self.grants = grants
+            .into_iter()
+            .map(|((on, mut role), mut grant)| {
+                replace(&mut role, old, new);
+                replace(&mut grant.grantor, old, new);
+                ((on, role), grant)
+            })
+            .collect();
+        let settings = std::mem::take(&mut self.settings);
+        self.settings = settings
+            .into_iter()
+            .map(|((mut scope, name), value)| {
+                if let Scope::Role(role) | Scope::RoleInDatabase(role, _) = &mut scope {
+                    replace(role, old, new);
+                }
+                ((scope, name), value)
+            })
+            .collect();
+        for database in self.databases.values_mut() {
+            database.def.owner.iter_mut().for_each(|owner| replace(owner, old, new));
+            for schema in database.schemas.values_mut() {
+                schema.def.owner.iter_mut().for_each(|owner| replace(owner, old, new));
+                for relation in schema.relations.values_mut() {
+                    if let Some(access) = relation.access.renamed(old, new) {
+                        Arc::make_mut(relation).access = access;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Access {
+    /// The same with another name of a role; `None` where it does not name that role.
+    #[must_use]
+    pub fn renamed(&self, old: &str, new: &str) -> Option<Self> {
+        let mut renamed = self.clone();
+        renamed.owner.iter_mut().for_each(|owner| replace(owner, old, new));
+        renamed.grants = renamed.grants.map(|grants| {
+            let grant = |(mut role, mut grant): (String, GrantDef)| {
+                replace(&mut role, old, new);
+                replace(&mut grant.grantor, old, new);
+                (role, grant)
+            };
+            grants.into_iter().map(grant).collect()
+        });
+        (renamed != *self).then_some(renamed)
+    }
+}
+
+fn replace(name: &mut String, old: &str, new: &str) {
+    if name == old {
+        new.clone_into(name);
+    }
+}
