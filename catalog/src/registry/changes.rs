@@ -370,7 +370,11 @@ fn is_same(before: &Relation, found: &Relation, base: Option<u64>) -> bool {
         (Relation::View { definition: before }, Relation::View { definition: found }) => {
             before == found
         }
-        (Relation::Lake(before), Relation::Lake(found)) => Arc::ptr_eq(before, found),
+        // New credentials make a new handle of the same table.
+        (Relation::Lake(before), Relation::Lake(found)) => {
+            Arc::ptr_eq(before, found)
+                || before.format() == found.format() && before.location() == found.location()
+        }
         _ => false,
     }
 }
