@@ -67,11 +67,31 @@ impl<'a> SessionLookup<'a> {
         path.iter().filter(|s| schema.is_some() || asker.may_use(s)).find_map(find)
     }
 
+    /// As [`Self::resolve`], with another look at storage for a name that is not known.
+    ///
+    /// # Errors
+    /// What keeps storage from being searched, or the table from being opened.
+    pub(crate) async fn search(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+    ) -> Result<Option<(TableName, Known)>, CatalogError> {
+        if let Some(known) = self.resolve(schema, table) {
+            return Ok(Some(known));
+        }
+        // A table may have been added to storage since the last search.
+        self.session.shared.catalog.rescan_since(Instant::now()).await?;
+        match self.resolve(schema, table) {
+            Some(known) => Ok(Some(known)),
+            None => self.unopened(schema, table).await,
+        }
+    }
+
     /// A table that the last search of storage has seen and left out.
     ///
     /// # Errors
     /// What keeps it from being opened.
-    pub(crate) async fn unopened(
+    async fn unopened(
         &self,
         schema: Option<&str>,
         table: &str,
@@ -144,15 +164,10 @@ impl<'a> SessionLookup<'a> {
             }
             return Ok(Some(found));
         }
-        let mut known = self.resolve(schema, &relation.table);
-        if known.is_none() && !relation.maybe_cte {
-            // A table may have been added to storage since the last search.
-            catalog.rescan_since(Instant::now()).await?;
-            known = self.resolve(schema, &relation.table);
-            if known.is_none() {
-                known = self.unopened(schema, &relation.table).await?;
-            }
-        }
+        let known = match relation.maybe_cte {
+            true => self.resolve(schema, &relation.table),
+            false => self.search(schema, &relation.table).await?,
+        };
         if let Some((name, known)) = &known {
             self.asker(within).require(name, Some(known), &[Privilege::Select])?;
         }

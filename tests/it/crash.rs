@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tarn_tests::fakes::Faults;
-use tarn_tests::harness::{lake_python, require_or_skip, wait_until};
+use tarn_tests::harness::{require_or_skip, wait_until};
 use tokio_postgres::Client;
 
 use super::child::ChildServer;
-use super::lake::{Dice, Lake};
+use super::lake::{Dice, Lake, skipped};
 
 const N_WRITERS: usize = 3;
 /// Rows of each batch.
@@ -175,8 +175,7 @@ async fn crash(lake: Lake) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_writing_to_disk() -> Result<()> {
-    if lake_python().is_none() {
-        require_or_skip("the venv of lake tables is not installed");
+    if skipped() {
         return Ok(());
     }
     crash(Lake::disk()?).await

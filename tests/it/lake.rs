@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tarn_tests::fakes::{Faults, Moto, Proxy};
-use tarn_tests::harness::{lake_python, repository_file, run_program};
+use tarn_tests::harness::{lake_python, repository_file, require_or_skip, run_program};
 
 use super::child::ChildServer;
 
@@ -106,6 +106,15 @@ impl Lake {
         let line = printed.lines().rfind(|line| line.starts_with(['{', '['])).unwrap_or("null");
         serde_json::from_str(line).with_context(|| printed.clone())
     }
+}
+
+/// Whether the programs that check tables are not installed, which is then told.
+pub fn skipped() -> bool {
+    let missing = lake_python().is_none();
+    if missing {
+        require_or_skip("the venv of lake tables is not installed");
+    }
+    missing
 }
 
 fn environment(addr: std::net::SocketAddr) -> Vec<(String, String)> {

@@ -14,11 +14,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tarn_tests::fakes::Faults;
-use tarn_tests::harness::{lake_python, require_or_skip, wait_until};
+use tarn_tests::harness::{require_or_skip, wait_until};
 use tokio_postgres::Client;
 
 use super::child::ChildServer;
-use super::lake::{Dice, Lake};
+use super::lake::{Dice, Lake, skipped};
 
 const N_WRITERS: u64 = 3;
 /// What the accounts of `a` and those of `b` begin with.
@@ -326,14 +326,6 @@ async fn race(lake: Lake, n_each: u64) -> Result<()> {
         look(&server.connect().await?).await?;
     }
     check(&bank, &fates).await
-}
-
-fn skipped() -> bool {
-    let missing = lake_python().is_none();
-    if missing {
-        require_or_skip("the venv of lake tables is not installed");
-    }
-    missing
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tarn_tests::fakes::Faults;
-use tarn_tests::harness::{lake_python, require_or_skip};
 use tokio::sync::Barrier;
 use tokio_postgres::Client;
 
 use super::child::ChildServer;
-use super::lake::Lake;
+use super::lake::{Lake, skipped};
 
 const N_SERVERS: usize = 3;
 const N_WRITERS: usize = 8;
@@ -135,14 +134,6 @@ async fn one_of_conflicting_updates_wins(lake: Lake, n_rounds: i64) -> Result<()
     let expected = [[1, n_rounds], [2, 0]].map(|row| row.map(Value::from).to_vec());
     ensure!(rows == expected, "{rows:?}");
     Ok(())
-}
-
-fn skipped() -> bool {
-    let missing = lake_python().is_none();
-    if missing {
-        require_or_skip("the venv of lake tables is not installed");
-    }
-    missing
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::datatypes::SchemaRef;
 use tarn_catalog::delta::{DeltaSnapshot, StagedTable};
@@ -42,23 +41,15 @@ impl WriteTable {
     /// Finds what a name stands for, for a statement that needs these rights on it.
     ///
     /// # Errors
-    /// 42501 without the rights; `TableNotFound`, `WrongObjectType` for views, `NotWritable` for formats that cannot be
-    /// written.
+    /// 42501 without the rights; `TableNotFound`, `WrongObjectType` for views, `NotWritable` for
+    /// formats that cannot be written.
     pub(crate) async fn find(
         session: &Arc<Session>,
         target: &Target,
         privileges: &[Privilege],
     ) -> Result<Self> {
         let lookup = SessionLookup::new(session);
-        let mut known = lookup.resolve(target.schema.as_deref(), &target.table);
-        if known.is_none() {
-            // A table may have been added to storage since the last search.
-            session.shared.catalog.rescan_since(Instant::now()).await?;
-            known = lookup.resolve(target.schema.as_deref(), &target.table);
-            if known.is_none() {
-                known = lookup.unopened(target.schema.as_deref(), &target.table).await?;
-            }
-        }
+        let known = lookup.search(target.schema.as_deref(), &target.table).await?;
         if let Some((name, _)) = &known {
             for privilege in privileges {
                 session.require(name, &[*privilege])?;
