@@ -13,7 +13,7 @@ use tarn_catalog::{Catalog, CatalogError};
 use tarn_exec::{Engine, EngineOptions, ExecError};
 use tarn_planner::parser::ParseLimits;
 use tarn_planner::session_state::SessionStateFactory;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,9 @@ pub const DATABASE: &str = "tarn";
 
 /// How long running statements may go on after the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that may wait until they are taken, of each frontend.
+const N_WAITING_CONNECTIONS_MAX: u32 = 1024;
 
 /// How often storage is searched for tables that came and went.
 const RESCAN_INTERVAL: Duration = Duration::from_secs(5);
@@ -153,11 +156,15 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
     let identity = config.tls.as_ref().map(Identity::load).transpose().map_err(StartError::Tls)?;
     let acceptor =
         identity.as_ref().map(Identity::acceptor).transpose().map_err(StartError::Tls)?;
-    // All ports first: a busy one must be known before anything is searched or written.
-    let (pg_listener, pg) = listen(config.pg, "pg").await?;
-    let (flight_listener, flight) = listen(config.flight, "flight").await?;
-    let (http_listener, http) = listen(config.http, "http").await?;
+    // All ports first: a busy one must be known before anything is searched or written. Clients are
+    // refused until there is something to answer them.
+    let pg_port = Port::take(config.pg, "pg")?;
+    let flight_port = Port::take(config.flight, "flight")?;
+    let http_port = Port::take(config.http, "http")?;
     let (shared, broken) = build_shared(config, identity.as_ref()).await?;
+    let (pg_listener, pg) = pg_port.map(Port::listen).transpose()?.unzip();
+    let (flight_listener, flight) = flight_port.map(Port::listen).transpose()?.unzip();
+    let (http_listener, http) = http_port.map(Port::listen).transpose()?.unzip();
     let stop = CancellationToken::new();
     let mut parts: Vec<(&'static str, JoinHandle<()>)> = Vec::new();
     if let Some(listener) = pg_listener {
@@ -261,15 +268,41 @@ pub(crate) async fn open_catalog(
     Catalog::open(DATABASE, stores.clone(), config.paths.clone(), log, Some(key)).await
 }
 
-async fn listen(
-    address: Option<SocketAddr>,
+/// A port that is taken, on which nothing listens yet.
+struct Port {
+    socket: TcpSocket,
+    address: SocketAddr,
     flag: &'static str,
-) -> Result<(Option<TcpListener>, Option<SocketAddr>), StartError> {
-    let Some(address) = address else { return Ok((None, None)) };
-    let failed = |source| StartError::Listen { address, flag, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((Some(listener), Some(bound)))
+}
+
+impl Port {
+    /// Takes the port that the flag names, if there is one.
+    fn take(address: Option<SocketAddr>, flag: &'static str) -> Result<Option<Self>, StartError> {
+        let Some(address) = address else { return Ok(None) };
+        let bind = || {
+            let socket =
+                if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // Connections that linger from an earlier server are no reason to wait; a server that
+            // still listens is an error. Elsewhere the option would share the port.
+            #[cfg(unix)]
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(socket)
+        };
+        let socket = bind().map_err(|source| StartError::Listen { address, flag, source })?;
+        Ok(Some(Self { socket, address, flag }))
+    }
+
+    /// Lets clients in; returns where, too.
+    fn listen(self) -> Result<(TcpListener, SocketAddr), StartError> {
+        let Self { socket, address, flag } = self;
+        let listen = || {
+            let listener = socket.listen(N_WAITING_CONNECTIONS_MAX)?;
+            let bound = listener.local_addr()?;
+            Ok((listener, bound))
+        };
+        listen().map_err(|source| StartError::Listen { address, flag, source })
+    }
 }
 
 /// Completes what a server that has died has decided, then writes checkpoints of the catalog's log,

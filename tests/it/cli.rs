@@ -151,6 +151,29 @@ async fn a_busy_port_names_its_flag() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clients_are_refused_until_the_server_is_ready() -> Result<()> {
+    let Some(binary) = binary() else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    // A store that takes requests and never answers, so that the catalog cannot be read.
+    let store = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let [pg] = free_addrs()?;
+    let mut command = Command::new(binary);
+    command.args(["serve", "--catalog", "s3://lake/catalog", "--flight", "off", "--http", "off"]);
+    command.arg("--pg").arg(pg.to_string()).arg("--data-dir").arg(folder.path().join("data"));
+    command.arg(folder.path());
+    command.env("AWS_ENDPOINT_URL", format!("http://{}", store.local_addr()?));
+    command.env("AWS_ALLOW_HTTP", "true").env("AWS_ACCESS_KEY_ID", "tests");
+    command.env("AWS_SECRET_ACCESS_KEY", "tests").env("AWS_REGION", "us-east-1");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = Child::of(command.spawn()?);
+    let (_request, _) = tokio::time::timeout(LIMIT, store.accept()).await??;
+    let refused = std::net::TcpStream::connect(pg).err().context("let in before it was ready")?;
+    ensure!(refused.kind() == std::io::ErrorKind::ConnectionRefused, "{refused}");
+    drop(child);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sql_has_formats_and_exit_codes() -> Result<()> {
     let Some(binary) = binary() else { return Ok(()) };
     let server = Server::start(&[demo_data(0.01)?]).await?;
