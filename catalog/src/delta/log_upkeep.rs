@@ -4,8 +4,9 @@
 //! commit N, N a multiple of delta.checkpointInterval
 //!    └─▶ background: checkpoint N ─▶ _last_checkpoint ─▶ commits that are too old are deleted
 //! ```
-//! No statement waits for it. What fails is tried again after the next such commit; a table is read
-//! without it just as well, only slower.
+//! No statement waits for it. What fails is tried again after the next commit; a table is read without
+//! it just as well, only slower. The first commit of a process looks whether a checkpoint is overdue:
+//! processes that die often, or end before they have one, would let the log grow for ever.
 //!
 //! The form of checkpoints is the kernel's choice by the table's features: v1, or v2 where the table
 //! has the feature `v2Checkpoint`, with its files in sidecars where `delta.checkpointPolicy` is `v2`.
@@ -86,7 +87,10 @@ pub(super) fn after_commits(
 
 /// Begins what is due after a commit.
 pub(super) fn after_commit(table: Arc<DeltaTable>, snapshot: &DeltaSnapshot, version: u64) {
-    if !version.is_multiple_of(interval(snapshot)) {
+    let interval = interval(snapshot).max(1);
+    let is_due = version.is_multiple_of(interval);
+    let looks = table.looks_for_overdue.swap(false, Ordering::Relaxed);
+    if !is_due && !looks {
         return;
     }
     let Ok(runtime) = log_runtime() else { return };
@@ -95,9 +99,14 @@ pub(super) fn after_commit(table: Arc<DeltaTable>, snapshot: &DeltaSnapshot, ver
     runtime.spawn(async move {
         let _running = running;
         let _turn = TURNS.acquire().await;
-        match table.keep_up(version).await {
+        let done = match is_due {
+            true => table.keep_up(version).await,
+            false => table.keep_up_overdue(version, interval).await,
+        };
+        match done {
             Ok(done) => tracing::debug!(table = table.name, version, ?done, "log kept short"),
             Err(error) => {
+                table.looks_for_overdue.store(true, Ordering::Relaxed);
                 tracing::info!(
                     table = table.name,
                     version,
@@ -136,6 +145,33 @@ impl DeltaTable {
             done.files_deleted = self.clean_log(Utc::now() - kept).await?;
         }
         Ok(done)
+    }
+
+    /// The same where the newest checkpoint is older than it should be.
+    async fn keep_up_overdue(&self, version: u64, interval: u64) -> Result<Upkeep> {
+        let newest = self.hinted_checkpoint().await?.unwrap_or_default();
+        if version < newest.saturating_add(interval) {
+            return Ok(Upkeep::default());
+        }
+        self.keep_up(version).await
+    }
+
+    /// The version that `_last_checkpoint` names; `None` where there is no such file or no version
+    /// in it, because it is a hint only.
+    async fn hinted_checkpoint(&self) -> Result<Option<u64>> {
+        let path = self.root.clone().join("_delta_log").join("_last_checkpoint");
+        let read = async { self.store.get(&path).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => {
+                let hint: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+                Ok(hint.and_then(|hint| hint.get("version")?.as_u64()))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(CatalogError::Storage {
+                what: format!("the log of table \"{}\"", self.name),
+                source: Box::new(source),
+            }),
+        }
     }
 
     /// Deletes commits and checkpoints that were written before an instant and that no version

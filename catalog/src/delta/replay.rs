@@ -144,6 +144,8 @@ impl LogReader {
         };
         match typed {
             Ok(batch) => Ok(batch),
+            // Storage that does not answer would not answer twice as many requests either.
+            Err(error @ CatalogError::Storage { .. }) => Err(error),
             Err(error) => {
                 // Statistics are an aid: a writer that logged one of a wrong type must not hide the
                 // table. When the log itself is damaged this fails as well.

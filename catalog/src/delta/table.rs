@@ -4,6 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -56,6 +57,8 @@ pub struct DeltaTable {
     travelled: moka::sync::Cache<u64, Arc<DeltaSnapshot>>,
     /// The newest version of which this process has written a checkpoint, and of which table.
     pub(super) checkpointed: tokio::sync::Mutex<(u64, u64)>,
+    /// Whether the next commit sees after a checkpoint that should be there.
+    pub(super) looks_for_overdue: AtomicBool,
     /// The files of versions that were given out.
     pub(super) readers: Readers,
     /// What ANALYZE has learnt.
@@ -147,6 +150,7 @@ impl DeltaTable {
             refresh: tokio::sync::Mutex::new(()),
             travelled: moka::sync::Cache::new(TRAVELLED_SNAPSHOTS_MAX),
             checkpointed: tokio::sync::Mutex::default(),
+            looks_for_overdue: AtomicBool::new(true),
             readers: Readers::default(),
             analyzed: RwLock::new(None),
         }))

@@ -209,6 +209,46 @@ async fn writes_checkpoints_and_forgets_old_commits() {
     }
 }
 
+/// The checkpoint of version 3 was never written: its writer died. The next process makes up for it.
+#[tokio::test]
+async fn overdue_checkpoints_are_written() {
+    let lake = Lake::new();
+    let columns = json!([column("id", "long", None)]);
+    create(&lake, columns, &[], json!({"delta.checkpointInterval": "3"}), &[]).await;
+    let commit = async |table: &Arc<DeltaTable>, i: i64| {
+        let staged = table.stage().await.unwrap();
+        let rows: ArrayRef = Arc::new(Int64Array::from(vec![i]));
+        let files = written(&staged, RecordBatch::try_from_iter([("id", rows)]).unwrap()).await;
+        let version = staged.append(files, operation("WRITE")).unwrap().commit().await.unwrap();
+        crate::delta::finish_upkeep().await;
+        version
+    };
+    let hint = async || {
+        let hint = lake.store.get(&lake.path("_delta_log/_last_checkpoint")).await.ok()?;
+        let hint: Value = serde_json::from_slice(&hint.bytes().await.unwrap()).unwrap();
+        hint["version"].as_u64()
+    };
+    let table = lake.open().await;
+    for i in 1..=3 {
+        commit(&table, i).await;
+    }
+    assert_eq!(hint().await, Some(3));
+    for name in ["00000000000000000003.checkpoint.parquet", "_last_checkpoint"] {
+        lake.store.delete(&lake.path(&format!("_delta_log/{name}"))).await.unwrap();
+    }
+    // The same process does not look again, another one does.
+    assert_eq!(commit(&table, 4).await, 4);
+    assert_eq!(hint().await, None);
+    assert_eq!(commit(&lake.open().await, 5).await, 5);
+    assert_eq!(hint().await, Some(5));
+    // Nothing is overdue now.
+    let table = lake.open().await;
+    assert_eq!(commit(&table, 6).await, 6);
+    assert_eq!(commit(&lake.open().await, 7).await, 7);
+    assert_eq!(hint().await, Some(6));
+    assert_eq!(lake.rows(&table, "SELECT count(*), sum(id) FROM t").await, "| 7        | 28        |");
+}
+
 #[tokio::test]
 async fn reads_files_from_before_a_column_was_widened() {
     let lake = Lake::new();
