@@ -184,6 +184,14 @@ pub enum CatalogError {
         /// Why, in words for the user.
         reason: String,
     },
+    /// An option of a table of files that is not known, or a value that it does not take.
+    #[error("invalid table option \"{name}\": {reason}")]
+    InvalidFileOption {
+        /// The option.
+        name: String,
+        /// Why, in words for the user.
+        reason: String,
+    },
     /// A column can be renamed or dropped only where files do not know it by its name.
     #[error("{what} needs column mapping, which is off for this table")]
     ColumnMappingNeeded {

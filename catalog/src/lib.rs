@@ -21,6 +21,7 @@ pub mod object_store;
 mod open;
 pub mod pg_catalog;
 pub mod pg_type;
+pub mod postgres_tls;
 pub mod registry;
 pub mod rights;
 pub mod table;

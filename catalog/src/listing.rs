@@ -10,6 +10,7 @@
 //! | `facts` | what is learnt of one file: columns, statistics, layout |
 //! | `columns` | one schema for many files |
 //! | `partitions` | folders `key=value` |
+//! | `options` | what a definition says about text and JSON |
 //! | `text` | sniffing CSV and JSON; `text_scan` reads them |
 //! | `provider` | the pinned table as DataFusion scans it |
 //!
@@ -33,6 +34,7 @@ use crate::{CatalogError, LakeTable, Pinned, Result, TableVersion, Travel};
 mod columns;
 mod facts;
 mod footers;
+mod options;
 mod partitions;
 mod provider;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod text;
 mod text_scan;
 
 pub use footers::{FooterCache, FooterReaderFactory};
+pub use options::{Compression, FileOptions};
 pub(crate) use partitions::{hidden, partition_of};
 
 use facts::Facts;
@@ -56,6 +59,7 @@ pub struct FileTable {
     name: String,
     format: Format,
     single_file: bool,
+    options: Arc<FileOptions>,
     url: String,
     location: Location,
     footers: FooterCache,
@@ -95,6 +99,18 @@ impl FileTable {
     /// # Errors
     /// `InvalidLocation` for its URL; `Internal` for a Delta table, which is not one of files.
     pub fn new(stores: &ObjectStores, found: &FoundTable) -> Result<Arc<Self>> {
+        Self::with_options(stores, found, FileOptions::default())
+    }
+
+    /// The same of files that are written as a definition says.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_options(
+        stores: &ObjectStores,
+        found: &FoundTable,
+        options: FileOptions,
+    ) -> Result<Arc<Self>> {
         if found.format == Format::Delta {
             return Err(CatalogError::Internal { what: "a Delta table opened as files".into() });
         }
@@ -103,6 +119,7 @@ impl FileTable {
             name: found.name.clone(),
             format: found.format,
             single_file: found.single_file,
+            options: Arc::new(options),
             url: location.url.to_string(),
             location,
             footers: stores.footers().clone(),
@@ -148,8 +165,14 @@ impl FileTable {
             return Box::pin(futures::future::ready(Ok(Arc::clone(facts))));
         }
         Box::pin(async move {
-            let read = facts::read(&self.footers, &self.location, self.format, file, sample_bytes);
-            read.await.map(Arc::new)
+            let looking = facts::Looking {
+                footers: &self.footers,
+                folder: &self.location,
+                format: self.format,
+                options: &self.options,
+                sample_bytes,
+            };
+            looking.read(file).await.map(Arc::new)
         })
     }
 
@@ -202,6 +225,10 @@ impl LakeTable for FileTable {
         &self.url
     }
 
+    fn files(&self) -> Option<(bool, &FileOptions)> {
+        Some((self.single_file, &self.options))
+    }
+
     fn pin(self: Arc<Self>, travel: Travel) -> BoxFuture<'static, Result<Pinned>> {
         Box::pin(async move {
             if travel == Travel::Latest {
@@ -229,6 +256,10 @@ pub(crate) async fn columns(
     file: &ObjectMeta,
 ) -> Result<BTreeSet<String>> {
     const SAMPLE_BYTES: usize = 64 * 1024;
-    let facts = facts::read(stores.footers(), folder, format, file, SAMPLE_BYTES).await?;
+    let options = FileOptions::default();
+    let footers = stores.footers();
+    let sample_bytes = SAMPLE_BYTES;
+    let looking = facts::Looking { footers, folder, format, options: &options, sample_bytes };
+    let facts = looking.read(file).await?;
     Ok(facts.schema.fields().iter().map(|field| field.name().clone()).collect())
 }

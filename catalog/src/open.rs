@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use crate::delta::DeltaTable;
 use crate::discovery::{Format, FoundTable};
-use crate::listing::FileTable;
+use crate::listing::{FileOptions, FileTable};
 use crate::object_store::ObjectStores;
 use crate::{CatalogError, LakeTable, Pinned, Result, Travel};
 
@@ -41,7 +41,8 @@ pub(crate) fn table_at(
     stores: &ObjectStores,
     name: &str,
     format: &str,
-    (url, single_file): (&str, bool),
+    url: &str,
+    files: (bool, &FileOptions),
 ) -> Arc<dyn LakeTable> {
     let format = match Format::of_name(format) {
         Some(format) => format,
@@ -58,8 +59,9 @@ pub(crate) fn table_at(
             Ok(table as Arc<dyn LakeTable>)
         }),
         Format::Parquet | Format::Csv | Format::Json => {
-            let (name, url) = (name.to_owned(), url.to_owned());
-            FileTable::new(stores, &FoundTable { name, url, format, single_file })
+            let (name, url, single_file) = (name.to_owned(), url.to_owned(), files.0);
+            let found = FoundTable { name, url, format, single_file };
+            FileTable::with_options(stores, &found, files.1.clone())
                 .map(|table| table as Arc<dyn LakeTable>)
         }
     };

@@ -14,10 +14,12 @@ mod name;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timetz;
 
 pub use digits::{FIELD_NUMERIC_DIGITS, NumericDigits};
 pub use json::{Json, json_kind, json_type};
 pub use name::{format_type, type_by_name};
+pub use timetz::{TIMETZ, TimeTz};
 
 /// The key of Arrow field metadata whose value, a name in `pg_type`, overrides the mapping.
 pub const FIELD_PG_TYPE: &str = "tarn.pg_type";
@@ -28,6 +30,9 @@ pub const FIELD_PG_TYPMOD: &str = "tarn.pg_typmod";
 pub const FIELD_TABLE: &str = "tarn.table";
 /// The key of Arrow field metadata that holds the column's number there, from one.
 pub const FIELD_COLUMN: &str = "tarn.column";
+
+/// The type of times of day with a zone.
+const TIME_WITH_ZONE: u32 = 1266;
 
 /// The type of universally unique identifiers.
 const UUID: u32 = 2950;
@@ -244,6 +249,7 @@ pub fn pg_type_of_data_type(data_type: &DataType) -> PgType {
         }
         // Arrow has no other type of sixteen bytes, and metadata gets lost on the way.
         DataType::FixedSizeBinary(16) => UUID,
+        DataType::FixedSizeBinary(12) => TIME_WITH_ZONE,
         DataType::Binary
         | DataType::LargeBinary
         | DataType::BinaryView
@@ -316,6 +322,7 @@ pub fn arrow_type_of(oid: u32) -> Option<DataType> {
         114 => json_type(Json::Text),
         3802 => json_type(Json::Binary),
         UUID => DataType::FixedSizeBinary(16),
+        TIME_WITH_ZONE => TIMETZ,
         // The `reg` types hold object identifiers; the category tells them from int4.
         _ if info.category == 'N' && info.name.starts_with("reg") => DataType::UInt32,
         // A parameter of unknown type is text until something is known.

@@ -34,7 +34,6 @@ pub use cut::Cut;
 use durable::Durable;
 pub use owners::grant_entries;
 use recent::Recent;
-pub use record::SINGLE_FILE;
 use together::Together;
 
 /// The first number that is made from a name; those below are handed out by the log.
@@ -82,6 +81,8 @@ struct State {
     log: Definitions,
     /// Transactions over several tables.
     recent: Recent,
+    /// Old and new names of roles that were renamed since this was opened.
+    renamed_roles: Vec<(String, String)>,
     version: u64,
     /// Counts changes of what names mean; new rows of a table are none.
     definitions: u64,
@@ -108,6 +109,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Catalog {
     database: String,
+    /// Its number, which tells it from another one of its name; none for a catalog without a log.
+    database_oid: Option<u32>,
     stores: ObjectStores,
     roots: Vec<String>,
     state: RwLock<State>,
@@ -134,8 +137,10 @@ impl Catalog {
         roots: Vec<String>,
         (state, durable): (State, Durable),
     ) -> Self {
+        let known = state.log.databases.get(database);
         Self {
             database: database.to_owned(),
+            database_oid: known.map(|known| known.def.oid),
             stores,
             roots,
             state: RwLock::new(state),
@@ -163,6 +168,33 @@ impl Catalog {
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
+    }
+
+    /// Sees that the database is still there: not dropped, not renamed, and not another one that
+    /// has got its name.
+    ///
+    /// # Errors
+    /// `ObjectNotFound`.
+    pub fn check_there(&self) -> Result<()> {
+        let state = self.state.read();
+        let known = state.log.databases.get(&self.database).map(|known| known.def.oid);
+        if known == self.database_oid {
+            return Ok(());
+        }
+        Err(CatalogError::ObjectNotFound { kind: "database", name: self.database.clone() })
+    }
+
+    /// The roles that have got other names since the catalog was opened, old and new, in order;
+    /// without the first `n_known`.
+    #[must_use]
+    pub fn renamed_roles(&self, n_known: usize) -> Vec<(String, String)> {
+        self.state.read().renamed_roles.get(n_known..).unwrap_or_default().to_vec()
+    }
+
+    /// How many roles have got other names since the catalog was opened.
+    #[must_use]
+    pub fn n_renamed_roles(&self) -> usize {
+        self.state.read().renamed_roles.len()
     }
 
     /// Adds relations that the server answers itself, such as `pg_catalog`.
@@ -386,6 +418,7 @@ impl State {
             database: database.to_owned(),
             log,
             recent: Recent::default(),
+            renamed_roles: vec![],
             version: 0,
             definitions: 0,
             schemas: BTreeMap::from([(PUBLIC.to_owned(), 2_200)]),

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 
 use crate::analyzed::TableStatistics;
 use crate::delta::DeltaTable;
+use crate::listing::FileOptions;
 use crate::{Result, TableDetails};
 
 /// A table in some open format.
@@ -24,6 +25,12 @@ pub trait LakeTable: Any + fmt::Debug + Send + Sync {
     ///
     /// `None` for formats that have no place for them.
     fn details(&self) -> Option<Arc<TableDetails>> {
+        None
+    }
+
+    /// Whether the location is one file, and how files are written where the definition says so,
+    /// of a table of plain files.
+    fn files(&self) -> Option<(bool, &FileOptions)> {
         None
     }
 

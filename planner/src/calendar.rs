@@ -12,4 +12,5 @@ pub use crate::functions::datetime::show::{put_date, put_time, put_timestamp, pu
 pub use crate::functions::datetime::span::Span;
 pub use crate::functions::datetime::span_text::{Style as IntervalStyle, span_text};
 pub use crate::functions::datetime::text::{DateOrder, DateStyle, TimeSettings};
+pub use crate::functions::datetime::timetz::read_timetz;
 pub use crate::functions::datetime::zone::Zone;

@@ -1,5 +1,7 @@
 //! Makes typed errors with positions out of DataFusion's.
 
+pub(crate) mod aliases;
+
 use std::ops::ControlFlow;
 
 use datafusion::common::{Column, SchemaError};
@@ -7,6 +9,7 @@ use datafusion::error::DataFusionError;
 use sqlparser::ast::{Expr, TableFactor};
 use sqlparser::tokenizer::Location;
 
+use self::aliases::Clause;
 use crate::error::PlannerError;
 use crate::parser::char_offset;
 use crate::rewrite::strip_suffix;
@@ -39,6 +42,12 @@ pub(crate) fn diagnose(error: DataFusionError, statement: &Statement) -> Planner
     }
     if let Some(relation) = text.strip_prefix("Invalid qualifier ") {
         return missing_relation(relation, position, statement);
+    }
+    if let Some(("42803", column)) = grouping(&text)
+        && let Some(column) = between(&column, "column \"", "\" must")
+        && let Some(error) = aliases::undefined(statement, Clause::Having(column))
+    {
+        return error;
     }
     match semantics(&text) {
         Some((code, message)) => PlannerError::Semantics { code, message, position },
@@ -172,6 +181,13 @@ fn schema_failure(
                 let known = valid_fields
                     .iter()
                     .any(|f| f.relation.as_ref().is_some_and(|r| r.table() == relation.table()));
+                // What no one has written can come from the name of an output.
+                if !known
+                    && position.is_none()
+                    && let Some(error) = aliases::undefined(statement, Clause::OrderBy)
+                {
+                    return Some(error);
+                }
                 if !known {
                     return Some(missing_relation(relation.table(), position, statement));
                 }

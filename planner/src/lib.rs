@@ -23,6 +23,7 @@ mod outputs;
 mod parameter_hints;
 pub mod parser;
 pub mod plan;
+pub mod point_lookup;
 pub mod provider;
 pub mod rewrite;
 pub mod session_state;

@@ -118,7 +118,10 @@ impl Editor for Carrier {
                 }
             }
             Expr::UnaryOp { op, expr: inner } => {
-                if let Some(function) = function_of(*op) {
+                if *op == UnaryOperator::BitwiseNot {
+                    let operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
+                    *expr = operator(operand, crate::types::bits::NOT);
+                } else if let Some(function) = function_of(*op) {
                     let operand = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
                     let operand = if function == "sqrt" { to_float(operand) } else { operand };
                     *expr = call(function, vec![operand]);
@@ -226,7 +229,6 @@ fn function_of(op: UnaryOperator) -> Option<&'static str> {
         UnaryOperator::PGAbs => "abs",
         UnaryOperator::PGSquareRoot => "sqrt",
         UnaryOperator::PGCubeRoot => "cbrt",
-        UnaryOperator::BitwiseNot => "bit_not",
         _ => return None,
     })
 }

@@ -19,6 +19,7 @@ use crate::analyzer::{
 use crate::decorrelate::{self, CountedSetOperations, Decorrelate};
 use crate::facts::SessionFacts;
 use crate::functions;
+use crate::types::bits::BitOperators;
 use crate::types::operators::Operators;
 use crate::using::UsingJoins;
 use crate::variables::{Variables, engine_time_zone};
@@ -82,9 +83,10 @@ impl SessionStateFactory {
         }
         if let Some(planners) = builder.expr_planners() {
             // Before DataFusion's own, which would refuse the operands.
-            planners.insert(0, functions::datetime::planner::planner());
-            planners.insert(1, functions::numeric::planner::planner());
-            planners.insert(2, Arc::new(Operators));
+            planners.insert(0, Arc::new(BitOperators));
+            planners.insert(1, functions::datetime::planner::planner());
+            planners.insert(2, functions::numeric::planner::planner());
+            planners.insert(3, Arc::new(Operators));
         }
         Self { base: Arc::new(builder.build()) }
     }

@@ -240,8 +240,10 @@ pub struct Maintain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a word of the statement")]
 pub struct Explain {
-    /// Runs the query and shows what happened.
+    /// Runs the statement and shows what happened.
     pub analyze: bool,
+    /// Whether the statement is one that writes.
+    pub writes: bool,
     /// Shows all plans on the way.
     pub verbose: bool,
     /// Shows estimates of rows and bytes.
@@ -373,7 +375,9 @@ pub(crate) fn command(ast: &Ast) -> Result<Command> {
                 let what = "EXPLAIN of anything but SELECT, INSERT, UPDATE, DELETE and MERGE";
                 return Err(PlannerError::unsupported(what));
             }
-            let form = Explain { analyze: *analyze, verbose: *verbose, costs: true, json: false };
+            let (analyze, verbose) = (*analyze, *verbose);
+            let writes = !matches!(statement.as_ref(), Ast::Query(_));
+            let form = Explain { analyze, writes, verbose, costs: true, json: false };
             if format.is_some() {
                 return Err(PlannerError::unsupported(
                     "EXPLAIN with a format other than TEXT or JSON",

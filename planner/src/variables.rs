@@ -1,5 +1,7 @@
 //! Session settings under PostgreSQL's names: types, defaults, ranges.
 
+mod identity;
+
 use std::collections::BTreeMap;
 
 use tarn_catalog::pg_catalog::settings::{Refusal, SettingValue, setting_row, setting_rows};
@@ -377,6 +379,7 @@ pub struct Variables {
     defaults: BTreeMap<String, String>,
     /// Where a default comes from that is not the server's own.
     sources: BTreeMap<String, &'static str>,
+    n_renames_known: usize,
 }
 
 impl Variables {

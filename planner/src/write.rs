@@ -354,7 +354,7 @@ fn build(plan: LogicalPlan, projection: Vec<LogicalExpr>) -> Result<LogicalPlan>
 /// A value as it is stored in a column: text that is too long for it is an error.
 fn assigned(value: LogicalExpr, column: &Field) -> LogicalExpr {
     let mut metadata = column.metadata().clone();
-    if !metadata.is_empty() {
+    if !metadata.is_empty() || column.data_type().is_list() {
         metadata.insert(ASSIGNMENT.to_owned(), String::new());
     }
     let target = types::target(column.data_type().clone()).with_metadata(metadata);

@@ -25,7 +25,7 @@ use crate::session::Session;
 
 pub(crate) mod check;
 mod grants;
-mod identity;
+pub(crate) mod identity;
 mod members;
 pub(crate) mod owners;
 pub(crate) mod roles;
@@ -44,6 +44,7 @@ pub(crate) fn run(session: &Arc<Session>, access: &Access) -> Result<CommandTag>
         Access::Membership(membership) => members::change(session, membership),
         Access::Privileges(privileges) => grants::change(session, privileges),
         Access::Owner { what, owner } => owners::change(session, what, owner),
+        Access::Reassign { from, to } => owners::reassign(session, from, to),
         Access::Setting { scope, name, value } => {
             settings::change(session, scope, name.as_deref(), value.as_deref())
         }
@@ -61,7 +62,8 @@ impl Session {
 
     /// Notes that the transaction defines something.
     pub(crate) fn define(&self, entry: Entry, expect: Expect) {
-        self.inner.lock().changes.define(entry, expect);
+        let before = self.shared.catalog.with_definitions(|all| all.said_of(&entry));
+        self.inner.lock().changes.define(entry, expect, before);
         self.touch();
     }
 }

@@ -653,7 +653,18 @@ fn drop_schema(session: &Arc<Session>, name: &str, cascade: bool) -> Result<()> 
     for relation in &inside {
         check_found(session, relation)?;
     }
-    for relation in &inside {
+    // Views of other schemas that read what is in this one go, too.
+    let mut doomed = inside;
+    let mut at = 0;
+    while let Some(current) = doomed.get(at).cloned() {
+        for dependent in session.dependents(&current) {
+            if !doomed.contains(&dependent) {
+                doomed.push(dependent);
+            }
+        }
+        at += 1;
+    }
+    for relation in &doomed {
         remove(session, relation);
     }
     session.put_schema(name, false);

@@ -27,6 +27,11 @@ pub(crate) use throttle::Throttle;
 pub const FIRST_ROLE: &str = "tarn";
 
 const N_ITERATIONS: usize = 4_096;
+/// The server repeats them for passwords sent over Flight SQL, so a verifier must not ask for more.
+const N_ITERATIONS_MAX: usize = 1_000_000;
+/// The length of a key, that of SHA-256.
+const N_KEY_BYTES: usize = 32;
+const VERIFIER_PREFIX: &str = "SCRAM-SHA-256$";
 const N_SALT_BYTES: usize = 16;
 const N_PASSWORD_CHARS: usize = 24;
 /// Where older versions kept the verifiers.
@@ -71,22 +76,26 @@ impl Verifier {
         }
     }
 
+    /// Reads the text form; `None` for what no password can be compared with.
     fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix("SCRAM-SHA-256$")?;
+        let rest = text.strip_prefix(VERIFIER_PREFIX)?;
         let (head, keys) = rest.split_once('$')?;
         let (iterations, salt) = head.split_once(':')?;
         let (stored, server) = keys.split_once(':')?;
-        Some(Self {
-            salt: STANDARD.decode(salt).ok()?,
-            iterations: iterations.parse().ok()?,
-            stored_key: STANDARD.decode(stored).ok()?,
-            server_key: STANDARD.decode(server).ok()?,
-        })
+        let iterations: usize = iterations.parse().ok()?;
+        let salt = STANDARD.decode(salt).ok()?;
+        let stored_key = STANDARD.decode(stored).ok()?;
+        let server_key = STANDARD.decode(server).ok()?;
+        let usable = (1..=N_ITERATIONS_MAX).contains(&iterations)
+            && !salt.is_empty()
+            && stored_key.len() == N_KEY_BYTES
+            && server_key.len() == N_KEY_BYTES;
+        usable.then_some(Self { salt, iterations, stored_key, server_key })
     }
 
     fn to_text(&self) -> String {
         format!(
-            "SCRAM-SHA-256${}:{}${}:{}",
+            "{VERIFIER_PREFIX}{}:{}${}:{}",
             self.iterations,
             STANDARD.encode(&self.salt),
             STANDARD.encode(&self.stored_key),
@@ -283,10 +292,22 @@ impl UserStore {
 /// What is kept of a password: a verifier of it, or itself where it is one already.
 ///
 /// # Errors
-/// 0A000 for an MD5 hash, which cannot prove anything here.
+/// 0A000 for an MD5 hash, which cannot prove anything here; 22023 for a verifier that is malformed or
+/// asks for too many iterations.
 pub(crate) fn verifier_of(role: &str, password: &str) -> Result<String> {
     if let Some(verifier) = Verifier::parse(password) {
         return Ok(verifier.to_text());
+    }
+    if password.starts_with(VERIFIER_PREFIX) {
+        return Err(Error::Refused {
+            code: "22023",
+            message: format!("the verifier of role \"{role}\" cannot be used"),
+            detail: Some(format!(
+                "A verifier has a salt, two keys of {N_KEY_BYTES} bytes and 1 to {N_ITERATIONS_MAX} \
+                 iterations."
+            )),
+            hint: Some("Give the password itself.".to_owned()),
+        });
     }
     let md5 = password
         .strip_prefix("md5")
@@ -338,5 +359,16 @@ mod tests {
         assert!(read.accepts("secret"));
         assert!(!read.accepts("Secret"));
         assert!(Verifier::parse("md5abc").is_none());
+    }
+
+    #[test]
+    fn verifiers_do_not_ask_for_endless_work() {
+        let text = Verifier::of_password("secret").to_text();
+        let with = |iterations: &str| text.replacen("$4096:", &format!("${iterations}:"), 1);
+        assert!(Verifier::parse(&with("10000")).is_some());
+        for iterations in ["0", "-1", "1000001", "99999999999999999999"] {
+            assert!(Verifier::parse(&with(iterations)).is_none(), "{iterations}");
+        }
+        assert!(Verifier::parse("SCRAM-SHA-256$4096:c2FsdA==$AAAA:AAAA").is_none());
     }
 }

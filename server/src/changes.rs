@@ -51,8 +51,8 @@ pub(crate) struct Changes {
     schemas: BTreeMap<String, bool>,
     /// What is said of relations that stay as they are.
     described: BTreeMap<TableName, Arc<TableDetails>>,
-    /// Roles, settings, rights on schemas and the like, and what has to be true before.
-    defined: Vec<(Entry, Expect)>,
+    /// Roles, settings, rights on schemas and the like.
+    defined: Vec<Defined>,
     /// Owners and rights of relations that stay as they are: what there was, what there is.
     access: BTreeMap<TableName, (Arc<Access>, Arc<Access>)>,
     /// Folders that go again if this is rolled back.
@@ -64,10 +64,15 @@ pub(crate) struct Changes {
     left: Vec<(bool, Arc<StagedTable>)>,
 }
 
+/// A definition, what has to be true before, and what the catalog said when it was made.
+type Defined = (Entry, Expect, Option<Box<Entry>>);
+
 #[derive(Debug, Clone)]
 struct Changed {
     /// What was there when the transaction came.
     before: Option<Relation>,
+    /// The rights on that, which `after` takes over.
+    access: Option<Arc<Access>>,
     /// The rows that the new content was made from.
     base: Option<u64>,
     after: Option<Object>,
@@ -112,6 +117,17 @@ impl Changes {
         self.made.iter().for_each(|made| made.keep());
     }
 
+    /// Settles what becomes of files after [`Self::keep`], once the commit has ended.
+    pub(crate) fn settle_after(&self, done: &tarn_catalog::Result<()>, shared: &Shared) {
+        use CatalogError::{CatalogLog, HalfCommitted, Internal};
+        match done {
+            Ok(()) => self.settle(shared),
+            // What is decided, or may be, names them.
+            Err(CatalogLog { .. } | HalfCommitted { .. } | Internal { .. }) => {}
+            Err(_) => self.made.iter().for_each(|made| made.release()),
+        }
+    }
+
     /// As the catalog takes them.
     pub(crate) fn to_catalog(&self) -> Vec<Change> {
         let created = self.schemas.iter().filter(|(_, exists)| **exists);
@@ -134,6 +150,10 @@ impl Changes {
                 _ => None,
             };
             let Some((table, object)) = copy else {
+                if let (Some(_), Some(access)) = (&before, &changed.access) {
+                    let (name, before) = (name.clone(), Arc::clone(access));
+                    changes.push(Change::SameAccess { name, before });
+                }
                 changes.push(Change::Put { name, before, base: changed.base, after });
                 continue;
             };
@@ -168,17 +188,19 @@ impl Changes {
     /// The Delta tables that were written.
     pub(crate) fn staged(&self) -> StagedTables {
         let mut tables = StagedTables::default();
+        // A table that was only attached is there for others: it has to wait for the decision.
+        let is_new = |staged: &StagedTable| self.made.iter().any(|m| m.is_at(staged.location()));
         for changed in self.relations.values() {
             let Some(staged) = changed.staged.as_ref().filter(|s| !s.is_unchanged()) else {
                 continue;
             };
-            match changed.is_copy {
-                true => tables.known.push(Arc::clone(staged)),
-                false => tables.made.push(Arc::clone(staged)),
+            match !changed.is_copy && is_new(staged) {
+                true => tables.made.push(Arc::clone(staged)),
+                false => tables.known.push(Arc::clone(staged)),
             }
         }
         for (is_made, staged) in &self.left {
-            match is_made {
+            match *is_made && is_new(staged) {
                 true => tables.made.push(Arc::clone(staged)),
                 false => tables.known.push(Arc::clone(staged)),
             }
@@ -367,10 +389,16 @@ impl Session {
         self.touch();
     }
 
+    /// Whose a relation is and who may do what with it, as all sessions see it.
+    fn access_now(&self, name: &TableName) -> Option<Arc<Access>> {
+        self.shared.catalog.object(name).map(|object| object.access)
+    }
+
     /// Makes, replaces or drops a relation.
     pub(crate) fn put(&self, name: &TableName, object: Option<Object>, on_commit: OnCommit) {
         let object = object.map(|object| self.with_access(name, object));
         let found = self.shared.catalog.get(name);
+        let access = self.access_now(name);
         let mut inner = self.inner.lock();
         if name.schema() == TEMPORARY {
             match object {
@@ -387,9 +415,11 @@ impl Session {
                 Relation::Memory(table) => Some(table.rows().generation()),
                 Relation::Lake(_) | Relation::View { .. } => None,
             };
+            let given = inner.changes.access.remove(name);
             let changed = inner.changes.relations.entry(name.clone()).or_insert_with(|| Changed {
                 base: found.as_ref().and_then(base),
                 before: found,
+                access,
                 after: None,
                 is_copy: false,
                 appended_to: None,
@@ -398,8 +428,10 @@ impl Session {
             if object.is_none() {
                 changed.base = None;
             }
+            if let Some((before, _)) = given {
+                changed.access = Some(before);
+            }
             inner.changes.described.remove(name);
-            inner.changes.access.remove(name);
             let Some(changed) = inner.changes.relations.get_mut(name) else { return };
             let is_made = !std::mem::take(&mut changed.is_copy);
             changed.appended_to = None;
@@ -436,6 +468,7 @@ impl Session {
         let private = table.fork();
         let access = self.object(name).map(|object| object.access).unwrap_or_default();
         let base = private.rows().generation();
+        let access_before = self.access_now(name);
         let mut inner = self.inner.lock();
         let pin = inner.pins.remove(&(name.clone(), Travel::Latest));
         let moved = pin.is_some_and(|pin| pin.version != tarn_catalog::TableVersion::Number(base));
@@ -444,6 +477,7 @@ impl Session {
         }
         let changed = Changed {
             before: Some(Relation::Memory(Arc::clone(table))),
+            access: access_before,
             base: Some(base),
             after: Some(Object { access, ..Object::table(Arc::clone(&private)) }),
             is_copy: true,
@@ -500,6 +534,7 @@ impl Session {
         let known = self.object(name);
         let access = known.as_ref().map(|object| Arc::clone(&object.access)).unwrap_or_default();
         let known = known.map(|object| object.details);
+        let access_before = self.access_now(name);
         let mut inner = self.inner.lock();
         let relation = Relation::Lake(Arc::clone(&staged) as Arc<dyn LakeTable>);
         let schema = datafusion::catalog::TableProvider::schema(staged.snapshot().as_ref());
@@ -512,6 +547,7 @@ impl Session {
         };
         let changed = inner.changes.relations.entry(name.clone()).or_insert_with(|| Changed {
             before: found,
+            access: access_before,
             base: None,
             after: None,
             is_copy: true,

@@ -197,7 +197,7 @@ async fn serve_until_stopped(mut config: ServerConfig, is_demo: bool) -> Result<
     if is_demo {
         check_ports(&config).await?;
         let data_dir = config.data_dir.clone();
-        std::fs::create_dir_all(&data_dir)
+        crate::server::make_data_dir(&data_dir)
             .map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
         let folder = demo::write(&data_dir, config.scale)
             .await

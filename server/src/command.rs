@@ -144,7 +144,7 @@ fn notify(session: &Arc<Session>, channel: &str, payload: &str) -> Result<&'stat
     if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(Error::Value { code: "22023", message: "payload string too long".to_owned() });
     }
-    session.notify(channel.to_owned(), payload.to_owned());
+    session.notify(channel.to_owned(), payload.to_owned())?;
     Ok("NOTIFY")
 }
 

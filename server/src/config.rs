@@ -111,6 +111,12 @@ pub static SETTINGS: &[Setting] = &[
         "a quarter of --memory",
         "Memory of all tables in memory together, temporary ones included",
     ),
+    setting(
+        "lookup-cache",
+        Kind::Bytes,
+        "64MB",
+        "Memory for rows that are fetched by a key again and again; 0 turns it off",
+    ),
     setting("threads", Kind::Count, "the machine's cores", "Threads that run queries"),
     setting("connections-max", Kind::Count, "1000", "Client connections on the Postgres wire"),
     setting(
@@ -240,6 +246,8 @@ pub struct ServerConfig {
     pub memory_table_bytes_max: usize,
     /// Bytes of all tables in memory.
     pub memory_tables_total_bytes_max: usize,
+    /// Bytes that lookups by a key keep.
+    pub lookup_cache_bytes_max: u64,
     /// CPU threads.
     pub n_threads: usize,
     /// Connections on the Postgres wire.
@@ -522,6 +530,7 @@ impl ServerConfig {
             memory_tables_total_bytes_max: size(
                 values.bytes("memory-tables-total", memory_bytes / 4)?,
             ),
+            lookup_cache_bytes_max: values.bytes("lookup-cache", 64_000_000)?,
             n_threads,
             n_connections_max: values.count("connections-max", 1_000)?,
             n_connections_reserved: values.count("connections-reserved", 3)?,
@@ -595,6 +604,7 @@ impl ServerConfig {
             spill_bytes_max: 10_000_000_000,
             memory_table_bytes_max: 500_000_000,
             memory_tables_total_bytes_max: 1_000_000_000,
+            lookup_cache_bytes_max: 64_000_000,
             n_threads: 2,
             n_connections_max: 1_000,
             n_connections_reserved: 3,

@@ -34,15 +34,18 @@ impl Shared {
         }
         if let Some(shared) = open.get(name) {
             shared.catalog.refresh().await?;
-            return Ok(Arc::clone(shared));
+            // Another one may have got its name.
+            if shared.catalog.check_there().is_ok() {
+                return Ok(Arc::clone(shared));
+            }
         }
         let catalog = self.catalog.beside(name).await?;
         for schema in system_tables::schemas() {
             catalog.add_system_schema(schema);
         }
         // Everything else is the server's.
-        let plans = PlanCache::default();
-        let shared = Arc::new(Self { catalog, plans, ..self.as_ref().clone() });
+        let (plans, similar) = (PlanCache::default(), crate::query::Similar::default());
+        let shared = Arc::new(Self { catalog, plans, similar, ..self.as_ref().clone() });
         open.insert(name.to_owned(), Arc::clone(&shared));
         Ok(shared)
     }

@@ -12,10 +12,11 @@
 //! | `comments` | COMMENT ON |
 //! | `storage` | CREATE STORAGE |
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
-use sqlparser::ast::{self, Statement as Ast};
+use sqlparser::ast::{self, Statement as Ast, Visit, Visitor};
 use tarn_catalog::registry::{Object, Relation};
 use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, TableName, entry};
@@ -168,6 +169,7 @@ async fn create_view(
     let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
     let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
     let depends_on: Vec<TableName> = bound.reads;
+    refuse_ambiguous(&create.query, &depends_on)?;
     if name.schema() != TEMPORARY && depends_on.iter().any(|name| name.schema() == TEMPORARY) {
         let message = format!("view \"{}\" will be a temporary view", name.table());
         session.notice("NOTICE", "00000", message);
@@ -194,6 +196,33 @@ async fn create_view(
     let object = Object { relation, columns, depends_on, details, access };
     session.put(&name, Some(object), OnCommit::Preserve);
     Ok(CommandTag::new("CREATE VIEW"))
+}
+
+/// Refuses a name without a schema for which the view reads several relations: which one it means
+/// would be up to the search path of whoever reads the view, with the rights of its owner.
+fn refuse_ambiguous(query: &ast::Query, depends_on: &[TableName]) -> Result<()> {
+    struct Finder<'a>(&'a [TableName]);
+    impl Visitor for Finder<'_> {
+        type Break = String;
+        fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<String> {
+            let [ast::ObjectNamePart::Identifier(name)] = relation.0.as_slice() else {
+                return ControlFlow::Continue(());
+            };
+            let table = fold(name);
+            match self.0.iter().filter(|known| known.table() == table).count() {
+                0 | 1 => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(table),
+            }
+        }
+    }
+    match query.visit(&mut Finder(depends_on)) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(table) => {
+            let what = format!("a view of several relations \"{table}\", one without its schema");
+            let hint = Some("Write the schema before each of these names.".to_owned());
+            Err(PlannerError::Unsupported { what, hint }.into())
+        }
+    }
 }
 
 /// The view's query; with column names it becomes a subquery with those names.

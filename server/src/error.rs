@@ -564,7 +564,7 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         | CatalogError::ColumnMappingNeeded { .. }
         | CatalogError::TypeWideningNeeded { .. } => "0A000",
         CatalogError::InvalidDefinition { .. } => "42P16",
-        CatalogError::InvalidProperty { .. } => "22023",
+        CatalogError::InvalidProperty { .. } | CatalogError::InvalidFileOption { .. } => "22023",
         CatalogError::Corrupt { .. } | CatalogError::StoredText { .. } => "XX001",
         CatalogError::PathNotFound { .. } => "58P01",
         CatalogError::InvalidLocation { .. } => "22023",
@@ -589,7 +589,8 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
 fn catalog_detail(error: &CatalogError) -> Option<String> {
     match error {
         CatalogError::DependentObjects { name, dependent } => {
-            Some(format!("{dependent} depends on {name}"))
+            let altered = ["or alter ", "or rename "].iter().find_map(|how| name.strip_prefix(how));
+            Some(format!("{dependent} depends on {}", altered.unwrap_or(name)))
         }
         CatalogError::NotWritable { reason, .. } => Some(sentence(reason)),
         CatalogError::MemoryTablesFull { bytes_used, .. } => {
@@ -632,6 +633,7 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         | CatalogError::TypeWideningNeeded { .. }
         | CatalogError::InvalidDefinition { .. }
         | CatalogError::InvalidProperty { .. }
+        | CatalogError::InvalidFileOption { .. }
         | CatalogError::ChangesNotRecorded { .. }
         | CatalogError::Corrupt { source: None, .. }
         | CatalogError::CatalogLog { source: None, .. }
@@ -713,6 +715,7 @@ fn fixed_hint(error: &CatalogError) -> Option<&'static str> {
              which texts a column takes. RESTORE brings back a version from before.",
         ),
         CatalogError::PermissionDenied { .. } => Some(ASK),
+        CatalogError::InvalidFileOption { .. } => Some("Without it, the files are looked at."),
         CatalogError::UnsupportedColumnType { .. } => {
             Some("Declare the column as text and cast it where it is used.")
         }

@@ -79,9 +79,19 @@ impl MadeFolder {
         Arc::new(Self { shared, folder, files, kept: Mutex::new(false) })
     }
 
-    /// The transaction was committed.
+    /// Whether it is the folder at a URL.
+    pub(crate) fn is_at(&self, url: &str) -> bool {
+        self.folder.trim_end_matches('/') == url.trim_end_matches('/')
+    }
+
+    /// The transaction was committed, or may be.
     pub(crate) fn keep(&self) {
         *self.kept.lock() = true;
+    }
+
+    /// The transaction was not committed after all.
+    pub(crate) fn release(&self) {
+        *self.kept.lock() = false;
     }
 }
 

@@ -66,7 +66,7 @@ pub use garbage::Garbage;
 #[doc(hidden)]
 pub use pg::fuzzing;
 pub use plan_cache::PlanCache;
-pub use query::{CommandTag, Execution, Prepared, Rows};
+pub use query::{CommandTag, Execution, Lookups, Prepared, Rows};
 pub use running::RunningQueries;
 pub use server::{Handle, StartError, start};
 pub use session::{Protocol, Session};
@@ -89,6 +89,10 @@ pub struct Shared {
     pub rows_budget: Arc<RowsBudget>,
     /// Plans by text.
     pub plans: PlanCache,
+    /// What lookups by a key keep.
+    pub lookups: Lookups,
+    /// Texts of which plans with parameters are known.
+    pub(crate) similar: query::Similar,
     /// The running queries.
     pub running: Arc<RunningQueries>,
     /// Files to remove.

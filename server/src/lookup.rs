@@ -110,35 +110,6 @@ impl<'a> SessionLookup<'a> {
         Ok(None)
     }
 
-    /// The schema in which a view has found a name without one when it was made; an error of
-    /// `None` where it is no relation's.
-    fn schema_within(
-        &self,
-        relation: &Relation,
-        within: Option<&ViewScope>,
-    ) -> Result<Option<String>, ()> {
-        let (Some(scope), None) = (within, &relation.schema) else {
-            return Ok(relation.schema.clone());
-        };
-        let named = |name: &&TableName| name.table() == relation.table;
-        let mut known = scope.depends_on.iter().filter(named).map(|name| name.schema().to_owned());
-        match (known.next(), known.next()) {
-            (Some(schema), None) => Ok(Some(schema)),
-            // Several schemas have such a relation: the first on the path, as when it was made.
-            (Some(first), Some(second)) => {
-                let all: Vec<String> = [first, second].into_iter().chain(known).collect();
-                let path = self.session.search_path();
-                Ok(path
-                    .into_iter()
-                    .find(|schema| all.contains(schema))
-                    .or_else(|| all.into_iter().next()))
-            }
-            // The query of a WITH.
-            (None, _) if relation.maybe_cte => Err(()),
-            (None, _) => Ok(None),
-        }
-    }
-
     async fn find_relation(
         &self,
         relation: &Relation,
@@ -154,7 +125,7 @@ impl<'a> SessionLookup<'a> {
             });
         }
         let travel = travel_of(relation)?;
-        let Ok(schema) = self.schema_within(relation, within) else { return Ok(None) };
+        let Ok(schema) = schema_within(relation, within) else { return Ok(None) };
         let schema = schema.as_deref();
         if relation.call.is_none()
             && let Some(found) = self.find_system(schema, &relation.table)?
@@ -317,6 +288,25 @@ impl Lookup for SessionLookup<'_> {
             .filter(|(distance, _)| *distance <= 2)
             .min_by_key(|(distance, _)| *distance)
             .map(|(_, name)| name.clone())
+    }
+}
+
+/// The schema in which a view has found a name without one when it was made; an error where it is
+/// no relation's, or several could be meant.
+fn schema_within(relation: &Relation, within: Option<&ViewScope>) -> Result<Option<String>, ()> {
+    let (Some(scope), None) = (within, &relation.schema) else {
+        return Ok(relation.schema.clone());
+    };
+    let named = |name: &&TableName| name.table() == relation.table;
+    let mut known = scope.depends_on.iter().filter(named).map(|name| name.schema().to_owned());
+    match (known.next(), known.next()) {
+        (Some(schema), None) => Ok(Some(schema)),
+        // The reader's search path must not choose what is read with the owner's rights.
+        // CREATE VIEW refuses such views; older ones have to be made again.
+        (Some(_), Some(_)) => Err(()),
+        // The query of a WITH.
+        (None, _) if relation.maybe_cte => Err(()),
+        (None, _) => Ok(None),
     }
 }
 

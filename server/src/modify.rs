@@ -24,6 +24,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::scalar::ScalarValue;
 use futures::FutureExt;
+use parking_lot::Mutex;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::memory::{MemoryTable, provider_of};
 use tarn_catalog::rights::Privilege;
@@ -80,6 +81,8 @@ struct Writing<'a> {
     query_id: QueryId,
     /// The rows that COPY brings, which cannot be read twice.
     source: Option<Arc<dyn TableProvider>>,
+    /// What EXPLAIN ANALYZE wants to know.
+    measured: Option<Mutex<explain::Measured>>,
 }
 
 /// Runs one writing statement.
@@ -91,7 +94,8 @@ pub(crate) async fn run(
     query_id: QueryId,
 ) -> Result<Execution> {
     let _turn = session.writing.lock().await;
-    let writing = Writing { session, statement, write, parameters, query_id, source: None };
+    let (source, measured) = (None, None);
+    let writing = Writing { session, statement, write, parameters, query_id, source, measured };
     writing.run().await
 }
 
@@ -139,6 +143,7 @@ pub(crate) async fn insert_rows(
         parameters: vec![],
         query_id,
         source: Some(source.rows),
+        measured: None,
     };
     match writing.run().await? {
         Execution::Done(tag) => Ok(tag.n_rows.unwrap_or(0)),
@@ -165,9 +170,9 @@ pub(crate) async fn fill_column(
     let Some(statement) = statements.first() else {
         return Err(Error::Internal { what: "no UPDATE".to_owned() });
     };
-    let (parameters, source) = (vec![], None);
+    let (parameters, source, measured) = (vec![], None, None);
     let write = Write::Update;
-    let writing = Writing { session, statement, write, parameters, query_id, source };
+    let writing = Writing { session, statement, write, parameters, query_id, source, measured };
     match writing.attempt().boxed().await? {
         Execution::Done(tag) => Ok(tag.n_rows.unwrap_or(0)),
         Execution::Rows(_) | Execution::CopyOut(_) | Execution::CopyIn(_) => Ok(0),
@@ -234,6 +239,7 @@ impl Writing<'_> {
         let privileges = rights::needed(self.statement.ast());
         let table = WriteTable::find(session, &target, &privileges).await?;
         check_writable(session, self.verb().trim_end_matches(" 0"), Some(&table.name))?;
+        self.note_attempt(table.name.table());
         let write = plan::write_query(self, &table).await?;
         let written = table.open(session).await?;
         let done = match &written {
@@ -241,6 +247,7 @@ impl Writing<'_> {
             Written::Lake(staged) => self.to_lake(&write, &table, staged).boxed().await?,
         };
         session.check_temporary_size()?;
+        self.note_rows(done.n_rows);
         match &write.returning {
             Some(returning) => self.returning(returning, &table, done.touched).await,
             None => Ok(Execution::Done(CommandTag::with_rows(self.verb(), done.n_rows))),
@@ -297,7 +304,11 @@ impl Writing<'_> {
     /// Runs a query to its end and passes what it yields through the gate.
     async fn gated(&self, planned: Planned, gate: &Gate) -> Result<Vec<Gated>> {
         let Planned { logical, state, statement, .. } = planned;
-        let batches = self.session.collect(&logical, &state, &statement, self.query_id).await?;
+        let optimized = tarn_planner::plan::optimize(&logical, &state, &statement)?;
+        let physical = tarn_planner::plan::physical_plan(&optimized, &state, &statement).await?;
+        self.note_ready();
+        let (batches, ran) = self.session.gather(physical, &state, self.query_id).await?;
+        self.note_plan(&ran);
         batches.iter().map(|batch| gate.pass(batch)).collect()
     }
 

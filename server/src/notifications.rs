@@ -1,10 +1,11 @@
-//! LISTEN, UNLISTEN and NOTIFY between the sessions of one server.
+//! LISTEN, UNLISTEN and NOTIFY between the sessions of one database on one server.
 //!
 //! A notification waits in each listening session until its client is told: between two
 //! statements, or at once where it is idle. Nothing survives the server, and clients of other
 //! servers are not told.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -53,12 +54,14 @@ impl Session {
         }
     }
 
-    /// Puts notifications into the inboxes of all sessions that listen.
+    /// Puts notifications into the inboxes of all sessions of the same database that listen.
     pub(crate) fn deliver(&self, notifications: Vec<(String, String)>) {
         if notifications.is_empty() {
             return;
         }
-        for session in self.shared.sessions.list() {
+        let database = self.shared.catalog.database();
+        let is_near = |session: &Arc<Self>| session.shared.catalog.database() == database;
+        for session in self.shared.sessions.list().into_iter().filter(is_near) {
             let mut state = session.inbox.state.lock();
             for (channel, payload) in &notifications {
                 if !state.channels.contains(channel) {

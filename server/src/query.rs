@@ -13,10 +13,9 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::scalar::ScalarValue;
 use futures::FutureExt;
@@ -25,11 +24,10 @@ use parking_lot::Mutex;
 use tarn_catalog::registry::Relation;
 use tarn_exec::{ExecError, Lane, QueryId};
 use tarn_planner::binder::{Bound, Pin, bind};
+use tarn_planner::point_lookup::PointLookup;
 use tarn_planner::{Command, PlannerError, Statement, plan};
 use tokio::time::Instant;
 
-use crate::copy_in::CopyIn;
-use crate::copy_out::CopyOut;
 use crate::describe::with_origins;
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
@@ -40,15 +38,24 @@ use crate::{command, define, explain, modify, upkeep};
 /// Texts up to this size are parsed where they arrive: that takes less than handing them over.
 pub(crate) const PARSE_HERE_BYTES_MAX: usize = 16 * 1024;
 
+mod execution;
+mod point_lookup;
+mod reusable;
 mod rows;
 mod schema;
+mod similar;
 mod waiting;
 
+pub use execution::{CommandTag, Execution};
+pub use point_lookup::Lookups;
+use reusable::{is_reusable, names_a_moment};
 pub use rows::Rows;
 use rows::Source;
 pub(crate) use rows::rename;
 use schema::same_types;
 pub(crate) use schema::{plain_schema, text_schema};
+pub(crate) use similar::Similar;
+use similar::WithValues;
 use waiting::{AbortOnDrop, bounded, bounded_until_commit};
 
 /// A statement that was planned once and can be executed many times.
@@ -60,6 +67,8 @@ pub struct Prepared {
     parameter_types: Vec<DataType>,
     /// Holds a [`Cached`], behind `Any` so that futures which hold a `Prepared` compile quickly.
     cached: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+    /// What is executed in its place.
+    similar: Option<WithValues>,
 }
 
 /// An optimised plan and what it is good for.
@@ -70,6 +79,8 @@ struct Cached {
     scope: Arc<Scope>,
     /// The rows of a plan that reads no table, once it has run.
     rows: Arc<OnceLock<ConstantRows>>,
+    /// How to answer it without running the plan.
+    lookup: Option<Arc<PointLookup>>,
 }
 
 /// The result of a plan that reads nothing and calls only immutable functions.
@@ -80,6 +91,22 @@ struct ConstantRows {
 }
 
 impl Prepared {
+    /// Keeps a plan for the next execution.
+    fn keep(
+        &self,
+        plan: Arc<LogicalPlan>,
+        pins: Vec<Pin>,
+        scope: Arc<Scope>,
+        session: &Arc<Session>,
+    ) {
+        let lookup = match session.shared.lookups.cache().is_on() {
+            true => PointLookup::of(&plan, &session.state()).map(Arc::new),
+            false => None,
+        };
+        let cached = Cached { plan, pins, scope, rows: Arc::default(), lookup };
+        *self.cached.lock() = Some(Arc::new(cached));
+    }
+
     /// The plan made earlier, while settings and definitions are as they were.
     fn cached(&self, scope: &Scope) -> Option<Cached> {
         let cached = self.cached.lock().clone()?;
@@ -109,7 +136,11 @@ impl Prepared {
     /// transaction fails.
     pub(crate) fn changes_something(&self) -> bool {
         use Command::{Explain, Fetch, Query, Show};
-        let only_reads = matches!(self.command, Query | Explain(_) | Show { .. } | Fetch(_));
+        let only_reads = match self.command {
+            Query | Show { .. } | Fetch(_) => true,
+            Explain(form) => !(form.analyze && form.writes),
+            _ => false,
+        };
         !only_reads && !self.ends_transaction() && !matches!(self.command, Command::Begin { .. })
     }
 
@@ -124,42 +155,6 @@ impl Prepared {
     pub fn ends_transaction(&self) -> bool {
         use Command::{Commit, Rollback, RollbackTo};
         matches!(self.command, Commit { .. } | Rollback { .. } | RollbackTo(_))
-    }
-}
-
-/// What executing a statement gives.
-#[derive(Debug)]
-pub enum Execution {
-    /// Rows, possibly none.
-    Rows(Rows),
-    /// Something was done.
-    Done(CommandTag),
-    /// Rows for a client that copies them.
-    CopyOut(CopyOut),
-    /// A table that waits for rows of the client.
-    CopyIn(Box<CopyIn>),
-}
-
-/// What was done, as PostgreSQL's CommandComplete says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandTag {
-    /// `INSERT`, `CREATE TABLE`, …
-    pub verb: String,
-    /// Rows changed, for the verbs that say so.
-    pub n_rows: Option<u64>,
-}
-
-impl CommandTag {
-    /// A tag without a count.
-    #[must_use]
-    pub fn new(verb: &str) -> Self {
-        Self { verb: verb.to_owned(), n_rows: None }
-    }
-
-    /// A tag with a count.
-    #[must_use]
-    pub fn with_rows(verb: &str, n_rows: u64) -> Self {
-        Self { verb: verb.to_owned(), n_rows: Some(n_rows) }
     }
 }
 
@@ -195,6 +190,7 @@ impl Session {
                 schema: None,
                 parameter_types: vec![],
                 cached: Mutex::new(None),
+                similar: None,
                 command: statement.command()?,
                 statement,
             };
@@ -217,11 +213,18 @@ impl Session {
         {
             return Ok(prepared);
         }
+        if declared.is_empty()
+            && self.status() != Status::Failed
+            && let Some(prepared) = self.prepare_similar(&statement, &scope).await?
+        {
+            return Ok(prepared);
+        }
         let command = statement.command()?;
         let prepared = Prepared {
             schema: None,
             parameter_types: vec![],
             cached: Mutex::new(None),
+            similar: None,
             command,
             statement,
         };
@@ -257,12 +260,7 @@ impl Session {
                     &self.search_path(),
                 ));
                 if planned.reusable {
-                    *prepared.cached.lock() = Some(Arc::new(Cached {
-                        plan: Arc::new(planned.optimized),
-                        pins: planned.pins,
-                        scope: planned.scope,
-                        rows: Arc::default(),
-                    }));
+                    prepared.keep(Arc::new(planned.optimized), planned.pins, planned.scope, &self);
                 }
             }
             Command::Declare(_) => {
@@ -368,6 +366,19 @@ impl Session {
                 binary: false,
                 reads: None,
             }));
+        }
+        let (prepared, parameters) = match &prepared.similar {
+            Some(similar) => (&similar.prepared, similar.values.clone()),
+            None => (prepared, parameters),
+        };
+        let looked_up = Box::pin(self.look_up(prepared, &parameters, query_id, deadline));
+        match bounded(looked_up, &token, deadline).await {
+            Ok(Some(rows)) => return Ok(Execution::Rows(rows)),
+            Ok(None) => {}
+            Err(error) => {
+                self.end_statement(query_id);
+                return Err(error);
+            }
         }
         let changes_something = prepared.changes_something();
         let session = Arc::clone(self);
@@ -496,8 +507,15 @@ impl Session {
                 let types = if exact { prepared.parameter_types.clone() } else { given };
                 let declared: Vec<_> = types.into_iter().map(Some).collect();
                 let planned = self.plan_query(statement, &declared).await?;
+                let optimized = Arc::new(planned.optimized);
+                // Its tables have changed since it was planned. Versions that only a transaction
+                // reads are not for others.
+                if exact && planned.reusable && self.status() == Status::Idle {
+                    let plan = Arc::clone(&optimized);
+                    prepared.keep(plan, planned.pins, planned.scope, self);
+                }
                 if parameters.is_empty() {
-                    Arc::new(planned.optimized)
+                    optimized
                 } else {
                     let bound = plan::with_parameters(planned.logical, parameters)?;
                     Arc::new(plan::optimize(&bound, &state, statement)?)
@@ -540,13 +558,18 @@ impl Session {
         prepared: &Prepared,
     ) -> Result<Option<Arc<LogicalPlan>>> {
         let Some(cached) = prepared.cached(&self.scope()) else { return Ok(None) };
+        Ok(self.are_newest(&cached.pins).await?.then_some(cached.plan))
+    }
+
+    /// Whether every table still has the version that a plan reads.
+    async fn are_newest(self: &Arc<Self>, pins: &[Pin]) -> Result<bool> {
         let lookup = SessionLookup::new(self);
-        for pin in &cached.pins {
+        for pin in pins {
             if lookup.version_now(&pin.name).await? != pin.version {
-                return Ok(None);
+                return Ok(false);
             }
         }
-        Ok(Some(cached.plan))
+        Ok(true)
     }
 
     /// Whether other sessions may use a plan over these tables. Plans over tables in memory
@@ -607,6 +630,16 @@ impl Session {
     ) -> Result<Vec<RecordBatch>> {
         let optimized = plan::optimize(logical, state, statement)?;
         let physical = plan::physical_plan(&optimized, state, statement).await?;
+        self.gather(physical, state, query_id).await.map(|(batches, _)| batches)
+    }
+
+    /// All rows of a plan, and the plan as it ran, with its metrics.
+    pub(crate) async fn gather(
+        self: &Arc<Self>,
+        physical: Arc<dyn ExecutionPlan>,
+        state: &SessionState,
+        query_id: QueryId,
+    ) -> Result<(Vec<RecordBatch>, Arc<dyn ExecutionPlan>)> {
         let engine = &self.shared.engine;
         let context =
             tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
@@ -621,7 +654,7 @@ impl Session {
             gathered.try_grow(n_bytes).map_err(|error| ExecError::Engine(Box::new(error)))?;
             batches.push(batch);
         }
-        Ok(batches)
+        Ok((batches, Arc::clone(stream.plan())))
     }
 
     fn text_rows(
@@ -733,39 +766,6 @@ struct Planned {
     parameter_types: Vec<DataType>,
     reusable: bool,
     scope: Arc<Scope>,
-}
-
-/// Whether a plan can be used again: it calls nothing whose value changes between statements.
-fn is_reusable(plan: &LogicalPlan) -> bool {
-    let mut reusable = true;
-    let walked = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                if let Expr::ScalarFunction(function) = expr
-                    && function.func.signature().volatility != Volatility::Immutable
-                {
-                    reusable = false;
-                    return Ok(TreeNodeRecursion::Stop);
-                }
-                // Also inside of a view, where the statement's text does not have it.
-                if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = expr
-                    && names_a_moment(text)
-                {
-                    reusable = false;
-                    return Ok(TreeNodeRecursion::Stop);
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
-    reusable && walked.is_ok()
-}
-
-/// Whether a text has one of the words that dates and times read as a moment of now: `'today'`.
-fn names_a_moment(text: &str) -> bool {
-    const WORDS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
-    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.any(|word| WORDS.iter().any(|moment| word.eq_ignore_ascii_case(moment)))
 }
 
 /// An error for statements that are refused where they stand.

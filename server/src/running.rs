@@ -22,9 +22,29 @@ pub struct RunningQueries {
     plans: RwLock<BTreeMap<QueryId, Running>>,
 }
 
+/// Takes a query out of the list, however it ends.
+#[derive(Debug)]
+#[must_use = "the query is listed as long as this is there"]
+pub(crate) struct Listed<'a> {
+    running: &'a RunningQueries,
+    id: QueryId,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.running.remove(self.id);
+    }
+}
+
 impl RunningQueries {
     pub(crate) fn add(&self, id: QueryId, plan: Arc<dyn ExecutionPlan>) {
         self.plans.write().insert(id, Running::Plan(plan));
+    }
+
+    /// The same until what is returned goes: also where a client vanishes and its future is dropped.
+    pub(crate) fn list(&self, id: QueryId, plan: Arc<dyn ExecutionPlan>) -> Listed<'_> {
+        self.add(id, plan);
+        Listed { running: self, id }
     }
 
     /// Notes a statement that is no plan and does so many steps; the count of those that are done

@@ -1,7 +1,7 @@
 //! The life of the process: listeners, background work, ordered stop.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +143,23 @@ impl Handle {
     }
 }
 
+/// Makes the data directory where there is none: for the server's user only, because rights in SQL
+/// do not protect files. One that is there keeps its permissions.
+pub(crate) fn make_data_dir(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    // Those above it may be for others, too.
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    // Another process may have made it meanwhile.
+    builder.recursive(true).create(folder)
+}
+
 /// Starts a server.
 ///
 /// # Errors
@@ -152,7 +169,7 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
     tls::install_provider();
     telemetry::metrics();
     let data_dir = |source| StartError::DataDir { path: config.data_dir.clone(), source };
-    std::fs::create_dir_all(&config.data_dir).map_err(data_dir)?;
+    make_data_dir(&config.data_dir).map_err(data_dir)?;
     let identity = config.tls.as_ref().map(Identity::load).transpose().map_err(StartError::Tls)?;
     let acceptor =
         identity.as_ref().map(Identity::acceptor).transpose().map_err(StartError::Tls)?;
@@ -235,12 +252,14 @@ async fn build_shared(
         .with_functions(&config.functions);
     let shared = Shared {
         rows_budget: RowsBudget::new(config.memory_tables_total_bytes_max),
+        lookups: crate::Lookups::new(config.lookup_cache_bytes_max),
         config: Arc::new(config),
         catalog,
         engine,
         factory,
         sessions: Arc::default(),
         plans: crate::PlanCache::default(),
+        similar: crate::query::Similar::default(),
         running: Arc::default(),
         garbage: Arc::default(),
         users: Arc::new(users),

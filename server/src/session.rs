@@ -24,6 +24,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
+use crate::access::identity::Login;
 use crate::changes::{Changes, Temporary};
 use crate::command::PAYLOAD_BYTES_MAX;
 use crate::error::{Error, Result};
@@ -138,7 +139,7 @@ pub struct Session {
     committing: AtomicBool,
     /// When the catalog was brought up to date for the statement that comes next.
     followed: Mutex<Option<Instant>>,
-    user: String,
+    pub(crate) login: Login,
     protocol: Protocol,
     client: Option<SocketAddr>,
     started_at: DateTime<Utc>,
@@ -177,6 +178,7 @@ impl Session {
         if database != shared.catalog.database() {
             return Err(Error::UndefinedDatabase { name: database.to_owned() });
         }
+        let n_renames = shared.catalog.n_renamed_roles();
         if !shared.users.exists(user) {
             let message = format!("role \"{user}\" does not exist");
             return Err(Error::NotAuthorized { message });
@@ -187,6 +189,7 @@ impl Session {
         }
         crate::access::check::check_connect(shared, user, database)?;
         let mut variables = Variables::default();
+        variables.skip_renames(n_renames);
         variables.set_default("default_table_access_method", shared.config.table_access_method)?;
         for (name, value) in shared.catalog.settings_of(user, database) {
             // A setting that this version does not know must not lock everybody out.
@@ -210,7 +213,7 @@ impl Session {
             busy: AtomicBool::new(false),
             committing: AtomicBool::new(false),
             followed: Mutex::default(),
-            user: user.to_owned(),
+            login: Login::new(user, n_renames),
             protocol,
             client,
             started_at: Utc::now(),
@@ -278,12 +281,6 @@ impl Session {
         self.committing.load(Ordering::Acquire)
     }
 
-    /// The role that connected.
-    #[must_use]
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
     /// How the client is connected.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -313,6 +310,8 @@ impl Session {
     pub(crate) async fn follow_catalog(&self) -> Result<()> {
         let began = Instant::now();
         self.shared.catalog.refresh().await?;
+        self.check_database()?;
+        self.follow_renames();
         *self.followed.lock() = Some(began);
         Ok(())
     }
@@ -684,19 +683,21 @@ impl Backends for BackendsView {
     }
 
     fn notify(&self, channel: &str, payload: &str) -> EngineResult<()> {
-        let fault = |message: &str| {
-            let (code, message) = ("22023", message.to_owned());
+        let fault = |code: &'static str, message: &str| {
+            let message = message.to_owned();
             let error = PlannerError::Semantics { code, message, position: None };
             Err(DataFusionError::External(Box::new(error)))
         };
         if channel.is_empty() {
-            return fault("channel name cannot be empty");
+            return fault("22023", "channel name cannot be empty");
         }
         if payload.len() > PAYLOAD_BYTES_MAX {
-            return fault("payload string too long");
+            return fault("22023", "payload string too long");
         }
-        self.session.notify(channel.to_owned(), payload.to_owned());
-        Ok(())
+        match self.session.notify(channel.to_owned(), payload.to_owned()) {
+            Ok(()) => Ok(()),
+            Err(error) => fault("53400", &error.to_string()),
+        }
     }
 
     fn sleep(&self, time: Duration) -> bool {

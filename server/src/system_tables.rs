@@ -128,11 +128,11 @@ fn activity(session: &Arc<Session>) -> Vec<Activity> {
     let asker = Asker::of(session);
     let row = |session: Arc<Session>| {
         // Everybody sees that others are there, not what they do.
-        if !asker.may_watch(session.user()) {
+        if !asker.may_watch(&session.user()) {
             return Activity {
                 pid: session.pid(),
-                user_oid: shared.users.oid(session.user()).unwrap_or(10),
-                user: session.user().to_owned(),
+                user_oid: shared.users.oid(&session.user()).unwrap_or(10),
+                user: session.user().to_string(),
                 database: session.shared.catalog.database().to_owned(),
                 query: "<insufficient privilege>".to_owned(),
                 ..Activity::default()
@@ -150,8 +150,8 @@ fn activity(session: &Arc<Session>) -> Vec<Activity> {
         let newest = running.or(last);
         Activity {
             pid: session.pid(),
-            user_oid: shared.users.oid(session.user()).unwrap_or(10),
-            user: session.user().to_owned(),
+            user_oid: shared.users.oid(&session.user()).unwrap_or(10),
+            user: session.user().to_string(),
             database: session.shared.catalog.database().to_owned(),
             application_name: session.setting("application_name").unwrap_or_default(),
             client: session.client(),

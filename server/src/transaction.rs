@@ -11,19 +11,22 @@
 //! The statements of one Query message, and those between two Syncs, are a transaction without
 //! BEGIN: `Implicit`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use tarn_catalog::CatalogError;
 use tarn_catalog::registry::{Change, Cut};
+use tarn_catalog::{Catalog, CatalogError};
 use tarn_planner::statement::TransactionModes;
 use tarn_planner::variables::Variables;
 
-use crate::changes::{PrivateState, StagedTables};
+use crate::changes::{Changes, PrivateState, StagedTables};
 use crate::error::{Error, Result};
 use crate::session::{Inner, Session, Status};
+
+/// What a transaction may tell at its end: until then it is in memory.
+const N_NOTIFICATIONS_MAX: usize = 10_000;
 
 /// The transaction of a session.
 #[derive(Debug, Default)]
@@ -56,6 +59,8 @@ pub(crate) struct Block {
     n_queries: u64,
     /// What is told to listeners at the end.
     notifications: Vec<(String, String)>,
+    /// The same: each text is told once.
+    noted: HashSet<(String, String)>,
 }
 
 /// A point to go back to.
@@ -126,6 +131,7 @@ impl Inner {
             before: self.state(),
             n_queries: 0,
             notifications: vec![],
+            noted: HashSet::new(),
         }
     }
 
@@ -334,22 +340,21 @@ impl Session {
             if inner.transaction.block().is_none() {
                 return Ok(true);
             }
-            let staged = inner.changes.staged();
-            (!inner.changes.is_empty()).then(|| (inner.changes.to_catalog(), staged))
+            (!inner.changes.is_empty()).then(|| inner.changes.clone())
         };
-        if let Some((changes, staged)) = changes
-            && let Err(error) = self.publish(changes, staged).boxed().await
+        let is_published = changes.is_some();
+        if let Some(changes) = changes
+            && let Err(error) = self.publish(changes).boxed().await
         {
-            if matches!(error, Error::Catalog(CatalogError::CatalogLog { .. })) {
-                // It may have been committed all the same.
-                self.inner.lock().changes.keep();
-            }
             self.roll_back();
             return Err(error);
         }
         self.learn_definitions().boxed().await;
         let mut inner = self.inner.lock();
-        std::mem::take(&mut inner.changes).settle(&self.shared);
+        let changes = std::mem::take(&mut inner.changes);
+        if !is_published {
+            changes.settle(&self.shared);
+        }
         let Some(block) = inner.transaction.take() else { return Ok(true) };
         inner.end_temporary();
         inner.pins.clear();
@@ -362,25 +367,18 @@ impl Session {
         Ok(true)
     }
 
-    /// Makes changes visible to all, in a task that a cancel request does not end half-way.
-    async fn publish(&self, changes: Vec<Change>, staged: StagedTables) -> Result<()> {
+    /// Makes changes visible to all, in a task that neither a cancel request ends half-way nor a
+    /// client that goes away, which takes the session's own changes with it.
+    async fn publish(&self, own: Changes) -> Result<()> {
         self.set_committing(true);
         let shared = Arc::clone(&self.shared);
         let task = self.shared.engine.spawn(async move {
-            let catalog = &shared.catalog;
-            // Before rows are there to stay: nothing that can be known now may stop the rest.
-            catalog.check(&changes).await?;
-            for table in staged.made {
-                table.commit().await?;
-            }
-            let tables = staged.known;
-            if tables.len() > 1 || (!tables.is_empty() && catalog.is_lasting(&changes)?) {
-                return catalog.commit_together(changes, tables).await;
-            }
-            for table in &tables {
-                catalog.commit_table(table).await?;
-            }
-            catalog.commit(changes).await
+            let (changes, staged) = (own.to_catalog(), own.staged());
+            // Whatever becomes of this task: files of what may be committed stay.
+            own.keep();
+            let done = commit(&shared.catalog, changes, staged).boxed().await;
+            own.settle_after(&done, &shared);
+            done
         });
         let done = task.await;
         if !matches!(done, Ok(Ok(()))) {
@@ -459,6 +457,7 @@ impl Session {
         block.savepoints.truncate(at + 1);
         if let Some(savepoint) = block.savepoints.last() {
             block.notifications.truncate(savepoint.n_notifications);
+            block.noted = block.notifications.iter().cloned().collect();
             let state = savepoint.state.clone();
             inner.restore(state);
         }
@@ -470,19 +469,53 @@ impl Session {
     }
 
     /// NOTIFY: listeners are told at the end of the transaction, once of each text.
-    pub(crate) fn notify(&self, channel: String, payload: String) {
+    ///
+    /// # Errors
+    /// 53400 for more than [`N_NOTIFICATIONS_MAX`] in one transaction.
+    pub(crate) fn notify(&self, channel: String, payload: String) -> Result<()> {
         let mut inner = self.inner.lock();
         let notification = (channel, payload);
         match inner.transaction.block_mut() {
-            Some(block) if !block.notifications.contains(&notification) => {
+            Some(block) if block.noted.contains(&notification) => {}
+            Some(block) if block.notifications.len() >= N_NOTIFICATIONS_MAX => {
+                return Err(Error::Refused {
+                    code: "53400",
+                    message: "too many notifications in one transaction".to_owned(),
+                    detail: Some(format!("The limit is {N_NOTIFICATIONS_MAX}.")),
+                    hint: Some("Commit earlier, or tell several things in one text.".to_owned()),
+                });
+            }
+            Some(block) => {
+                block.noted.insert(notification.clone());
                 block.notifications.push(notification);
             }
-            Some(_) => {}
             None => {
                 drop(inner);
                 self.deliver(vec![notification]);
             }
         }
+        Ok(())
+    }
+}
+
+/// Commits what was done to Delta tables, and everything else: all of it, or nothing.
+async fn commit(
+    catalog: &Arc<Catalog>,
+    changes: Vec<Change>,
+    staged: StagedTables,
+) -> Result<(), CatalogError> {
+    // Before rows are there to stay: nothing that can be known now may stop the rest.
+    catalog.check(&changes).await?;
+    for table in staged.made {
+        table.commit().await?;
+    }
+    let tables = staged.known;
+    if tables.len() > 1 || (!tables.is_empty() && catalog.is_lasting(&changes)?) {
+        return catalog.commit_together(changes, tables).await;
+    }
+    match tables.first() {
+        Some(table) => catalog.commit_table_with(table, changes).await,
+        None => catalog.commit(changes).await,
     }
 }
 

@@ -8,7 +8,7 @@
 //! | `optimize` | OPTIMIZE |
 //! | `analyze` | ANALYZE |
 //!
-//! Each commits on its own, so none of them runs inside a transaction block.
+//! Each but ANALYZE commits on its own, so none of these runs inside a transaction block.
 
 mod analyze;
 mod optimize;

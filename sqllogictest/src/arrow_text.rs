@@ -19,16 +19,22 @@ use crate::text;
 
 /// Field metadata by which tarn names a PostgreSQL type that Arrow does not have.
 const FIELD_PG_TYPE: &str = "tarn.pg_type";
+/// Field metadata by which Flight SQL names the type of SQL.
+const FLIGHT_TYPE: &str = "ARROW:FLIGHT:SQL:TYPE_NAME";
 
 /// The letter of a column.
 pub(crate) fn letter(field: &Field) -> Letter {
     match field.metadata().get(FIELD_PG_TYPE).map(String::as_str) {
         Some("oid") => return Letter::Integer,
         Some("numeric") => return Letter::Real,
+        Some("timetz") => return Letter::Date,
         Some(_) => return Letter::Text,
         None => {}
     }
-    letter_of_type(field.data_type())
+    match field.metadata().get(FLIGHT_TYPE).map(String::as_str) {
+        Some("time with time zone") => Letter::Date,
+        _ => letter_of_type(field.data_type()),
+    }
 }
 
 fn letter_of_type(data_type: &DataType) -> Letter {
@@ -41,7 +47,7 @@ fn letter_of_type(data_type: &DataType) -> Letter {
         T::Decimal32(..) | T::Decimal64(..) | T::Decimal128(..) | T::Decimal256(..) => Letter::Real,
         T::Boolean => Letter::Boolean,
         T::Date32 | T::Date64 | T::Time32(_) | T::Time64(_) | T::Timestamp(..) => Letter::Date,
-        T::Interval(_) | T::Duration(_) => Letter::Date,
+        T::Interval(_) | T::Duration(_) | T::FixedSizeBinary(12) => Letter::Date,
         T::Dictionary(_, value) => letter_of_type(value),
         T::RunEndEncoded(_, value) => letter_of_type(value.data_type()),
         _ => Letter::Text,
@@ -99,6 +105,15 @@ fn shown(text: String, field: &Field) -> String {
     format!("{whole}.{fraction}")
 }
 
+/// A time of day with a zone: microseconds of the day in Greenwich and seconds west of it, both
+/// with the sign turned over.
+fn timetz(bytes: &[u8]) -> Cell {
+    let (utc, west) = bytes.split_first_chunk::<8>()?;
+    let utc = i64::from_be_bytes(*utc) ^ i64::MIN;
+    let west = i32::from_be_bytes(west.try_into().ok()?) ^ i32::MIN;
+    Some(format!("{}{}", text::time(utc - i64::from(west) * 1_000_000), text::offset(-west)))
+}
+
 /// One value of an array, `None` for NULL.
 fn value(array: &dyn Array, row: usize) -> Cell {
     use DataType as T;
@@ -129,6 +144,7 @@ fn value(array: &dyn Array, row: usize) -> Cell {
         T::LargeBinary => text::bytea(array.as_binary::<i64>().value(row)),
         T::BinaryView => text::bytea(array.as_binary_view().value(row)),
         T::FixedSizeBinary(16) => text::uuid(array.as_fixed_size_binary().value(row)),
+        T::FixedSizeBinary(12) => timetz(array.as_fixed_size_binary().value(row))?,
         T::FixedSizeBinary(_) => text::bytea(array.as_fixed_size_binary().value(row)),
         T::Date32 => text::date(i64::from(number::<Date32Type>(array, row))),
         T::Date64 => text::date(number::<Date64Type>(array, row).div_euclid(86_400_000)),

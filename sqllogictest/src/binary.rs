@@ -41,6 +41,12 @@ fn decode(type_: &Type, raw: &[u8]) -> Decoded<String> {
             days => text::date(i64::from(days) + text::PG_EPOCH_DAYS),
         },
         Type::TIME => text::time(input.int64()?),
+        Type::TIMETZ => format!("{}{}", text::time(input.int64()?), text::offset(-input.int32()?)),
+        Type::BIT | Type::VARBIT => {
+            let n_bits = usize::try_from(input.int32()?)?;
+            let bits: String = input.raw.iter().map(|byte| format!("{byte:08b}")).collect();
+            bits.get(..n_bits).ok_or("value is too short")?.to_owned()
+        }
         Type::TIMESTAMP => text::timestamp(unix_micros(input.int64()?)),
         Type::TIMESTAMPTZ => text::timestamptz(unix_micros(input.int64()?), 0),
         Type::INTERVAL => {

@@ -102,12 +102,19 @@ pub(crate) fn timestamptz(micros: i64, offset_s: i32) -> String {
     if matches!(micros, i64::MAX | i64::MIN) {
         return timestamp(micros);
     }
-    let mut text = timestamp(micros + i64::from(offset_s) * MICROS_PER_SECOND);
+    let text = timestamp(micros + i64::from(offset_s) * MICROS_PER_SECOND);
+    text + &offset(offset_s)
+}
+
+/// A zone in seconds east of Greenwich: `+02`, `-03:30`.
+pub(crate) fn offset(offset_s: i32) -> String {
     let sign = if offset_s < 0 { '-' } else { '+' };
     let ahead = offset_s.unsigned_abs();
-    write!(text, "{sign}{:02}", ahead / 3_600).expect("writing to a string");
-    if !ahead.is_multiple_of(3_600) {
-        write!(text, ":{:02}", ahead / 60 % 60).expect("writing to a string");
+    let mut text = format!("{sign}{:02}", ahead / 3_600);
+    for (unit, seconds) in [(3_600, ahead / 60 % 60), (60, ahead % 60)] {
+        if !ahead.is_multiple_of(unit) {
+            write!(text, ":{seconds:02}").expect("writing to a string");
+        }
     }
     text
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use tarn_catalog::object_store::Storage;
-use tarn_tests::fakes::{CarelessS3, FakeGcs, Moto};
+use tarn_tests::fakes::{CarelessS3, FakeGcs, Faults, Moto, Proxy};
 use tarn_tests::harness::{Server, require_or_skip};
 use tokio_postgres::Client;
 use tokio_postgres::error::DbError;
@@ -205,6 +205,48 @@ async fn a_missing_bucket_of_s3_is_told() -> Result<()> {
     server.shared().catalog.stores().set_storages(vec![storage]);
     let sql = "CREATE TABLE t (id bigint) USING delta LOCATION 's3://nothing/t'";
     check(&client, sql, "58P01").await?;
+    server.stop().await;
+    Ok(())
+}
+
+/// The session token of a storage expires while the server runs; ALTER STORAGE brings another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_session_token_is_told_and_replaced() -> Result<()> {
+    let Some(moto) = Moto::start(&["lake"]).await? else {
+        require_or_skip("moto is not installed");
+        return Ok(());
+    };
+    let proxy = Proxy::start(moto.addr(), Faults::default(), 1).await?;
+    let server = Server::start(&[]).await?;
+    let client = server.connect().await?;
+    let storage = format!(
+        "CREATE STORAGE s TYPE s3 SCOPE 's3://lake' OPTIONS (endpoint 'http://{}', allow_http 'true', \
+         access_key_id 'tests', secret_access_key 'tests', session_token 'of the morning', \
+         region 'us-east-1')",
+        proxy.addr()
+    );
+    client.batch_execute(&storage).await?;
+    client.batch_execute("CREATE TABLE t (id bigint) USING delta LOCATION 's3://lake/t'").await?;
+    client.batch_execute("INSERT INTO t VALUES (1)").await?;
+    client.batch_execute("BEGIN; INSERT INTO t VALUES (2)").await?;
+    proxy.expire("of the morning");
+    let n_faults = proxy.n_faults();
+    for sql in ["COMMIT", "SELECT sum(id) FROM t", "INSERT INTO t VALUES (4)"] {
+        let error = failure(&client, sql).await?;
+        // The answer to a HEAD has no body, so that S3 does not say there why it refuses.
+        ensure!(["28000", "42501"].contains(&error.code().code()), "{sql}: {error:?}");
+        ensure!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("credentials") || hint.contains("ALTER STORAGE")),
+            "{error:?}"
+        );
+    }
+    ensure!(proxy.n_faults() > n_faults, "nobody has asked the store");
+    client.batch_execute("ALTER STORAGE s SET OPTIONS (session_token 'of the evening')").await?;
+    ensure!(count(&client, "t").await? == 1, "rows of a failed commit are there");
+    client.batch_execute("INSERT INTO t VALUES (8)").await?;
+    ensure!(count(&client, "t").await? == 2);
     server.stop().await;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The catalog's log: restarts, several servers on one log, and its places.
 
+mod tls;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tarn_catalog::log::{self, Entry, Outcome, TransactionDef, TransactionTable};
+use tarn_catalog::object_store::ObjectStores;
 use tarn_tests::harness::{
     Child, Server, connect_pg, demo_data, free_addrs, python, repository_file, require_or_skip,
     tarn_binary, wait_for_port,
@@ -218,6 +220,57 @@ async fn sql_has_formats_and_exit_codes() -> Result<()> {
     });
     checks.await??;
     server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_of_transactions_that_were_left_open() -> Result<()> {
+    let Some(binary) = binary() else { return Ok(()) };
+    let data_dir = tempfile::tempdir()?;
+    let place = data_dir.path().join("catalog").display().to_string();
+    let log = log::open(&ObjectStores::default(), &place).await?;
+    let table = |name: &str| TransactionTable {
+        name: name.to_owned(),
+        location: format!("file:///nowhere/{name}/"),
+        after: 0,
+        has_times: false,
+        content: String::new(),
+        content_file: None,
+    };
+    let transaction = |record| {
+        let tables = vec![table("accounts"), table("moves")];
+        let at = "2026-11-21T10:00:00.000Z".to_owned();
+        Box::new(TransactionDef { record, at, tables })
+    };
+    let put = |version, token: &str| {
+        let entry =
+            Entry::PutTransaction { token: token.to_owned(), transaction: transaction(version) };
+        log::encode(version, &[entry])
+    };
+    log.append(1, put(1, "open")?).await?;
+    log.append(2, put(2, "ended")?).await?;
+    let end = |token: &str, outcome| Entry::EndTransaction { token: token.to_owned(), outcome };
+    log.append(3, log::encode(3, &[end("ended", Outcome::Aborted)])?).await?;
+    let data = data_dir.path().display().to_string();
+    let folder = tempfile::tempdir()?;
+    let served = folder.path().display().to_string();
+    let ask = async || {
+        let (binary, data, served) = (binary.clone(), data.clone(), served.clone());
+        let ask = move || run(&binary, &["check", &served, "--data-dir", &data], "");
+        tokio::task::spawn_blocking(ask).await?
+    };
+    let (code, out, _) = ask().await?;
+    let open: Vec<&str> = out.lines().filter(|line| line.starts_with("open")).collect();
+    let [line] = open.as_slice() else { anyhow::bail!("{out}") };
+    ensure!(code == Some(0) && line.contains("accounts, moves"), "{code:?}: {line}");
+    ensure!(line.contains("start a server"), "it does not say what to do: {line}");
+    // One that can never be whole stays a fault.
+    let what = "the commit is in accounts and cannot get into moves".to_owned();
+    let broken = end("open", Outcome::Broken { what: what.clone() });
+    log.append(4, log::encode(4, &[broken])?).await?;
+    let (code, out, _) = ask().await?;
+    ensure!(code == Some(1) && out.contains(&what), "{code:?}: {out}");
+    ensure!(out.contains("RESTORE") && !out.contains("open  "), "{out}");
     Ok(())
 }
 

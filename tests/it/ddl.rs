@@ -143,3 +143,55 @@ async fn external_tables_are_made_attached_and_left() -> Result<()> {
     server.stop().await;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_of_files_are_kept_and_shared() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let catalog = folder.path().join("catalog");
+    let file = folder.path().join("prices.txt");
+    // Guessed, the first line would be names and the second column a text.
+    std::fs::write(&file, "% a note, with commas\napple|?\npear|3\n")?;
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    let start = async |data_dir: &Path| {
+        let (data_dir, catalog) = (data_dir.to_owned(), catalog.display().to_string());
+        let changed = move |config: &mut tarn_server::ServerConfig| {
+            config.data_dir = data_dir;
+            config.catalog = Some(catalog);
+        };
+        Server::start_with(&[], changed).await
+    };
+    let sql = "SELECT string_agg(column_1 || ':' || coalesce(column_2, -1), ' ' ORDER BY column_1) FROM p";
+    let first = start(&one).await?;
+    let client = first.connect().await?;
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE p USING csv LOCATION '{}' OPTIONS (sep '|', null '?', comment '%', header false)",
+            file.display()
+        ))
+        .await?;
+    ensure!(client.query_one(sql, &[]).await?.get::<_, &str>(0) == "apple:-1 pear:3");
+    let second = start(&two).await?;
+    let other = second.connect().await?;
+    ensure!(other.query_one(sql, &[]).await?.get::<_, &str>(0) == "apple:-1 pear:3");
+    // Other options at the same place make another table, for the others as well.
+    client
+        .batch_execute(&format!(
+            "BEGIN; DROP TABLE p; CREATE TABLE p USING csv LOCATION '{}' \
+             OPTIONS (delimiter '|', nullvalue '?', comment '%', header true); COMMIT",
+            file.display()
+        ))
+        .await?;
+    let renamed = "SELECT apple, \"?\" FROM p";
+    ensure!(other.query_one(renamed, &[]).await?.get::<_, i64>(1) == 3);
+    client.batch_execute("ALTER TABLE p RENAME TO q").await?;
+    drop((client, other));
+    first.stop().await;
+    second.stop().await;
+    let again = start(&one).await?;
+    let client = again.connect().await?;
+    let row = client.query_one("SELECT apple, \"?\" FROM q", &[]).await?;
+    ensure!((row.get::<_, &str>(0), row.get::<_, i64>(1)) == ("pear", 3));
+    drop(client);
+    again.stop().await;
+    Ok(())
+}

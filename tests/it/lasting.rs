@@ -160,3 +160,21 @@ async fn rows_of_a_dropped_external_table_stay() -> Result<()> {
     server.stop().await;
     Ok(())
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_that_the_server_makes_is_its_own() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |folder: &Path| -> Result<u32> {
+        Ok(std::fs::metadata(folder)?.permissions().mode() & 0o777)
+    };
+    let folder = tempfile::tempdir()?;
+    let data_dir = folder.path().join("above").join("data");
+    start(&data_dir, &[]).await?.stop().await;
+    ensure!(mode(&data_dir)? == 0o700, "{:o}", mode(&data_dir)?);
+    // What somebody has decided stays.
+    std::fs::set_permissions(&data_dir, std::fs::Permissions::from_mode(0o750))?;
+    start(&data_dir, &[]).await?.stop().await;
+    ensure!(mode(&data_dir)? == 0o750, "{:o}", mode(&data_dir)?);
+    Ok(())
+}

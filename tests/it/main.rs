@@ -10,7 +10,9 @@
 //! | `writers` | eight writers from three servers on one table |
 //! | `catalog` | the catalog's log: restarts, several servers, places |
 //! | `clients` | drivers, psql, and Delta tables of other writers |
+//! | `databases` | databases and roles that get other names, or go, while others use them |
 //! | `ddl` | definitions as other programs see them, and files that come and go |
+//! | `point_lookup` | rows by a key from memory are those of a scan |
 //! | `roles` | logins, rights on every path, several servers |
 //! | `scripts` | messages and their answers on tarn and on PostgreSQL, from `scripts/`
 //! | `differential` | the statements of `tests/differential` on PostgreSQL and tarn |
@@ -19,6 +21,7 @@
 //! | `stores` | object stores, their conditional puts, trouble and a bad network |
 //! | `tidy` | dependencies between the crates, sizes, one of each big crate |
 //! | `together` | transactions over several tables, while servers are killed and race |
+//! | `upkeep` | maintenance that is stopped half way |
 //! | `tpch` | the 22 queries over both frontends against DuckDB |
 #![allow(
     clippy::disallowed_methods,
@@ -32,6 +35,7 @@ mod child;
 mod cli;
 mod clients;
 mod crash;
+mod databases;
 mod ddl;
 mod differential;
 mod flight;
@@ -44,6 +48,7 @@ mod lasting;
 mod lifecycle;
 mod limits;
 mod login;
+mod point_lookup;
 mod protocol;
 mod roles;
 mod scripts;
@@ -54,6 +59,8 @@ mod streaming;
 mod tidy;
 mod together;
 mod tpch;
+mod upkeep;
+mod whole;
 mod wire;
 mod writers;
 mod writing;

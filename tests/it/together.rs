@@ -14,8 +14,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tarn_tests::fakes::Faults;
-use tarn_tests::harness::{require_or_skip, wait_until};
+use tarn_tests::harness::{lake_python, require_or_skip, wait_until};
 use tokio_postgres::Client;
+
+mod disk;
+mod foreign;
 
 use super::child::ChildServer;
 use super::lake::{Dice, Lake, skipped};

@@ -24,8 +24,8 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::physical_plan::parquet::ParquetVirtualColumn;
 use datafusion::functions::core::getfield::GetFieldFunc;
-use datafusion::logical_expr::ColumnarValue;
-use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::logical_expr::{ColumnarValue, Operator};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapter, PhysicalExprAdapter, PhysicalExprAdapterFactory,
@@ -87,7 +87,33 @@ impl PhysicalExprAdapter for DeltaAdapter {
             };
             Ok(Transformed::new(stored, true, TreeNodeRecursion::Jump))
         })
+        .data()?
+        .transform_up(|expr| Ok(with_texts(expr)))
         .data()
+    }
+}
+
+/// A comparison of a value that is a text in the file, with what follows for the text.
+fn with_texts(expr: Arc<dyn PhysicalExpr>) -> Transformed<Arc<dyn PhysicalExpr>> {
+    let follows = || -> Option<Arc<dyn PhysicalExpr>> {
+        let comparison = expr.downcast_ref::<BinaryExpr>()?;
+        let (left, right) = (comparison.left(), comparison.right());
+        let (column, op, literal) = match left.downcast_ref::<RelabelExpr>() {
+            Some(column) => (column, *comparison.op(), right),
+            None => (right.downcast_ref::<RelabelExpr>()?, comparison.op().swap()?, left),
+        };
+        let value = literal.downcast_ref::<Literal>()?.value();
+        if value.data_type() != *column.field.data_type() {
+            return None;
+        }
+        sql_types::follows(&column.stored, &column.stored_type, op, value)
+    };
+    match follows() {
+        Some(follows) => {
+            let both = BinaryExpr::new(follows, Operator::And, Arc::clone(&expr));
+            Transformed::yes(Arc::new(both))
+        }
+        None => Transformed::no(expr),
     }
 }
 
@@ -158,7 +184,8 @@ fn relabelled(
     if !is_other || from.data_type() == to.data_type() {
         return stored;
     }
-    Arc::new(RelabelExpr { stored, field: Arc::clone(to) })
+    let stored_type = from.data_type().clone();
+    Arc::new(RelabelExpr { stored, stored_type, field: Arc::clone(to) })
 }
 
 /// The file's fields under logical names, position by position.
@@ -246,6 +273,8 @@ fn relabel_inner(
 #[derive(Debug, Clone, Eq)]
 struct RelabelExpr {
     stored: Arc<dyn PhysicalExpr>,
+    /// The type of what is stored.
+    stored_type: DataType,
     field: FieldRef,
 }
 
@@ -290,7 +319,8 @@ impl PhysicalExpr for RelabelExpr {
         mut children: Vec<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn PhysicalExpr>> {
         let stored = children.pop().unwrap_or_else(|| Arc::clone(&self.stored));
-        Ok(Arc::new(Self { stored, field: Arc::clone(&self.field) }))
+        let stored_type = self.stored_type.clone();
+        Ok(Arc::new(Self { stored, stored_type, field: Arc::clone(&self.field) }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

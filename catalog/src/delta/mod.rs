@@ -16,6 +16,7 @@
 //! | `deletion_vector` | which rows of a file are deleted |
 //! | [`upkeep`] | OPTIMIZE, VACUUM, RESTORE: files of versions |
 //! | [`history`] | versions, change data feed, differences of versions |
+//! | `point_lookup` | rows by the value of a column, from memory |
 //! | `statistics` | from the log's statistics to DataFusion's |
 //! | `actions`, `commit`, `conflict` | a commit's actions; putting one into the log, once; what contradicts it |
 //! | `decided` | one table's part in a commit over several |
@@ -32,7 +33,8 @@
 //!              DataSourceExec(ParquetSource, row selections from deletion vectors) ◀─┘
 //! ```
 //!
-//! Not here: maintenance.
+//! Not here: which statement changes what (planner and server), and commits over several tables
+//! (`crate::registry`).
 
 mod actions;
 mod adapter;
@@ -48,6 +50,7 @@ mod index;
 mod layout;
 mod log_upkeep;
 pub mod metadata;
+mod point_lookup;
 mod replay;
 mod row_ids;
 mod rows;
@@ -69,6 +72,7 @@ pub use create::{Creation, NewDeltaTable};
 pub use decided::{Decided, Place};
 pub use log_upkeep::{Upkeep, finish_upkeep};
 pub use metadata::TableMetadata;
+pub use point_lookup::{Condition, Looked, LookupCache, Missing, is_key_type};
 pub use rows::{FileNumber, RowsByFile};
 pub use snapshot::DeltaSnapshot;
 pub use staged::{MetadataChange, Operation, StagedTable, TableChange};

@@ -298,7 +298,7 @@ pub(super) fn group_files(
     groups.map(|group| Ok(FileGroup::new(group?))).collect()
 }
 
-fn partitioned_file(
+pub(super) fn partitioned_file(
     snapshot: &DeltaSnapshot,
     i: usize,
     with_statistics: bool,

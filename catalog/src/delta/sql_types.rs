@@ -6,6 +6,7 @@
 //! string                 tarn.pg_type: uuid          16 bytes
 //! string                 json, jsonb                 the struct of `pg_type::json`
 //! string  "12:30:00.5"   time                        time in microseconds
+//! string  "12:30:00+02"  timetz                      12 bytes, `pg_type::TimeTz`
 //! string  "1 mon -2:00"  interval                    months, days, nanoseconds
 //! string  "12.50"        numeric, with its digits    a decimal of more than 38 digits
 //! long                   oid, regclass, …            u32
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 
 use crate::pg_type::{
-    FIELD_PG_TYPE, FIELD_PG_TYPMOD, Json, json_kind, json_type, numeric_modifier,
+    FIELD_PG_TYPE, FIELD_PG_TYPMOD, Json, TIMETZ, json_kind, json_type, numeric_modifier,
     type_by_catalog_name,
 };
 
@@ -39,9 +40,11 @@ mod bounds;
 mod interval;
 #[cfg(test)]
 mod tests;
+mod text_filters;
 mod texts;
 
 pub(super) use bounds::value_bounds;
+pub(super) use text_filters::follows;
 pub(super) use texts::{decode, decode_texts, encode, text_of, value_of};
 
 /// Digits up to which Delta has decimals of its own.
@@ -52,7 +55,7 @@ const DECIMAL_DIGITS_MAX: u8 = 38;
 /// Lists and structs are no such types, whatever is in them.
 pub(super) fn stored_type(data_type: &DataType) -> Option<DataType> {
     match data_type {
-        DataType::FixedSizeBinary(16)
+        DataType::FixedSizeBinary(12 | 16)
         | DataType::Time64(TimeUnit::Microsecond)
         | DataType::Interval(IntervalUnit::MonthDayNano)
         | DataType::Decimal256(..) => Some(DataType::Utf8),
@@ -103,6 +106,7 @@ pub(super) fn note(field: &Field) -> Option<(String, Option<String>)> {
     }
     let name = match field.data_type() {
         DataType::FixedSizeBinary(16) => "uuid",
+        DataType::FixedSizeBinary(12) => "timetz",
         DataType::Time64(_) => "time",
         DataType::Interval(_) => "interval",
         other => match json_kind(other)? {
@@ -116,7 +120,8 @@ pub(super) fn note(field: &Field) -> Option<(String, Option<String>)> {
 /// Whether values of a type of this name are stored as something else.
 pub(super) fn is_foreign_name(name: &str) -> bool {
     let name = name.strip_prefix('_').unwrap_or(name);
-    matches!(name, "uuid" | "json" | "jsonb" | "time" | "interval" | "numeric") || is_oid(name)
+    matches!(name, "uuid" | "json" | "jsonb" | "time" | "timetz" | "interval" | "numeric")
+        || is_oid(name)
 }
 
 fn is_oid(name: &str) -> bool {
@@ -156,6 +161,7 @@ pub(super) fn restored(
         "json" if is_text => plain(json_type(Json::Text)),
         "jsonb" if is_text => plain(json_type(Json::Binary)),
         "time" if is_text => with_modifier(DataType::Time64(TimeUnit::Microsecond)),
+        "timetz" if is_text => with_modifier(TIMETZ),
         "interval" if is_text => with_modifier(DataType::Interval(IntervalUnit::MonthDayNano)),
         "numeric" if is_text => match modifier.and_then(digits_of) {
             Some((digits, scale)) => with_modifier(DataType::Decimal256(digits, scale)),

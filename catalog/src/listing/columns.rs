@@ -55,7 +55,12 @@ pub(super) fn merge<'a>(
         last = Some((schema, at));
     }
     let settled = |(field, n): (Field, usize)| {
-        let data_type = if as_text { settle(field.data_type()) } else { field.data_type().clone() };
+        let data_type = match field.data_type() {
+            // Other programs mean bytes by it, not a time of day.
+            DataType::FixedSizeBinary(12) => DataType::Binary,
+            data_type if as_text => settle(data_type),
+            data_type => data_type.clone(),
+        };
         let nullable = field.is_nullable() || n < n_schemas;
         field.with_data_type(data_type).with_nullable(nullable)
     };

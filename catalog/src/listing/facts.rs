@@ -15,6 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::footers::FooterCache;
+use super::options::FileOptions;
 use super::text::{self, CsvLayout};
 use crate::discovery::Format;
 use crate::object_store::Location;
@@ -31,29 +32,44 @@ pub(super) struct Facts {
     pub(super) csv: Option<CsvLayout>,
 }
 
-/// Looks into a file; of text only a sample of at most `sample_bytes` is read.
-///
-/// # Errors
-/// `Corrupt` names the file, also when a decoder panics; `Storage` when it cannot be read.
-pub(super) async fn read(
-    footers: &FooterCache,
-    folder: &Location,
-    format: Format,
-    file: &ObjectMeta,
-    sample_bytes: usize,
-) -> Result<Facts> {
-    let looked = async {
-        match format {
+/// How the files of a table are looked into.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looking<'a> {
+    pub(super) footers: &'a FooterCache,
+    pub(super) folder: &'a Location,
+    pub(super) format: Format,
+    pub(super) options: &'a FileOptions,
+    /// Of text only a sample of at most this much is read.
+    pub(super) sample_bytes: usize,
+}
+
+impl Looking<'_> {
+    /// Looks into a file.
+    ///
+    /// # Errors
+    /// `Corrupt` names the file, also when a decoder panics; `Storage` when it cannot be read.
+    pub(super) async fn read(self, file: &ObjectMeta) -> Result<Facts> {
+        let looked = AssertUnwindSafe(self.look(file)).catch_unwind().await;
+        let panicked = || Err(DataFusionError::Execution("it made the reader fail".into()));
+        looked
+            .unwrap_or_else(|_| panicked())
+            .map_err(|error| read_error("", &self.folder.shown(&file.location), error))
+    }
+
+    async fn look(self, file: &ObjectMeta) -> Result<Facts, DataFusionError> {
+        let Self { folder, options, sample_bytes, .. } = self;
+        match self.format {
             Format::Parquet => {
-                let footer = footers.get(&folder.store_url, &folder.store, file, false).await?;
+                let footer =
+                    self.footers.get(&folder.store_url, &folder.store, file, false).await?;
                 let schema = Arc::new(parquet_schema(&footer)?);
                 let statistics =
                     DFParquetMetadata::statistics_from_parquet_metadata(&footer, &schema)?;
                 Ok(Facts { schema, statistics: Some(statistics), csv: None })
             }
             Format::Csv => {
-                let sample = text::sample(&folder.store, file, sample_bytes).await?;
-                let layout = text::csv_layout(&sample, file.location.as_ref())?;
+                let sample = text::sample(&folder.store, file, sample_bytes, options).await?;
+                let layout = text::csv_layout(&sample, file.location.as_ref(), options)?;
                 Ok(Facts {
                     schema: Arc::clone(&layout.schema),
                     statistics: None,
@@ -61,17 +77,12 @@ pub(super) async fn read(
                 })
             }
             Format::Json => {
-                let sample = text::sample(&folder.store, file, sample_bytes).await?;
+                let sample = text::sample(&folder.store, file, sample_bytes, options).await?;
                 Ok(Facts { schema: text::json_schema(&sample)?, statistics: None, csv: None })
             }
             Format::Delta => Err(DataFusionError::Internal("a Delta table opened as files".into())),
         }
-    };
-    let looked = AssertUnwindSafe(looked).catch_unwind().await;
-    let panicked = || Err(DataFusionError::Execution("it made the reader fail".into()));
-    looked
-        .unwrap_or_else(|_| panicked())
-        .map_err(|error| read_error("", &folder.shown(&file.location), error))
+    }
 }
 
 fn parquet_schema(footer: &ParquetMetaData) -> Result<Schema, DataFusionError> {

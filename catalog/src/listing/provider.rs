@@ -26,6 +26,7 @@ use futures::future::BoxFuture;
 
 use super::facts::Facts;
 use super::footers::{FooterCache, FooterReaderFactory, aligned};
+use super::options::FileOptions;
 use super::partitions::Partitions;
 use super::text_scan::TextSource;
 use super::{FileTable, columns};
@@ -38,6 +39,7 @@ use crate::{CatalogError, Result};
 pub(super) struct FilesProvider {
     table: Arc<str>,
     format: Format,
+    options: Arc<FileOptions>,
     location: Location,
     footers: FooterCache,
     schema: TableSchema,
@@ -86,6 +88,7 @@ impl FilesProvider {
         Ok(Self {
             table: table.name.as_str().into(),
             format: table.format,
+            options: Arc::clone(&table.options),
             location: table.location.clone(),
             footers: table.footers.clone(),
             schema,
@@ -150,7 +153,8 @@ impl FilesProvider {
         if self.format != Format::Parquet {
             let table = Arc::clone(&self.table);
             let (location, schema) = (self.location.clone(), self.schema.clone());
-            return Arc::new(TextSource::new(table, location, self.format.name(), schema));
+            let (format, options) = (self.format.name(), Arc::clone(&self.options));
+            return Arc::new(TextSource::new(table, location, format, schema, options));
         }
         let global = state.config_options().execution.parquet.clone();
         let mut options = TableParquetOptions { global, ..TableParquetOptions::default() };

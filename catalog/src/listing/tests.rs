@@ -28,10 +28,15 @@ impl Lake {
     }
 
     fn table(&self, path: &str, format: Format) -> Arc<FileTable> {
+        self.table_with(path, format, &[])
+    }
+
+    fn table_with(&self, path: &str, format: Format, options: &[(&str, &str)]) -> Arc<FileTable> {
         let single_file = path.contains('.');
         let url = format!("{}/{path}", self.host);
         let found = FoundTable { name: "t".into(), url, format, single_file };
-        FileTable::new(&self.stores, &found).unwrap()
+        let options = FileOptions::of_pairs(format, &pairs(options)).unwrap();
+        FileTable::with_options(&self.stores, &found, options).unwrap()
     }
 
     async fn query(&self, table: &Arc<FileTable>, sql: &str) -> Result<String, String> {
@@ -56,6 +61,10 @@ impl Lake {
         };
         Ok(lines.map(cells).collect::<Vec<_>>().join(";"))
     }
+}
+
+fn pairs(options: &[(&str, &str)]) -> Vec<(String, String)> {
+    options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 async fn types(table: &Arc<FileTable>) -> String {
@@ -303,4 +312,82 @@ fn columns_are_joined() {
     check(Int64, Date32, true, Some(Utf8));
     check(Null, Int64, true, Some(Int64));
     check(Null, Null, true, Some(Utf8));
+}
+
+#[tokio::test]
+async fn options_say_how_csv_is_written() {
+    let lake = Lake::new("options");
+    let content = "# from\tthe' shop\n#\n'1'~'it\\'s~'~-\n2~'a\nb'~3\n-~~4\n";
+    lake.put("a.csv", content).await;
+    let options = [
+        ("Header", "false"),
+        ("sep", "~"),
+        ("quote", "'"),
+        ("escape", "\\"),
+        ("nullValue", "-"),
+        ("comment", "#"),
+    ];
+    let table = lake.table_with("a.csv", Format::Csv, &options);
+    assert_eq!(types(&table).await, "column_1 Int64, column_2 Utf8, column_3 Int64");
+    let sql = "SELECT sum(column_1), sum(column_3), count(column_1), count(column_2), \
+               string_agg(replace(column_2, chr(10), '/'), '+' ORDER BY column_3 NULLS LAST) FROM t";
+    assert_eq!(lake.query(&table, sql).await.unwrap(), "3|7|2|3|a/b++it's~");
+    // The first line is names, though it looks like the others.
+    lake.put("b.csv", "1,2\n3,4\n").await;
+    let table = lake.table_with("b.csv", Format::Csv, &[("header", "on")]);
+    assert_eq!(types(&table).await, "1 Int64, 2 Int64");
+    let table = lake.table_with("b.csv", Format::Csv, &[("delimiter", "\\t"), ("header", "0")]);
+    assert_eq!(types(&table).await, "column_1 Utf8");
+}
+
+#[tokio::test]
+async fn compression_is_taken_from_options_before_names() {
+    use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+    let lake = Lake::new("packed");
+    for (name, packing) in [
+        ("gzip", FileCompressionType::GZIP),
+        ("zstd", FileCompressionType::ZSTD),
+        ("bzip2", FileCompressionType::BZIP2),
+        ("xz", FileCompressionType::XZ),
+        ("none", FileCompressionType::UNCOMPRESSED),
+    ] {
+        let text = futures::stream::iter([Ok(bytes::Bytes::from_static(b"a,b\n1,2\n"))]).boxed();
+        let packed = packing.convert_to_compress_stream(text).unwrap();
+        let packed: Vec<bytes::Bytes> = packed.try_collect().await.unwrap();
+        let path = format!("{name}.csv");
+        lake.put(&path, packed.concat()).await;
+        let table = lake.table_with(&path, Format::Csv, &[("compression", name)]);
+        assert_eq!(lake.query(&table, "SELECT b FROM t").await.unwrap(), "2", "{name}");
+    }
+    lake.put("plain.json.gz", "{\"a\": 1}").await;
+    lake.query(&lake.table("plain.json.gz", Format::Json), "SELECT a FROM t").await.unwrap_err();
+    let table = lake.table_with("plain.json.gz", Format::Json, &[("compression", "NONE")]);
+    assert_eq!(lake.query(&table, "SELECT a FROM t").await.unwrap(), "1");
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    let refused = |format, options: &[(&str, &str)]| {
+        FileOptions::of_pairs(format, &pairs(options)).unwrap_err().to_string()
+    };
+    let unknown = refused(Format::Csv, &[("colour", "red")]);
+    assert!(unknown.contains("header, delimiter (or sep), quote"), "{unknown}");
+    let unknown = refused(Format::Json, &[("header", "true")]);
+    assert!(unknown.contains("a json table has compression"), "{unknown}");
+    assert!(refused(Format::Parquet, &[("compression", "none")]).contains("no options"));
+    for (options, reason) in [
+        (&[("header", "maybe")][..], "neither true nor false"),
+        (&[("delimiter", "||")], "not one character"),
+        (&[("quote", "")], "not one character"),
+        (&[("delimiter", "ä")], "not one character"),
+        (&[("delimiter", "\"")], "same character"),
+        (&[("comment", "~"), ("sep", "~")], "same character"),
+        (&[("sep", ","), ("delimiter", ",")], "given twice"),
+        (&[("compression", "lzo")], "not one of"),
+    ] {
+        let message = refused(Format::Csv, options);
+        assert!(message.contains(reason), "{message}");
+    }
+    // An option of a later version is not passed over.
+    serde_json::from_str::<FileOptions>(r#"{"encoding": "latin1"}"#).unwrap_err();
 }

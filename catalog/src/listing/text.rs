@@ -1,16 +1,15 @@
 //! Delimited text and JSON: bytes, and what a sample of them says about columns.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use ::object_store::{ObjectMeta, ObjectStore};
-use arrow::csv::reader::Format as CsvFormat;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::reader::infer_json_schema_from_iterator;
 use bytes::Bytes;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::error::{DataFusionError, Result};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -18,6 +17,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::footers::read_range;
+use super::options::FileOptions;
 
 /// All samples of a table together may take about this much reading.
 const SAMPLES_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -53,6 +53,7 @@ pub(super) fn content(
     store: &Arc<dyn ObjectStore>,
     file: &ObjectMeta,
     chunk_bytes: u64,
+    options: &FileOptions,
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
     let starts = (0..file.size).step_by(usize::try_from(chunk_bytes).unwrap_or(usize::MAX).max(1));
     let (store, file) = (Arc::clone(store), file.clone());
@@ -64,13 +65,7 @@ pub(super) fn content(
         async move { read_range(&store, &file, range).await.map_err(DataFusionError::from) }
     };
     let chunks = futures::stream::iter(starts).map(read).buffered(2).boxed();
-    if name.ends_with(".gz") {
-        FileCompressionType::GZIP.convert_stream(chunks)
-    } else if name.ends_with(".zst") {
-        FileCompressionType::ZSTD.convert_stream(chunks)
-    } else {
-        Ok(chunks)
-    }
+    options.compression_of_file(&name).convert_stream(chunks)
 }
 
 /// Reads the first `bytes_max` bytes or a little more.
@@ -78,8 +73,10 @@ pub(super) async fn sample(
     store: &Arc<dyn ObjectStore>,
     file: &ObjectMeta,
     bytes_max: usize,
+    options: &FileOptions,
 ) -> Result<Sample> {
-    let mut chunks = content(store, file, u64::try_from(bytes_max).unwrap_or(u64::MAX))?;
+    let chunk_bytes = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    let mut chunks = content(store, file, chunk_bytes, options)?;
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.try_next().await? {
         bytes.extend_from_slice(&chunk);
@@ -91,22 +88,24 @@ pub(super) async fn sample(
     Ok(Sample { bytes, complete: true })
 }
 
-/// Guesses delimiter, header and column types.
+/// Guesses column types, and delimiter and header where the options do not say them.
 ///
 /// Lines that do not fit the others are left to the scan, which names them; then all columns are
 /// text.
-pub(super) fn csv_layout(sample: &Sample, path: &str) -> Result<CsvLayout> {
+pub(super) fn csv_layout(sample: &Sample, path: &str, options: &FileOptions) -> Result<CsvLayout> {
     let bytes = sample.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&sample.bytes);
-    let bytes = if sample.complete { bytes } else { whole_lines(bytes) };
-    let delimiter = delimiter(bytes, path);
-    let first_line = bytes.get(..first_line_end(bytes)).unwrap_or_default();
+    let bytes = if sample.complete { bytes } else { whole_lines(bytes, options) };
+    let bytes = &*without_comments(bytes, options);
+    let delimiter = options.delimiter.unwrap_or_else(|| delimiter(bytes, path, options));
+    let first_line = bytes.get(..first_line_end(bytes, options)).unwrap_or_default();
     let infer = |bytes: &[u8], header: bool| {
-        let format = CsvFormat::default().with_delimiter(delimiter).with_header(header);
+        let format = options.sample_format(delimiter, header);
         format.infer_schema(bytes, None).map(|(schema, _)| schema)
     };
     let first = infer(first_line, false)?;
     let below = infer(bytes, true);
-    let header = below.as_ref().map_or(true, |below| is_header(&first, below));
+    let sniffed = || below.as_ref().map_or(true, |below| is_header(&first, below));
+    let header = options.header.unwrap_or_else(sniffed);
     let typed = if header { below } else { infer(bytes, false) };
     let named = if header { infer(first_line, true)? } else { first };
     let mut taken = HashSet::new();
@@ -159,7 +158,7 @@ fn column_name(raw: &str, header: bool, index: usize, taken: &mut HashSet<String
 }
 
 /// The candidate that splits the first lines into the most columns, equally many in each.
-fn delimiter(bytes: &[u8], path: &str) -> u8 {
+fn delimiter(bytes: &[u8], path: &str, options: &FileOptions) -> u8 {
     const LINES_COMPARED: usize = 20;
     let lower = path.to_ascii_lowercase();
     if lower.trim_end_matches(".gz").trim_end_matches(".zst").ends_with(".tsv") {
@@ -169,10 +168,10 @@ fn delimiter(bytes: &[u8], path: &str) -> u8 {
         let mut counts = Vec::new();
         let mut rest = bytes;
         while counts.len() < LINES_COMPARED && !rest.is_empty() {
-            let (line, after) = rest.split_at(first_line_end(rest));
+            let (line, after) = rest.split_at(first_line_end(rest, options));
             rest = after;
             if !line.trim_ascii().is_empty() {
-                counts.push(count_outside_quotes(line, delimiter));
+                counts.push(count_outside_quotes(line, delimiter, options));
             }
         }
         let first = counts.first().copied().unwrap_or_default();
@@ -183,39 +182,79 @@ fn delimiter(bytes: &[u8], path: &str) -> u8 {
     b"|\t;,".iter().copied().max_by_key(|delimiter| score(*delimiter)).unwrap_or(b',')
 }
 
-fn count_outside_quotes(line: &[u8], wanted: u8) -> usize {
-    let mut quoted = false;
-    let mut n = 0;
-    for byte in line {
-        quoted ^= *byte == b'"';
-        n += usize::from(!quoted && *byte == wanted);
-    }
-    n
+fn count_outside_quotes(line: &[u8], wanted: u8, options: &FileOptions) -> usize {
+    let mut quoting = Quoting::new(options);
+    line.iter().filter(|byte| quoting.is_outside(**byte) && **byte == wanted).count()
 }
 
 /// Where the first line ends, its line feed included.
-fn first_line_end(bytes: &[u8]) -> usize {
-    let mut quoted = false;
-    for (index, byte) in bytes.iter().enumerate() {
-        quoted ^= *byte == b'"';
-        if *byte == b'\n' && !quoted {
-            return index + 1;
-        }
+fn first_line_end(bytes: &[u8], options: &FileOptions) -> usize {
+    let mut quoting = Quoting::new(options);
+    let mut at = bytes.iter();
+    match at.position(|byte| quoting.is_outside(*byte) && *byte == b'\n') {
+        Some(index) => index + 1,
+        None => bytes.len(),
     }
-    bytes.len()
 }
 
 /// Cuts off a last line that is not whole.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let mut quoted = false;
+fn whole_lines<'a>(bytes: &'a [u8], options: &FileOptions) -> &'a [u8] {
+    let mut quoting = Quoting::new(options);
     let mut end = 0;
     for (index, byte) in bytes.iter().enumerate() {
-        quoted ^= *byte == b'"';
-        if *byte == b'\n' && !quoted {
+        if quoting.is_outside(*byte) && *byte == b'\n' {
             end = index + 1;
         }
     }
     bytes.get(..end).filter(|lines| !lines.is_empty()).unwrap_or(bytes)
+}
+
+/// Takes out the lines that begin with the character of comments.
+fn without_comments<'a>(bytes: &'a [u8], options: &FileOptions) -> Cow<'a, [u8]> {
+    let Some(comment) = options.comment else { return Cow::Borrowed(bytes) };
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(first) = rest.first() {
+        let is_comment = *first == comment;
+        // Quotes mean nothing in a comment.
+        let end = match is_comment {
+            true => rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + 1),
+            false => first_line_end(rest, options),
+        };
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        if !is_comment {
+            kept.extend_from_slice(line);
+        }
+    }
+    Cow::Owned(kept)
+}
+
+/// Follows where values are inside of quotes.
+struct Quoting {
+    quote: u8,
+    escape: Option<u8>,
+    inside: bool,
+    escaped: bool,
+}
+
+impl Quoting {
+    fn new(options: &FileOptions) -> Self {
+        let (quote, escape) = (options.quote_byte(), options.escape_byte());
+        Self { quote, escape, inside: false, escaped: false }
+    }
+
+    /// Whether the next byte is outside of quotes.
+    fn is_outside(&mut self, byte: u8) -> bool {
+        if self.escaped {
+            self.escaped = false;
+        } else if self.inside && Some(byte) == self.escape {
+            self.escaped = true;
+        } else {
+            self.inside ^= byte == self.quote;
+        }
+        !self.inside
+    }
 }
 
 /// Guesses columns from JSON objects, one after another or in one array, in order of appearance.

@@ -29,6 +29,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use super::facts::read_error;
+use super::options::FileOptions;
 use super::text::{self, ArrayOpener, CsvLayout};
 use crate::object_store::Location;
 
@@ -44,6 +45,7 @@ pub(super) struct TextSource {
     location: Location,
     format: &'static str,
     schema: TableSchema,
+    options: Arc<FileOptions>,
     projection: SplitProjection,
     batch_rows: usize,
     metrics: ExecutionPlanMetricsSet,
@@ -55,6 +57,7 @@ impl TextSource {
         location: Location,
         format: &'static str,
         schema: TableSchema,
+        options: Arc<FileOptions>,
     ) -> Self {
         Self {
             table,
@@ -62,6 +65,7 @@ impl TextSource {
             format,
             projection: SplitProjection::unprojected(&schema),
             schema,
+            options,
             batch_rows: BATCH_ROWS,
             metrics: ExecutionPlanMetricsSet::new(),
         }
@@ -80,6 +84,7 @@ impl FileSource for TextSource {
             store,
             table: Arc::clone(&self.table),
             location: self.location.clone(),
+            options: Arc::clone(&self.options),
             schema: Arc::clone(self.schema.file_schema()),
             wanted: Arc::new(wanted),
             batch_rows: self.batch_rows,
@@ -137,6 +142,7 @@ struct TextOpener {
     schema: SchemaRef,
     /// Those that are read.
     wanted: SchemaRef,
+    options: Arc<FileOptions>,
     batch_rows: usize,
 }
 
@@ -144,7 +150,7 @@ impl FileOpener for TextOpener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
         let path = self.location.shown(&file.object_meta.location);
         let table = Arc::clone(&self.table);
-        let content = text::content(&self.store, &file.object_meta, CHUNK_BYTES)?;
+        let content = text::content(&self.store, &file.object_meta, CHUNK_BYTES, &self.options)?;
         let decoder = match file.extension::<CsvLayout>() {
             Some(layout) => Decoder::Csv(Box::new(self.csv_decoder(layout))),
             None => {
@@ -172,7 +178,8 @@ impl TextOpener {
         let fields: Vec<Field> = layout.schema.fields().iter().map(typed).collect();
         let has = |(_, field): &(usize, &Field)| self.wanted.index_of(field.name()).is_ok();
         let present = fields.iter().enumerate().filter(has).map(|(index, _)| index).collect();
-        CsvReaderBuilder::new(Arc::new(Schema::new(fields)))
+        self.options
+            .apply(CsvReaderBuilder::new(Arc::new(Schema::new(fields))))
             .with_header(layout.header)
             .with_delimiter(layout.delimiter)
             .with_batch_size(self.batch_rows)

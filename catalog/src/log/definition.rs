@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::secret::Sealed;
+use crate::listing::FileOptions;
 use crate::memory::TableDetails;
 use crate::pg_type::{PgType, type_info};
 use crate::{CatalogError, ColumnEntry, Result};
@@ -107,6 +108,9 @@ pub enum RelationKind {
         /// Whether the URL names one file.
         #[serde(default)]
         single_file: bool,
+        /// How its files are written, where CREATE TABLE has said so.
+        #[serde(default, skip_serializing_if = "FileOptions::is_default")]
+        options: FileOptions,
     },
 }
 

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, Error as PgError, NoTls};
+use tokio_postgres::{Client, Config, Error as PgError};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::driver::{Appended, CatalogLog, Numbered, RECORDS_PER_READ_MAX};
-use crate::{CatalogError, Result};
+use crate::{CatalogError, Result, postgres_tls};
 
 /// How often a statement is sent again over a new connection.
 const N_TRIES: usize = 3;
@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS tarn_catalog_checkpoint (version bigint PRIMARY KEY, 
 /// A log in two tables of a PostgreSQL database.
 pub struct PostgresLog {
     config: Config,
+    tls: MakeRustlsConnect,
     place: Arc<str>,
     client: Mutex<Option<Arc<Client>>>,
 }
@@ -60,20 +61,14 @@ impl PostgresLog {
     /// # Errors
     /// `InvalidLocation` for a URL that cannot be used.
     pub fn connect(url: &str) -> Result<Self> {
+        let (url, trust) = postgres_tls::take_options(url).map_err(unusable)?;
         let mut config: Config = url.parse().map_err(|error: PgError| invalid(&error))?;
-        if !matches!(config.get_ssl_mode(), SslMode::Disable | SslMode::Prefer) {
-            return Err(CatalogError::InvalidLocation {
-                url: place_of(&config),
-                reason: "the catalog's connection to PostgreSQL has no TLS yet: use \
-                         sslmode=disable over a private network or a tunnel"
-                    .to_owned(),
-            });
-        }
+        let tls = postgres_tls::connector(&trust).map_err(unusable)?;
         if config.get_application_name().is_none() {
             config.application_name("tarn catalog");
         }
         let place: Arc<str> = place_of(&config).into();
-        Ok(Self { config, place, client: Mutex::new(None) })
+        Ok(Self { config, tls, place, client: Mutex::new(None) })
     }
 
     fn failed(&self, what: &str, source: PgError) -> CatalogError {
@@ -89,7 +84,7 @@ impl PostgresLog {
         if let Some(client) = client.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));
         }
-        let connected = self.config.connect(NoTls).await;
+        let connected = self.config.connect(self.tls.clone()).await;
         let (new, connection) = connected.map_err(|error| self.failed("connect", error))?;
         // Ends when the client is dropped or the server goes away.
         tokio::spawn(async move {
@@ -236,9 +231,11 @@ fn place_of(config: &Config) -> String {
 }
 
 fn invalid(error: &PgError) -> CatalogError {
-    CatalogError::InvalidLocation {
-        url: "the catalog's PostgreSQL URL".to_owned(),
-        reason: std::error::Error::source(error)
-            .map_or_else(|| error.to_string(), |e| e.to_string()),
-    }
+    let source = std::error::Error::source(error);
+    unusable(source.map_or_else(|| error.to_string(), ToString::to_string))
+}
+
+/// The URL itself may hold a password.
+fn unusable(reason: String) -> CatalogError {
+    CatalogError::InvalidLocation { url: "the catalog's PostgreSQL URL".to_owned(), reason }
 }

@@ -34,6 +34,11 @@ pub enum Entry {
     DropDatabase {
         name: String,
     },
+    /// A database gets another name, wherever it is named.
+    RenameDatabase {
+        name: String,
+        new: String,
+    },
     PutSchema {
         database: String,
         name: String,
@@ -118,6 +123,7 @@ pub enum Entry {
 const KINDS: &[&str] = &[
     "put_database",
     "drop_database",
+    "rename_database",
     "put_schema",
     "drop_schema",
     "put_relation",

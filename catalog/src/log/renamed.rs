@@ -1,8 +1,8 @@
-//! A role that gets another name: everything names roles by their names.
+//! A role or a database that gets another name: everything names them by their names.
 
 use std::sync::Arc;
 
-use super::definition::{Access, GrantDef, Scope};
+use super::definition::{Access, GrantDef, Scope, Securable};
 use super::state::Definitions;
 
 impl Definitions {
@@ -46,6 +46,40 @@ impl Definitions {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Gives a database another name, wherever it is named.
+    pub(super) fn rename_database(&mut self, old: &str, new: &str) -> Result<(), String> {
+        if self.databases.contains_key(new) {
+            return Err(format!("database \"{old}\" is to be \"{new}\", which is there"));
+        }
+        let missing = || format!("database \"{old}\" is renamed and does not exist");
+        let database = self.databases.remove(old).ok_or_else(missing)?;
+        self.databases.insert(new.to_owned(), database);
+        let grants = std::mem::take(&mut self.grants);
+        self.grants = grants
+            .into_iter()
+            .map(|((mut on, role), grant)| {
+                match &mut on {
+                    Securable::Database(name)
+                    | Securable::Schema(name, _)
+                    | Securable::Relation(name, ..) => replace(name, old, new),
+                    Securable::Storage(_) => {}
+                }
+                ((on, role), grant)
+            })
+            .collect();
+        let settings = std::mem::take(&mut self.settings);
+        self.settings = settings
+            .into_iter()
+            .map(|((mut scope, name), value)| {
+                if let Scope::Database(name) | Scope::RoleInDatabase(_, name) = &mut scope {
+                    replace(name, old, new);
+                }
+                ((scope, name), value)
+            })
+            .collect();
         Ok(())
     }
 }

@@ -137,6 +137,7 @@ impl Definitions {
             }
             Entry::DropRole { name } => self.drop_role(name)?,
             Entry::RenameRole { name, new } => self.rename_role(name, new)?,
+            Entry::RenameDatabase { name, new } => self.rename_database(name, new)?,
             Entry::PutGrant { on, role, grant } => {
                 self.grants.insert((on.clone(), role.clone()), grant.clone());
             }
@@ -289,6 +290,31 @@ impl Definitions {
         after
     }
 
+    /// What is said of the object that an entry is about, as an entry; `None` where nothing is, and
+    /// for kinds of which nobody makes a new definition from the old one.
+    #[must_use]
+    pub fn said_of(&self, entry: &Entry) -> Option<Entry> {
+        match entry {
+            Entry::PutDatabase { name, .. } => {
+                let database = self.databases.get(name)?.def.clone();
+                Some(Entry::PutDatabase { name: name.clone(), database })
+            }
+            Entry::PutSchema { database, name, .. } => {
+                let schema = self.schema(database, name)?.def.clone();
+                Some(Entry::PutSchema { database: database.clone(), name: name.clone(), schema })
+            }
+            Entry::PutRole { name, .. } => {
+                let role = self.roles.get(name)?.clone();
+                Some(Entry::PutRole { name: name.clone(), role })
+            }
+            Entry::PutGrant { on, role, .. } | Entry::DropGrant { on, role } => {
+                let grant = self.grants.get(&(on.clone(), role.clone()))?.clone();
+                Some(Entry::PutGrant { on: on.clone(), role: role.clone(), grant })
+            }
+            _ => None,
+        }
+    }
+
     /// Never hands out a number twice, also after its object is gone.
     fn pass(&mut self, oid: u32) {
         if (OID_FIRST..=OID_LAST).contains(&oid) {
@@ -400,7 +426,9 @@ impl Definitions {
                 faults.push(format!("rights on {on:?} for the role \"{role}\", which is gone"));
             }
         }
-        faults.extend(self.broken.values().cloned());
+        faults.extend(self.broken.values().map(|what| {
+            format!("{what}: compare the tables, and RESTORE those that have it or write it again")
+        }));
         faults
     }
 }

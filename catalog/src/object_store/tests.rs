@@ -116,3 +116,26 @@ fn faults_are_told_apart() {
     check(StoreError::Generic { store: "L", source: full.into() }, StoreFault::Full);
     check(generic("500"), StoreFault::Other);
 }
+
+#[tokio::test]
+async fn files_are_described_as_in_lists() {
+    use ::object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem};
+
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::from_absolute_path(folder.path()).unwrap();
+    let (file, inside) = (root.clone().join("a b"), root.clone().join("folder").join("x"));
+    let store = local::DurableFileSystem::new(false);
+    store.put(&file, "12345".into()).await.unwrap();
+    store.put(&inside, "1".into()).await.unwrap();
+    let plain = LocalFileSystem::new();
+    assert_eq!(store.head(&file).await.unwrap(), plain.head(&file).await.unwrap());
+    let listed = plain.list_with_delimiter(Some(&root)).await.unwrap();
+    assert_eq!(listed.objects, [store.head(&file).await.unwrap()]);
+    for missing in ["nothing", "folder"] {
+        let found = store.head(&root.clone().join(missing)).await;
+        assert!(
+            matches!(found, Err(::object_store::Error::NotFound { .. })),
+            "{missing}: {found:?}"
+        );
+    }
+}

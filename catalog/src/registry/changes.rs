@@ -99,6 +99,20 @@ pub enum Change {
         /// What has to be true before.
         expect: Expect,
     },
+    /// Nothing is done: what a definition of this transaction was made from is as it was.
+    Unchanged {
+        /// The definition.
+        entry: Entry,
+        /// What the log said of the object.
+        before: Option<Box<Entry>>,
+    },
+    /// Nothing is done: the rights on a relation, which the transaction takes over, are as before.
+    SameAccess {
+        /// Its name.
+        name: TableName,
+        /// What there was.
+        before: Arc<Access>,
+    },
     /// Rows are added: whatever others have done with the table meanwhile.
     Append {
         /// The table.
@@ -150,7 +164,9 @@ impl Change {
             | Self::DropSchema(_)
             | Self::Describe { .. }
             | Self::Access { .. }
-            | Self::Define { .. } => false,
+            | Self::Define { .. }
+            | Self::Unchanged { .. }
+            | Self::SameAccess { .. } => false,
         }
     }
 }
@@ -296,9 +312,13 @@ fn check<'a>(state: &State, change: &'a Change) -> Result<Option<(MutexGuard<'a,
             state.check_defined(entry, *expect)?;
             Ok(None)
         }
-        Change::Access { name, before, .. } => {
+        Change::Access { name, before, .. } | Change::SameAccess { name, before } => {
             let same = state.access_now(name).is_some_and(|access| access == *before);
             if same { Ok(None) } else { Err(conflict(name)) }
+        }
+        Change::Unchanged { entry, before } => {
+            check_unchanged(state, entry, before.as_deref())?;
+            Ok(None)
         }
         Change::Describe { name, .. } => match state.relations.contains_key(name) {
             true => Ok(None),
@@ -323,6 +343,27 @@ fn check<'a>(state: &State, change: &'a Change) -> Result<Option<(MutexGuard<'a,
             Ok(Some((place, rows.clone())))
         }
     }
+}
+
+/// Sees that nobody has changed what a definition was made from: that would be undone.
+fn check_unchanged(state: &State, entry: &Entry, before: Option<&Entry>) -> Result<()> {
+    let now = state.log.said_of(entry);
+    let is_said = match entry {
+        Entry::DropGrant { .. } => now.is_none(),
+        entry => now.as_ref() == Some(entry),
+    };
+    if is_said || now.as_ref() == before {
+        return Ok(());
+    }
+    let name = match entry {
+        Entry::PutRole { name, .. }
+        | Entry::PutSchema { name, .. }
+        | Entry::PutDatabase { name, .. }
+        | Entry::PutGrant { role: name, .. }
+        | Entry::DropGrant { role: name, .. } => name.clone(),
+        _ => String::new(),
+    };
+    Err(CatalogError::Conflict { name })
 }
 
 /// Sees that the schema of a new relation is there, or comes with it.
@@ -407,7 +448,11 @@ impl State {
                     known.access = Arc::clone(after);
                 }
             }
-            Change::Define { .. } | Change::Append { .. } | Change::Replace { .. } => return false,
+            Change::Define { .. }
+            | Change::Unchanged { .. }
+            | Change::SameAccess { .. }
+            | Change::Append { .. }
+            | Change::Replace { .. } => return false,
         }
         true
     }

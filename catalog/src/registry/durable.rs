@@ -41,7 +41,7 @@ pub(super) struct Durable {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// Held to write by a transaction that changes the log and rows in memory: nobody may change
     /// the rows between its check and its end.
-    rows: tokio::sync::RwLock<()>,
+    pub(super) rows: tokio::sync::RwLock<()>,
     look: tokio::sync::Mutex<Look>,
     /// When the last look began that has found all there was.
     pub(super) looked: parking_lot::Mutex<Option<Instant>>,
@@ -148,6 +148,7 @@ impl Catalog {
     /// As [`Self::commit`].
     pub async fn check(&self, changes: &[Change]) -> Result<()> {
         self.refresh().await?;
+        self.check_there()?;
         self.state.read().check(changes)
     }
 
@@ -164,6 +165,8 @@ impl Catalog {
         };
         let _turn = self.durable.turn.lock().await;
         for _ in 0..N_TRIES_MAX {
+            // A record about a database that is gone would damage the log.
+            self.check_there()?;
             let (version, entries) = {
                 let state = self.state.read();
                 state.check(changes)?;
@@ -512,7 +515,7 @@ impl State {
             {
                 self.mirror(&TableName::new(schema, name), own, stores, made)?;
             }
-            Entry::DropDatabase { name } if name == own => {
+            Entry::DropDatabase { name } | Entry::RenameDatabase { name, .. } if name == own => {
                 self.schemas.clear();
                 self.relations.clear();
             }
@@ -524,6 +527,7 @@ impl State {
             }
             // The relations that the log has are named by the log, and those in memory here.
             Entry::RenameRole { name, new } => {
+                self.renamed_roles.push((name.clone(), new.clone()));
                 for known in self.relations.values_mut() {
                     if let Some(access) = known.access.renamed(name, new) {
                         known.access = Arc::new(access);
@@ -591,8 +595,9 @@ impl State {
 fn relation_of(name: &TableName, definition: &RelationDef, stores: &ObjectStores) -> Relation {
     match &definition.kind {
         RelationKind::View { definition } => Relation::View { definition: definition.clone() },
-        RelationKind::Table { format, location, single_file } => {
-            Relation::Lake(table_at(stores, name.table(), format, (location, *single_file)))
+        RelationKind::Table { format, location, single_file, options } => {
+            let files = (*single_file, options);
+            Relation::Lake(table_at(stores, name.table(), format, location, files))
         }
     }
 }

@@ -8,9 +8,6 @@ use super::{Known, Relation, State};
 use crate::log::{Columns, Entry, RelationDef, RelationKind, SchemaDef, Scope};
 use crate::{CatalogError, Result, TableName};
 
-/// Where a table in files is one file, not a folder.
-pub const SINGLE_FILE: &str = "tarn.single_file";
-
 impl State {
     /// The entries of a record that makes the lasting part of `changes` last; none where all of
     /// it is about tables in memory.
@@ -66,7 +63,10 @@ impl State {
                     let entry = with_known_number(entry.clone(), &entries);
                     entries.push(numbered(entry, &mut take_oid));
                 }
-                Change::Append { .. } | Change::Replace { .. } => {}
+                Change::Unchanged { .. }
+                | Change::SameAccess { .. }
+                | Change::Append { .. }
+                | Change::Replace { .. } => {}
             }
         }
         // A schema goes last: what was in it goes before.
@@ -169,6 +169,11 @@ impl State {
     pub(super) fn check_defined(&self, entry: &Entry, expect: Expect) -> Result<()> {
         let Some((kind, name, exists)) = self.named(entry) else { return Ok(()) };
         let name = name.to_owned();
+        if let Entry::RenameDatabase { new, .. } = entry
+            && self.log.databases.contains_key(new)
+        {
+            return Err(CatalogError::ObjectExists { kind, name: new.clone() });
+        }
         match (expect, exists) {
             (Expect::New, true) => Err(CatalogError::ObjectExists { kind, name }),
             (Expect::Known, false) => Err(CatalogError::ObjectNotFound { kind, name }),
@@ -179,7 +184,9 @@ impl State {
     fn named<'a>(&self, entry: &'a Entry) -> Option<(&'static str, &'a str, bool)> {
         let log = &self.log;
         Some(match entry {
-            Entry::PutDatabase { name, .. } | Entry::DropDatabase { name } => {
+            Entry::PutDatabase { name, .. }
+            | Entry::DropDatabase { name }
+            | Entry::RenameDatabase { name, .. } => {
                 ("database", name, log.databases.contains_key(name))
             }
             Entry::PutSchema { database, name, .. } | Entry::DropSchema { database, name } => {
@@ -260,7 +267,8 @@ fn definition_of(object: &Object, oid: u32) -> Result<RelationDef> {
         Relation::Lake(table) => RelationKind::Table {
             format: table.format().to_owned(),
             location: table.location().to_owned(),
-            single_file: details.properties.get(SINGLE_FILE).is_some_and(|text| text == "true"),
+            single_file: table.files().is_some_and(|(single_file, _)| single_file),
+            options: table.files().map(|(_, options)| options.clone()).unwrap_or_default(),
         },
         Relation::Memory(table) => {
             let what = format!("table \"{}\" in memory is to be kept", table.name());
@@ -331,8 +339,10 @@ pub(super) fn is_of(relation: &Relation, definition: &RelationDef) -> bool {
         (Relation::View { definition: text }, RelationKind::View { definition }) => {
             text == definition
         }
-        (Relation::Lake(table), RelationKind::Table { format, location, .. }) => {
-            table.format() == format && table.location() == location
+        (Relation::Lake(table), RelationKind::Table { format, location, single_file, options }) => {
+            let same_files =
+                table.files().is_none_or(|(single, own)| single == *single_file && own == options);
+            table.format() == format && table.location() == location && same_files
         }
         _ => false,
     }

@@ -22,6 +22,7 @@ use super::changes::Change;
 use super::durable::N_TRIES_MAX;
 use super::{Catalog, Relation};
 use crate::delta::{Decided, DeltaTable, Place, StagedTable};
+use crate::listing::FileOptions;
 use crate::log::{Appended, Entry, Outcome, TransactionDef, TransactionTable};
 use crate::open::table_at;
 use crate::{CatalogError, LakeTable, Result};
@@ -38,9 +39,25 @@ const CONTENT_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Together {
     /// By URL: held from the check of a table to the end of the commit.
-    tables: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Held while a decided transaction is completed.
-    completing: tokio::sync::Mutex<()>,
+    tables: Turns,
+    /// By token: held while a decided transaction is completed. One whose store does not answer
+    /// holds up nobody else.
+    completing: Turns,
+}
+
+/// Locks by name, each there as long as somebody holds it or waits for it.
+#[derive(Debug, Default)]
+struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    async fn take(&self, name: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut known = self.0.lock();
+            known.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(known.entry(name.to_owned()).or_default())
+        };
+        turn.lock_owned().await
+    }
 }
 
 /// A transaction that is about to be decided.
@@ -81,6 +98,43 @@ impl Catalog {
             let token = Uuid::new_v4().to_string();
             catalog.complete(table.location(), u64::MAX).await?;
             catalog.put_past(&table, &token, false).await
+        }
+        .boxed()
+    }
+
+    /// Commits what was staged on one table, and what the same transaction has done in memory: all of
+    /// it, or nothing.
+    ///
+    /// # Errors
+    /// As [`Self::commit_table`] and [`Self::commit`]; `HalfCommitted` where a schema of the rest was
+    /// dropped, or memory has run out, while the table was committed.
+    pub fn commit_table_with(
+        self: &Arc<Self>,
+        table: &Arc<StagedTable>,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'static, Result<()>> {
+        let (catalog, table) = (Arc::clone(self), Arc::clone(table));
+        async move {
+            if changes.is_empty() {
+                return catalog.commit_table(&table).await.map(drop);
+            }
+            // Before others have to wait: those of this server that have reserved the table, and
+            // what is decided already.
+            let _turns = catalog.turns_of(std::slice::from_ref(&table)).await;
+            catalog.complete(table.location(), u64::MAX).await?;
+            // Nobody changes rows in memory between their check and the table's commit: a conflict
+            // there would come too late.
+            let _rows = catalog.durable.rows.write().await;
+            catalog.state.read().check(&changes)?;
+            catalog.commit_table(&table).await?;
+            let applied = catalog.state.write().apply(&changes);
+            // No conflict any more: who repeats the transaction would write the rows again.
+            applied.map_err(|error| CatalogError::HalfCommitted {
+                what: format!(
+                    "its rows of table \"{}\" are in place, the rest is not: {error}",
+                    table.snapshot().name()
+                ),
+            })
         }
         .boxed()
     }
@@ -126,7 +180,7 @@ impl Catalog {
             }
             return Err(error);
         }
-        match self.roll_forward(&token).await {
+        let done = match self.roll_forward(&token).await {
             Err(error @ (CatalogError::Conflict { .. } | CatalogError::HalfCommitted { .. })) => {
                 Err(error)
             }
@@ -134,12 +188,39 @@ impl Catalog {
                 tracing::warn!(%error, token, "a commit is completed when its tables are read next");
                 Ok(())
             }
+            Ok(versions) if versions.is_empty() => self.fate(&token, &tables),
             Ok(versions) => {
                 for (table, version) in tables.iter().zip(versions) {
                     table.keep_up_later(version);
                 }
                 Ok(())
             }
+        };
+        match done {
+            // The record stands, and with it all but the tables' commits.
+            Err(CatalogError::Conflict { name }) if !changes.is_empty() => {
+                let what = format!(
+                    "its rows of Delta tables are not in place, all else is: another program has \
+                     changed table \"{name}\" at the same moment"
+                );
+                Err(CatalogError::HalfCommitted { what })
+            }
+            done => done,
+        }
+    }
+
+    /// What has become of a transaction that somebody else has ended.
+    fn fate(&self, token: &str, tables: &[Arc<StagedTable>]) -> Result<()> {
+        let state = self.state.read();
+        if let Some(what) = state.log.broken.get(token) {
+            return Err(CatalogError::HalfCommitted { what: what.clone() });
+        }
+        match state.recent.end_of(token) {
+            Some(true) => {
+                let name = tables.first().map(|table| table.snapshot().name().to_owned());
+                Err(CatalogError::Conflict { name: name.unwrap_or_default() })
+            }
+            Some(false) | None => Ok(()),
         }
     }
 
@@ -147,12 +228,7 @@ impl Catalog {
     async fn turns_of(&self, tables: &[Arc<StagedTable>]) -> Vec<OwnedMutexGuard<()>> {
         let mut turns = Vec::with_capacity(tables.len());
         for table in tables {
-            let turn = {
-                let mut known = self.together.tables.lock();
-                known.retain(|_, turn| Arc::strong_count(turn) > 1);
-                Arc::clone(known.entry(table.location().to_owned()).or_default())
-            };
-            turns.push(turn.lock_owned().await);
+            turns.push(self.together.tables.take(table.location()).await);
         }
         turns
     }
@@ -282,11 +358,21 @@ impl Catalog {
     ///
     /// Returns the versions; none for one that somebody else has completed.
     async fn roll_forward(self: &Arc<Self>, token: &str) -> Result<Vec<u64>> {
-        let _turn = self.together.completing.lock().await;
+        let _turn = self.together.completing.take(token).await;
         let open = self.state.read().log.transactions.get(token).cloned();
         let Some(transaction) = open else { return Ok(vec![]) };
         let parts = transaction.tables.iter().map(|part| self.open_part(part));
-        let parts: Vec<(Arc<DeltaTable>, String)> = try_join_all(parts).await?;
+        let parts: Vec<(Arc<DeltaTable>, String)> = match try_join_all(parts).await {
+            Ok(parts) => parts,
+            Err(error) => {
+                // Another server may have completed it, and removed what it had kept for that.
+                self.look_now().await?;
+                return match self.state.read().log.transactions.contains_key(token) {
+                    true => Err(error),
+                    false => Ok(vec![]),
+                };
+            }
+        };
         let decided = || {
             transaction.tables.iter().zip(&parts).map(|(part, (table, content))| {
                 let (after, has_times) = (part.after, part.has_times);
@@ -347,14 +433,31 @@ impl Catalog {
             tables.filter(|table| table.location() == part.location).map(Arc::clone).next()
         };
         let table = known.unwrap_or_else(|| {
-            table_at(&self.stores, &part.name, "delta", (&part.location, false))
+            table_at(
+                &self.stores,
+                &part.name,
+                "delta",
+                &part.location,
+                (false, &FileOptions::default()),
+            )
         });
         let Some(table) = table.delta() else {
             let reason = "this server cannot reach it".to_owned();
             return Err(CatalogError::InvalidLocation { url: part.location.clone(), reason });
         };
         let content = match &part.content_file {
-            Some(file) => table.content_at(file).await?,
+            Some(file) => match table.content_at(file).await {
+                Ok(content) => content,
+                Err(error) => {
+                    let (token, after) = ("", part.after);
+                    let nothing = Decided { token, after, content: "", has_times: false };
+                    match table.place_of(nothing).await {
+                        // It went with the table, which must not hold up the others.
+                        Ok(Place::Gone) => String::new(),
+                        _ => return Err(error),
+                    }
+                }
+            },
             None => part.content.clone(),
         };
         Ok((table, content))

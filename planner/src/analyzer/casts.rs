@@ -16,12 +16,15 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
-use tarn_catalog::pg_type::{FIELD_PG_TYPE, FIELD_PG_TYPMOD, json_kind, pg_type_of, type_info};
+use tarn_catalog::pg_type::{
+    FIELD_PG_TYPE, FIELD_PG_TYPMOD, TIMETZ, json_kind, pg_type_of, type_info,
+};
 
 use super::expressions::{input_schema, map_named};
 use crate::functions::array::frame::{depth, leaf, list_of};
 use crate::functions::convert::convert;
 use crate::functions::fault::fault;
+use crate::types::bits::{self, is_bits};
 use crate::types::{ASSIGNMENT, is_text, name_in_metadata};
 
 /// Replaces casts that DataFusion evaluates otherwise than PostgreSQL.
@@ -87,6 +90,9 @@ fn rewrite(mut cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
 
 /// Functions take text, and what becomes text of `char(n)` loses the blanks at the end.
 fn without_blanks(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+    if call.name() == "octet_length" || call.name() == "bit_length" {
+        return of_bits(call, schema);
+    }
     const KEEP: &[&str] = &["convert_type", "rtrim", "coalesce", "pg_typeof", "octet_length"];
     if KEEP.contains(&call.name()) {
         return Transformed::no(Expr::ScalarFunction(call));
@@ -109,6 +115,19 @@ fn without_blanks(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Ex
     }
     let call = Expr::ScalarFunction(call);
     if changed { Transformed::yes(call) } else { Transformed::no(call) }
+}
+
+/// `octet_length` and `bit_length` of bit strings, which are held as texts.
+fn of_bits(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let bits = call.args.first().and_then(|arg| arg.to_field(schema).ok());
+    if !bits.is_some_and(|(_, field)| is_bits(&field)) {
+        return Transformed::no(Expr::ScalarFunction(call));
+    }
+    call.func = match call.name() {
+        "octet_length" => bits::octets(),
+        _ => datafusion::functions::unicode::character_length(),
+    };
+    Transformed::yes(Expr::ScalarFunction(call))
 }
 
 /// Numbers are cast as numbers are, and then get the digits that they were declared with.
@@ -179,7 +198,8 @@ fn element(data_type: &DataType) -> Option<&Field> {
 fn check_temporal(source: &Field, target: &Field) -> Result<()> {
     let number = |data_type: &DataType| data_type.is_numeric() || *data_type == DataType::Boolean;
     let (from, to) = (source.data_type(), target.data_type());
-    if (from.is_temporal() && number(to)) || (number(from) && to.is_temporal()) {
+    let temporal = |data_type: &DataType| data_type.is_temporal() || *data_type == TIMETZ;
+    if (temporal(from) && number(to)) || (number(from) && temporal(to)) {
         return Err(no_cast(source, target));
     }
     Ok(())
@@ -197,6 +217,15 @@ fn no_cast(source: &Field, target: &Field) -> datafusion::error::DataFusionError
 fn check(source: &Field, target: &Field) -> Result<()> {
     let (from, to) = (source.data_type(), target.data_type());
     let is_json = |data_type| json_kind(data_type).is_some();
+    let number = |data_type: &DataType| matches!(data_type, DataType::Int32 | DataType::Int64);
+    let text = |data_type: &DataType| is_text(data_type) || *data_type == DataType::Null;
+    if (is_bits(target)
+        && !text(from)
+        && !(number(from) && name_in_metadata(target) == Some("bit")))
+        || (is_bits(source) && !text(to) && !number(to))
+    {
+        return Err(no_cast(source, target));
+    }
     let text_or_null = |data_type: &DataType| is_text(data_type) || *data_type == DataType::Null;
     let possible = match (is_json(from), is_json(to)) {
         (false, false) => true,

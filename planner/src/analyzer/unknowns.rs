@@ -88,7 +88,7 @@ fn common<'a>(exprs: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> O
     let data_type = known.get_type(schema).ok()?;
     let special = matches!(
         data_type,
-        DataType::FixedSizeBinary(16)
+        DataType::FixedSizeBinary(12 | 16)
             | DataType::Binary
             | DataType::Boolean
             | DataType::List(_)
@@ -112,9 +112,17 @@ fn arguments(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<
         frame::coerced(&call.func, &types).or_else(|| choice::coerced(&call.func, &types));
     let Some(coerced) = coerced else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
     let args = call.args.into_iter().zip(&types).zip(coerced?);
+    let is_choice = choice::is_choice(&call.func);
+    // PostgreSQL has no common type of texts and others; that is told by the rule behind this one.
+    let differs = |arg: &Expr, from: &DataType, to: &DataType| {
+        let told = to.is_numeric()
+            || matches!(to, DataType::Boolean | DataType::Date32 | DataType::Timestamp(..));
+        is_choice && is_text(from) && told && !matches!(arg, Expr::Placeholder(_))
+    };
     call.args = args
         .map(|((arg, from), to)| match is_unknown(&arg) {
             _ if *from == to => arg,
+            false if differs(&arg, from, &to) => arg,
             true => with_type(arg, &to),
             false => Expr::Cast(Cast::new(Box::new(arg), to)),
         })

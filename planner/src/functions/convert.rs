@@ -42,6 +42,7 @@ fn depends_on_session(data_type: &DataType) -> bool {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => true,
         DataType::List(element) => depends_on_session(element.data_type()),
         DataType::Struct(fields) => fields.iter().any(|f| depends_on_session(f.data_type())),
+        DataType::FixedSizeBinary(12) => true,
         other => other.is_temporal(),
     }
 }

@@ -25,11 +25,12 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     TypeSignature, Volatility,
 };
-use tarn_catalog::pg_type::{FIELD_PG_TYPE, format_type, pg_type_of};
+use tarn_catalog::pg_type::{FIELD_PG_TYPE, TIMETZ, TimeTz, format_type, pg_type_of};
 
 use super::datetime::convert as datetime;
 use super::datetime::span::Span;
 use super::datetime::text::TimeSettings;
+use super::datetime::timetz as datetime_timetz;
 use super::datetime::types::{INTERVAL, TIME, TIMESTAMP, timestamptz};
 use super::fault::fault;
 use super::text::bytea;
@@ -46,6 +47,7 @@ pub(crate) enum Kind {
     Bytea,
     Date,
     Time,
+    Timetz,
     Timestamp,
     Timestamptz,
     Interval,
@@ -68,6 +70,7 @@ impl Kind {
             Self::Bytea => DataType::Binary,
             Self::Date => DataType::Date32,
             Self::Time => TIME,
+            Self::Timetz => TIMETZ,
             Self::Timestamp => TIMESTAMP,
             Self::Timestamptz => timestamptz(),
             Self::Interval => INTERVAL,
@@ -105,6 +108,8 @@ impl Kind {
             Self::Bytea if is_binary(from) => 0,
             Self::Date if matches!(from, T::Date32 | T::Date64) => 0,
             Self::Time if matches!(from, T::Time32(_) | T::Time64(_)) => 0,
+            Self::Timetz if *from == TIMETZ => 0,
+            Self::Timetz if matches!(from, T::Time32(_) | T::Time64(_)) => 1,
             Self::Interval if matches!(from, T::Interval(_) | T::Duration(_)) => 0,
             Self::Interval if matches!(from, T::Time32(_) | T::Time64(_)) => 2,
             Self::Timestamp if matches!(from, T::Timestamp(_, None)) => 0,
@@ -141,6 +146,7 @@ pub(crate) enum Value {
     /// Microseconds: of a time, a timestamp or an instant.
     Micros(i64),
     Span(Span),
+    Zoned(TimeTz),
     Texts(Vec<Option<String>>),
 }
 
@@ -451,6 +457,15 @@ impl Call {
         }
     }
 
+    pub(crate) fn timetz(&self, at: usize, row: usize) -> Result<TimeTz> {
+        let arg = self.args.get(at).filter(|arg| !arg.is_null(row));
+        let found = arg.and_then(|arg| {
+            let array = arg.array.as_fixed_size_binary_opt()?;
+            TimeTz::from_bytes(array.value(arg.at(row)))
+        });
+        found.ok_or_else(|| exec_datafusion_err!("argument {at} is missing or of another type"))
+    }
+
     pub(crate) fn span(&self, at: usize, row: usize) -> Result<Span> {
         self.primitive::<IntervalMonthDayNanoType>(at, row).map(Span::from_arrow)
     }
@@ -519,7 +534,12 @@ fn convert(array: &ArrayRef, kind: Kind, settings: &TimeSettings) -> Result<Arra
     }
     let temporal = matches!(
         kind,
-        Kind::Date | Kind::Time | Kind::Timestamp | Kind::Timestamptz | Kind::Interval
+        Kind::Date
+            | Kind::Time
+            | Kind::Timetz
+            | Kind::Timestamp
+            | Kind::Timestamptz
+            | Kind::Interval
     );
     if temporal && !matches!(from, DataType::Null | DataType::Duration(_)) {
         return datetime::convert(array, &target, None, settings);
@@ -555,6 +575,10 @@ fn array(kind: Kind, values: Vec<Value>) -> Result<ArrayRef> {
             _ => Ok(None),
         })?,
         Kind::Time => primitives::<Time64MicrosecondType>(values, micros)?,
+        Kind::Timetz => datetime_timetz::column(values.into_iter().map(|value| match value {
+            Value::Zoned(time) => Some(time),
+            _ => None,
+        }))?,
         Kind::Timestamp => primitives::<TimestampMicrosecondType>(values, micros)?,
         Kind::Timestamptz => {
             let array = primitives::<TimestampMicrosecondType>(values, micros)?;

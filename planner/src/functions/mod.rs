@@ -43,6 +43,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     functions.extend(datetime::functions());
     functions.extend(regexp::all());
     functions.extend(text::functions());
+    functions.extend(crate::types::bits::functions());
     functions.extend(signed::scalar_functions());
     functions.extend(aliases());
     functions.extend(array::functions());

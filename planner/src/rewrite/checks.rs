@@ -10,6 +10,7 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Location;
 
 use super::subqueries::AGGREGATES;
+use crate::diagnose::aliases::named_output;
 use crate::statement::fold;
 use crate::walk::{self, Reader};
 
@@ -78,6 +79,17 @@ pub(super) fn query(query: &Query) -> Check {
     let is_set = matches!(query.body.as_ref(), SetExpr::SetOperation { .. });
     if is_set && !keys.iter().all(|key| is_output(&key.expr)) {
         return misuse("0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause", None);
+    }
+    if let SetExpr::Select(select) = query.body.as_ref()
+        && select.from.is_empty()
+        && let Some(ident) = keys
+            .iter()
+            .filter(|key| !is_output(&key.expr))
+            .find_map(|k| named_output(select, &k.expr))
+    {
+        // Expressions see columns, and there are none.
+        let message = format!("column \"{}\" does not exist", fold(&ident));
+        return misuse("42703", message, Some(ident.span.start));
     }
     let Some(n_columns) = n_columns(&query.body) else { return Ok(()) };
     for key in keys {

@@ -11,11 +11,14 @@
 //! | `membership` | `x IN (SELECT …)` as a value | `is_member(x, (SELECT array_agg(…) …))` |
 //! | `sets` | `FROM generate_series(1, t.n) AS g` | `FROM LATERAL (SELECT unnest(series(1, t.n)) AS g) AS g` |
 //! | `records` | `FROM json_to_record(d) AS t (a int)` | `FROM LATERAL (SELECT CAST(…) AS a) AS t` |
+//! | `bits` | `X'1F'` | `'00011111'::"bit"` |
+//! | `slices` | `a[2:]` | `array_slice(a, 2, 2147483647)` |
 //! | `system_columns` | `t.tableoid` | `to_regclass_oid('t')` |
 //!
 //! Nothing here matches the text of one client's query: each rule is about a construct.
 
 mod aggregates;
+mod bits;
 pub(crate) mod calls;
 mod casts;
 mod checks;
@@ -30,6 +33,7 @@ mod refused;
 mod relations;
 mod rows;
 mod sets;
+mod slices;
 mod subqueries;
 mod system_columns;
 mod times;
@@ -189,6 +193,7 @@ impl Editor for Rewriter<'_> {
         times::enter(expr);
         self.check(checks::expression(expr))?;
         self.check(literals::check(expr))?;
+        self.check(bits::rewrite(expr))?;
         rows::rewrite(expr);
         subqueries::rewrite(expr);
         ControlFlow::Continue(())
@@ -203,6 +208,7 @@ impl Editor for Rewriter<'_> {
         char_without_length(expr);
         rows::rewrite_value(expr);
         sets::rewrite_field(expr);
+        slices::rewrite(expr);
         casts::rewrite(expr);
         sets::rewrite_call(expr);
         clauses::plain_bounds(expr);

@@ -220,6 +220,8 @@ fn name_of_type(data_type: &DataType) -> String {
         "char" | "character" => "bpchar",
         "timestamp with time zone" => "timestamptz",
         "timestamp without time zone" => "timestamp",
+        "time with time zone" => "timetz",
+        "bit varying" => "varbit",
         "time without time zone" => "time",
         other => other.rsplit('.').next().unwrap_or(other),
     }

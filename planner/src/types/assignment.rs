@@ -2,8 +2,9 @@
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
-use tarn_catalog::pg_type::{format_type, json_kind, pg_type_of};
+use tarn_catalog::pg_type::{TIMETZ, format_type, json_kind, pg_type_of};
 
+use super::bits::is_bits;
 use super::is_text;
 use super::operators::is_unknown;
 use crate::error::{PlannerError, Result};
@@ -15,12 +16,14 @@ enum Category {
     Boolean,
     DateTime,
     Json,
+    Bits,
     Other,
 }
 
 fn category(field: &Field) -> Category {
     match field.data_type() {
         data_type if json_kind(data_type).is_some() => Category::Json,
+        _ if is_bits(field) => Category::Bits,
         data_type if is_text(data_type) => Category::Text,
         DataType::Boolean => Category::Boolean,
         DataType::Date32
@@ -28,6 +31,7 @@ fn category(field: &Field) -> Category {
         | DataType::Timestamp(..)
         | DataType::Time32(_)
         | DataType::Time64(_)
+        | DataType::FixedSizeBinary(12)
         | DataType::Interval(_) => Category::DateTime,
         data_type if data_type.is_numeric() => Category::Number,
         _ => Category::Other,
@@ -45,9 +49,11 @@ pub(crate) fn check(plan: &LogicalPlan, output: usize, column: &Field) -> Result
     }
     let (from, to) = (category(field), category(column));
     // Anything can be stored as text; what is not listed is left to the cast.
-    let fits = from == to
+    let fits = (from == to && zoned_times_fit(field, column))
         || to == Category::Text
         || from == Category::Other
+        // Rows of VALUES do not say that their texts are bit strings.
+        || (to == Category::Bits && from == Category::Text)
         || (to == Category::Other && from != Category::Text);
     if fits {
         return Ok(());
@@ -63,6 +69,20 @@ pub(crate) fn check(plan: &LogicalPlan, output: usize, column: &Field) -> Result
         ),
         position: None,
     })
+}
+
+/// Whether times of day with a zone and other temporal types may stand for each other: only times
+/// without zone both ways, and instants, which have one.
+fn zoned_times_fit(from: &Field, to: &Field) -> bool {
+    let temporal = category(from) == Category::DateTime;
+    let (from, to) = (from.data_type(), to.data_type());
+    match (*from == TIMETZ, *to == TIMETZ) {
+        (true, false) => !temporal || matches!(to, DataType::Time64(_)),
+        (false, true) => {
+            matches!(from, DataType::Time64(_) | DataType::Timestamp(_, Some(_))) || !temporal
+        }
+        _ => true,
+    }
 }
 
 /// Whether an output is a literal or parameter that takes the column's type.

@@ -8,7 +8,7 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Field, Int32Type, Time64MicrosecondType, TimeUnit,
+    ArrowPrimitiveType, DataType, Field, Int32Type, Int64Type, Time64MicrosecondType, TimeUnit,
     TimestampMicrosecondType,
 };
 use arrow::util::display::FormatOptions;
@@ -18,7 +18,8 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 use tarn_catalog::pg_type::{Json, json_kind, json_type};
 
 use super::forms::ValueForms;
-use super::{is_text, json, modifier, name_in_metadata};
+use super::{bits, is_text, json, modifier, name_in_metadata, named};
+use crate::functions::datetime::timetz;
 use crate::functions::fault::fault;
 use crate::functions::numeric::round::rounding_cast;
 use crate::functions::numeric::text;
@@ -55,7 +56,11 @@ impl Conversion<'_> {
         if let DataType::List(element) = to
             && from.is_list()
         {
-            return self.list(array, element, to);
+            let lists = self.list(array, element, to)?;
+            return match limited_element(target) {
+                Some((limits, false)) => self.limited(&lists, &limits),
+                _ => Ok(lists),
+            };
         }
         if is_text(from) {
             return self.of_text(array, source, target);
@@ -69,6 +74,17 @@ impl Conversion<'_> {
     fn of_text(&self, array: &ArrayRef, source: &Field, target: &Field) -> Result<ArrayRef> {
         let to = target.data_type();
         let texts = texts_of(array)?;
+        if bits::is_bits(source) && to.is_integer() {
+            let numbers = bits::to_integers(&texts, *to == DataType::Int64)?;
+            return strict_cast(&(Arc::new(numbers) as ArrayRef), to);
+        }
+        if is_text(to) && bits::is_bits(target) {
+            let read =
+                |text: &str| bits::read(text).map_err(|(code, message)| fault(code, message));
+            let texts =
+                map_texts(&texts, |text| bits::fitted(read(text)?, target, self.assignment))?;
+            return Ok(cast(&texts, to)?);
+        }
         if is_text(to) {
             let texts = if name_in_metadata(source) == Some("bpchar") {
                 map_texts(&texts, |text| Ok(text.trim_end_matches(' ').to_owned()))?
@@ -85,10 +101,30 @@ impl Conversion<'_> {
         }
         let values = self.forms.read(&texts, target).map_err(external)?;
         let values = if values.data_type() == to { values } else { strict_cast(&values, to)? };
+        if let Some((limits, _)) = limited_element(target) {
+            return self.limited(&values, &limits);
+        }
         rounded(&values, modifier(target))
     }
 
+    /// Applies lengths and digits to the elements of arrays.
+    fn limited(&self, array: &ArrayRef, limits: &Field) -> Result<ArrayRef> {
+        let (Some(list), DataType::List(element)) = (array.as_list_opt::<i32>(), array.data_type())
+        else {
+            let plain = Field::new("", array.data_type().clone(), true);
+            return self.run(array, &plain, limits);
+        };
+        let values = self.limited(list.values(), limits)?;
+        let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+        Ok(Arc::new(ListArray::try_new(Arc::clone(element), offsets, values, nulls)?))
+    }
+
     fn to_text(&self, array: &ArrayRef, source: &Field, target: &Field) -> Result<ArrayRef> {
+        if bits::is_bits(target) && array.data_type().is_integer() {
+            let numbers = cast(array, &DataType::Int64)?;
+            let texts = bits::of_integers(numbers.as_primitive::<Int64Type>(), target);
+            return Ok(cast(&texts, target.data_type())?);
+        }
         let texts = if name_in_metadata(target) == Some("char") && array.data_type().is_integer() {
             one_byte(array)?
         } else if *array.data_type() == DataType::Boolean {
@@ -232,6 +268,21 @@ impl Conversion<'_> {
     }
 }
 
+/// What the elements of an array type have to keep to, and whether their own field says so: beside
+/// a column it can be said of the array, as of `_varchar` with a length.
+fn limited_element(target: &Field) -> Option<(Field, bool)> {
+    let DataType::List(mut element) = target.data_type().clone() else { return None };
+    while let DataType::List(deeper) = element.data_type() {
+        element = Arc::clone(deeper);
+    }
+    if modifier(&element).is_some() {
+        return Some((element.as_ref().clone(), true));
+    }
+    let name = name_in_metadata(target)?.strip_prefix('_')?;
+    let limits = named(element.data_type().clone(), name, Some(modifier(target)?));
+    Some((limits, false))
+}
+
 fn strict_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     Ok(cast_with_options(array, to, &options)?)
@@ -334,6 +385,7 @@ fn rounded(array: &ArrayRef, digits: Option<i32>) -> Result<ArrayRef> {
         DataType::Time64(TimeUnit::Microsecond) => {
             Arc::new(round_to::<Time64MicrosecondType>(array, unit))
         }
+        DataType::FixedSizeBinary(12) => timetz::rounded(array, digits)?,
         _ => Arc::clone(array),
     })
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`name`] | `varchar(3)`, `uuid[]`, `"char"` to fields; 42704 for names that are none |
 //! | [`forms`] | text to values and back, by the code that the wire uses |
+//! | [`bits`] | `bit` and `bit varying`, and their operators |
 //! | [`convert`] | one array to another type: the kernel of casts |
 //! | [`operators`] | operators on arrays, `json`, `uuid` and literals of unknown type |
 //! | [`origins`] | which columns of tables the columns of a result are |
@@ -14,6 +15,7 @@
 //! the output; an expression in between may lose it, and then the Arrow type alone counts.
 
 pub(crate) mod assignment;
+pub(crate) mod bits;
 pub(crate) mod convert;
 pub mod forms;
 pub mod json;
@@ -46,6 +48,14 @@ pub(crate) fn named(data_type: DataType, pg_type: &str, modifier: Option<i32>) -
         metadata.insert(FIELD_PG_TYPMOD.to_owned(), modifier.to_string());
     }
     target(data_type).with_metadata(metadata)
+}
+
+/// The noughts and ones of a bit string from its text: `101`, `b101` or `x5`.
+///
+/// # Errors
+/// SQLSTATE and message for what is no digit.
+pub fn bits_of(text: &str) -> std::result::Result<String, (&'static str, String)> {
+    bits::read(text)
 }
 
 /// A value of `json` or `jsonb`, whose text is taken as it is.

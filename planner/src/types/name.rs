@@ -8,7 +8,9 @@ use datafusion::logical_expr::planner::TypePlanner;
 use sqlparser::ast::{
     ArrayElemTypeDef, CharacterLength, DataType as Sql, ExactNumberInfo, ObjectName, TimezoneInfo,
 };
-use tarn_catalog::pg_type::{self, FIELD_PG_TYPE, Json, json_kind, json_type, numeric_modifier};
+use tarn_catalog::pg_type::{
+    self, FIELD_PG_TYPE, Json, TIMETZ, json_kind, json_type, numeric_modifier,
+};
 
 use super::{named, target};
 use crate::error::{PlannerError, Result};
@@ -65,7 +67,8 @@ pub(crate) fn field(sql: &Sql) -> Result<Field> {
         Sql::Regclass => named(DataType::UInt32, "regclass", None),
         Sql::Array(definition) => array(definition, sql)?,
         Sql::Custom(name, modifiers) => custom(name, modifiers)?,
-        Sql::Bit(_) | Sql::BitVarying(_) | Sql::VarBit(_) => return Err(unsupported("bit")),
+        Sql::Bit(length) => bits("bit", Some(length.unwrap_or(1)))?,
+        Sql::BitVarying(length) | Sql::VarBit(length) => bits("varbit", *length)?,
         Sql::TsVector => return Err(unsupported("tsvector")),
         Sql::TsQuery => return Err(unsupported("tsquery")),
         Sql::GeometricType(kind) => return Err(unsupported(&kind.to_string().to_lowercase())),
@@ -90,6 +93,7 @@ pub(crate) fn sql_type(data_type: &DataType) -> Option<Sql> {
         DataType::FixedSizeBinary(16) => Sql::Uuid,
         DataType::Binary => Sql::Bytea,
         DataType::Date32 => Sql::Date,
+        DataType::FixedSizeBinary(12) => Sql::Time(None, TimezoneInfo::Tz),
         DataType::Time64(_) => Sql::Time(None, TimezoneInfo::None),
         DataType::Timestamp(_, tz) => Sql::Timestamp(None, zone(tz)),
         DataType::Interval(_) => Sql::Interval { fields: None, precision: None },
@@ -117,8 +121,8 @@ fn temporal(sql: &Sql) -> Result<Option<Field>> {
             let field = crate::functions::datetime::types::temporal_field(sql);
             return Ok(field.map(|field| field.as_ref().clone()));
         }
-        Sql::Time(_, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
-            return Err(unsupported("time with time zone"));
+        Sql::Time(digits, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
+            (TIMETZ, "timetz", digits)
         }
         Sql::Time(digits, _) => (DataType::Time64(TimeUnit::Microsecond), "time", digits),
         Sql::Timestamp(digits, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
@@ -197,6 +201,19 @@ fn characters(
     Ok(named(DataType::Utf8View, name, modifier))
 }
 
+fn bits(name: &str, length: Option<u64>) -> Result<Field> {
+    const N_BITS_MAX: u64 = 83_886_080;
+    let shown = if name == "bit" { "bit" } else { "varbit" };
+    if length == Some(0) {
+        return Err(invalid(format!("length for type {shown} must be at least 1")));
+    }
+    if length.is_some_and(|length| length > N_BITS_MAX) {
+        return Err(invalid(format!("length for type {shown} cannot exceed {N_BITS_MAX}")));
+    }
+    let modifier = length.and_then(|length| i32::try_from(length).ok());
+    Ok(named(DataType::Utf8View, name, modifier))
+}
+
 /// `int[]` and `int[][]` are one type in PostgreSQL; here a list holds lists where the brackets or
 /// the value say so.
 fn array(definition: &ArrayElemTypeDef, sql: &Sql) -> Result<Field> {
@@ -258,15 +275,16 @@ fn custom_modified(name: &str, modifiers: &[String]) -> Result<Field> {
             let name = if name == "bpchar" { "bpchar" } else { "varchar" };
             characters(name, length(*n).as_ref(), None)
         }
+        ("bit" | "varbit", Some([n])) => bits(name, Some(*n)),
         ("numeric", Some([precision])) => numeric(&ExactNumberInfo::Precision(*precision)),
         ("numeric", Some([precision, scale])) => {
             let scale = i64::try_from(*scale).unwrap_or(i64::MAX);
             numeric(&ExactNumberInfo::PrecisionAndScale(*precision, scale))
         }
-        ("timestamp", Some([_])) | ("timestamptz", Some([_])) | ("time", Some([_])) => {
-            let zone = if name == "timestamptz" { TimezoneInfo::Tz } else { TimezoneInfo::None };
+        ("timestamp" | "timestamptz" | "time" | "timetz", Some([_])) => {
+            let zone = if name.ends_with("tz") { TimezoneInfo::Tz } else { TimezoneInfo::None };
             let digits = numbers.and_then(|numbers| numbers.first().copied());
-            field(&if name == "time" {
+            field(&if matches!(name, "time" | "timetz") {
                 Sql::Time(digits, zone)
             } else {
                 Sql::Timestamp(digits, zone)
@@ -301,7 +319,8 @@ fn known(name: &str) -> Option<Result<Field>> {
         "timestamptz" => Sql::Timestamp(None, TimezoneInfo::Tz),
         "interval" => Sql::Interval { fields: None, precision: None },
         "varchar" => Sql::Varchar(None),
-        "timetz" => return Some(Err(unsupported("time with time zone"))),
+        "timetz" => Sql::Time(None, TimezoneInfo::Tz),
+        "bit" | "varbit" => return Some(Ok(named(DataType::Utf8View, name, None))),
         "bpchar" => return Some(Ok(named(DataType::Utf8View, "bpchar", None))),
         "name" => return Some(Ok(named(DataType::Utf8View, "name", None))),
         "char" => return Some(Ok(named(DataType::Utf8View, "char", None))),

@@ -25,7 +25,7 @@ use datafusion::logical_expr::{
 use sqlparser::ast::BinaryOperator;
 use tarn_catalog::pg_type::{Json, format_type, json_kind, json_type, pg_type_of};
 
-use super::{name_in_metadata, target};
+use super::{is_text, name_in_metadata, target};
 use crate::functions::array::frame::{common_leaf, depth, leaf, list_of};
 use crate::functions::array::{self, ALL, ANY, quantified};
 use crate::functions::fault::fault;
@@ -71,6 +71,7 @@ impl ExprPlanner for Operators {
         if depth(left.data_type()) > 0 || depth(right.data_type()) > 0 {
             return plan_array(expr, &left, &right);
         }
+        let expr = concatenated_bytes(expr, &left, &right);
         Ok(PlannerResult::Original(without_blanks(expr, &left, &right)))
     }
 
@@ -340,7 +341,7 @@ fn planned<T>(function: Arc<ScalarUDF>, args: Vec<Expr>) -> PlannerResult<T> {
 fn resolves_unknown(data_type: &DataType) -> bool {
     matches!(
         data_type,
-        DataType::FixedSizeBinary(16)
+        DataType::FixedSizeBinary(12 | 16)
             | DataType::Binary
             | DataType::LargeBinary
             | DataType::BinaryView
@@ -361,6 +362,21 @@ fn concatenated_parameters(mut expr: RawBinaryExpr) -> RawBinaryExpr {
                 let taken = std::mem::replace(side, Expr::Literal(ScalarValue::Null, None));
                 *side = with_type(taken, &DataType::Utf8);
             }
+        }
+    }
+    expr
+}
+
+/// `text || uuid` is of texts; the engine writes no text of values that it holds as bytes.
+fn concatenated_bytes(mut expr: RawBinaryExpr, left: &Field, right: &Field) -> RawBinaryExpr {
+    let held_as_bytes = |field: &Field| matches!(field.data_type(), DataType::FixedSizeBinary(_));
+    if expr.op != BinaryOperator::StringConcat {
+        return expr;
+    }
+    for (side, field, other) in [(&mut expr.left, left, right), (&mut expr.right, right, left)] {
+        if held_as_bytes(field) && is_text(other.data_type()) {
+            let taken = std::mem::replace(side, Expr::Literal(ScalarValue::Null, None));
+            *side = with_type(taken, &DataType::Utf8);
         }
     }
     expr

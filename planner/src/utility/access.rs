@@ -184,6 +184,13 @@ pub enum Access {
         /// The new owner.
         owner: RoleName,
     },
+    /// REASSIGN OWNED.
+    Reassign {
+        /// Whose objects.
+        from: Vec<RoleName>,
+        /// The new owner.
+        to: RoleName,
+    },
     /// SET and RESET of settings for sessions to come.
     Setting {
         /// Whose.
@@ -270,9 +277,18 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Parsed> {
         "create" => create_role(parser)?,
         "drop" => drop_roles(parser)?,
         "alter" => alter(parser)?,
-        _ => return Err(refused("REASSIGN OWNED", "Use ALTER … OWNER TO for each object.")),
+        _ => reassign(parser)?,
     };
     Ok((nothing(), Command::Define(Define::Access(Box::new(access)))))
+}
+
+/// `OWNED BY a, b TO c`.
+fn reassign(parser: &mut Parser<'_>) -> Result<Access> {
+    expect_word(parser, "owned")?;
+    expect_word(parser, "by")?;
+    let from = list(parser, role_name)?;
+    expect_word(parser, "to")?;
+    Ok(Access::Reassign { from, to: role_name(parser)? })
 }
 
 fn refused(what: &str, hint: &str) -> GrammarError {

@@ -8,7 +8,10 @@ use sqlparser::ast::{
 use tarn_catalog::memory::TableDetails;
 
 use super::insert::{column_index, default_expr, is_default};
-use super::tree::{alias_of, column_of, named, returning_query, row_number, target_query};
+use super::tree::{
+    alias_of, column_of, named, quoted, returning_query, row_number, select_query, table_alias,
+    target_query,
+};
 use super::{Effect, WriteQuery, generated_only};
 use crate::error::{PlannerError, Result};
 use crate::rewrite::{call, has_aggregate};
@@ -23,7 +26,10 @@ pub(super) fn update_query(
     if update.or.is_some() || !update.order_by.is_empty() || update.limit.is_some() {
         return Err(PlannerError::unsupported("UPDATE with OR, ORDER BY or LIMIT"));
     }
-    let assigned = assignments(&update.assignments, table, schema, details)?;
+    let mut subqueries = Subqueries::default();
+    let mut assignments = update.assignments.clone();
+    subqueries.take(&mut assignments)?;
+    let assigned = self::assignments(&assignments, table, schema, details)?;
     let others = match &update.from {
         Some(
             ast::UpdateTableFromKind::AfterSet(from) | ast::UpdateTableFromKind::BeforeSet(from),
@@ -39,6 +45,7 @@ pub(super) fn update_query(
     });
     let items = std::iter::once(row_number(&alias)).chain(values).collect();
     let returning = returning_query(update.returning.as_deref(), &alias, !others.is_empty())?;
+    let others = others.into_iter().chain(subqueries.relations).collect();
     let query = target_query(items, &alias, others, update.selection.clone());
     Ok(WriteQuery {
         alias,
@@ -220,6 +227,78 @@ fn one_column(query: &ast::Query, at: usize, n_columns: usize) -> Result<Expr> {
     }
     select.projection = select.projection.drain(..).skip(at).take(1).collect();
     Ok(Expr::Subquery(Box::new(query)))
+}
+
+/// Subqueries that give values to several columns, as relations beside the target:
+///
+/// ```text
+/// SET (a, b) = (SELECT x, y …)
+///     SET a = s.v0, b = s.v1
+///     FROM target, LATERAL (SELECT single_value(v0) AS v0, single_value(v1) AS v1
+///                           FROM (SELECT x, y …) AS q (v0, v1)) AS s
+/// ```
+/// The values are those of one row then, and the subquery runs once.
+#[derive(Default)]
+struct Subqueries {
+    relations: Vec<TableWithJoins>,
+}
+
+impl Subqueries {
+    fn take(&mut self, assignments: &mut [ast::Assignment]) -> Result<()> {
+        for assignment in assignments {
+            let (AssignmentTarget::Tuple(names), Expr::Subquery(query)) =
+                (&assignment.target, unnested(assignment))
+            else {
+                continue;
+            };
+            check_columns(query, names.len())?;
+            let relation = quoted(&format!("tarn set {}", self.relations.len()));
+            let column = |at: usize| format!("v{at}");
+            let values: Vec<SelectItem> = (0..names.len())
+                .map(|at| {
+                    let value = Expr::Identifier(quoted(&column(at)));
+                    named(call("single_value", vec![value]), &column(at))
+                })
+                .collect();
+            let mut rows = table_alias(quoted("tarn rows"));
+            rows.columns = (0..names.len())
+                .map(|at| ast::TableAliasColumnDef::from_name(column(at)))
+                .collect();
+            let rows = TableFactor::Derived {
+                lateral: false,
+                subquery: query.clone(),
+                alias: Some(rows),
+                sample: None,
+            };
+            let one = select_query(values, TableWithJoins { relation: rows, joins: vec![] });
+            let source = TableFactor::Derived {
+                lateral: true,
+                subquery: one,
+                alias: Some(table_alias(relation.clone())),
+                sample: None,
+            };
+            self.relations.push(TableWithJoins { relation: source, joins: vec![] });
+            let columns = (0..names.len()).map(|at| column_of(&relation, &column(at)));
+            assignment.value = Expr::Tuple(columns.collect());
+        }
+        Ok(())
+    }
+}
+
+/// Checks the number of a subquery's columns, as far as they are written out.
+fn check_columns(query: &ast::Query, n_columns: usize) -> Result<()> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
+    let plain = |item: &SelectItem| {
+        matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
+    };
+    if select.projection.len() == n_columns || !select.projection.iter().all(plain) {
+        return Ok(());
+    }
+    Err(PlannerError::Semantics {
+        code: "42601",
+        message: "number of columns does not match number of values".to_owned(),
+        position: None,
+    })
 }
 
 /// The name of a table without joins.

@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use arrow::datatypes::Schema;
 use sqlparser::ast::{
@@ -22,6 +23,7 @@ use crate::error::{PlannerError, Result};
 use crate::parser::write_words::{BY_NAME, NO_ALIAS, REPLACE_WHERE};
 use crate::statement::fold;
 use crate::types;
+use crate::walk::{self, Reader};
 
 /// The name of a query that is read as a relation.
 const SOURCE: &str = "tarn source";
@@ -325,10 +327,29 @@ pub(super) fn is_default(expr: &Expr) -> bool {
 }
 
 /// A column's default; NULL where it has none.
+///
+/// # Errors
+/// `Syntax`; `Unsupported` for a subquery: it would read other tables with the rights of whoever
+/// writes this one, and another program may have written the default.
 pub(super) fn default_expr(details: &TableDetails, column: usize) -> Result<Expr> {
-    match details.default_of(column) {
-        Some(text) => crate::parser::parse_expr(text),
-        None => Ok(Expr::value(ast::Value::Null)),
+    let Some(text) = details.default_of(column) else {
+        return Ok(Expr::value(ast::Value::Null));
+    };
+    let expr = crate::parser::parse_expr(text)?;
+    match walk::read_expr(&expr, &mut QueryFinder) {
+        ControlFlow::Break(()) => {
+            Err(PlannerError::unsupported(format!("a subquery in the default {text}")))
+        }
+        ControlFlow::Continue(()) => Ok(expr),
+    }
+}
+
+/// Stops at the first subquery.
+struct QueryFinder;
+
+impl Reader for QueryFinder {
+    fn enter_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
     }
 }
 

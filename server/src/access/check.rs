@@ -234,6 +234,13 @@ impl Session {
     }
 }
 
+/// Whether a role has the right to begin sessions in a database.
+pub(crate) fn may_connect(seen: &CatalogSnapshot, user: &str, database: &str) -> bool {
+    let known = seen.databases.iter().find(|known| known.name == database);
+    let may = |access: &Access| seen.may(user, access, Kind::Database, Privilege::Connect);
+    seen.is_superuser(user) || known.is_none_or(|known| may(&known.access))
+}
+
 /// Sees that a role may begin a session in a database, and has not begun too many.
 ///
 /// # Errors
@@ -243,9 +250,7 @@ pub(crate) fn check_connect(shared: &Shared, user: &str, database: &str) -> Resu
     if seen.is_superuser(user) {
         return Ok(());
     }
-    let known = seen.databases.iter().find(|known| known.name == database);
-    let may = |access: &Access| seen.may(user, access, Kind::Database, Privilege::Connect);
-    if known.is_some_and(|known| !may(&known.access)) {
+    if !may_connect(&seen, user, database) {
         return Err(Error::Refused {
             code: "42501",
             message: format!("permission denied for database \"{database}\""),
@@ -254,7 +259,7 @@ pub(crate) fn check_connect(shared: &Shared, user: &str, database: &str) -> Resu
         });
     }
     let limit = seen.role(user).and_then(|role| role.n_connections_max);
-    let own = shared.sessions.list().iter().filter(|session| session.user() == user).count();
+    let own = shared.sessions.list().iter().filter(|session| *session.user() == *user).count();
     if limit.is_some_and(|limit| u32::try_from(own).unwrap_or(u32::MAX) >= limit) {
         let message = format!("too many connections for role \"{user}\"");
         let hint = Some("Close one, or raise it by ALTER ROLE … CONNECTION LIMIT.".to_owned());
@@ -270,9 +275,9 @@ pub(crate) fn check_connect(shared: &Shared, user: &str, database: &str) -> Resu
 pub(crate) fn check_signal(session: &Session, pid: i32, what: &str) -> Result<(), PlannerError> {
     let asker = Asker::of(session);
     let Some(other) = session.shared.sessions.get(pid) else { return Ok(()) };
-    let allowed = match asker.seen.is_superuser(other.user()) {
+    let allowed = match asker.seen.is_superuser(&other.user()) {
         true => asker.is_superuser,
-        false => asker.has_rights_of(other.user()) || asker.has_rights_of("pg_signal_backend"),
+        false => asker.has_rights_of(&other.user()) || asker.has_rights_of("pg_signal_backend"),
     };
     if allowed {
         return Ok(());

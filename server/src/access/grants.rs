@@ -106,11 +106,21 @@ pub(super) fn change(session: &Arc<Session>, asked: &Privileges) -> Result<Comma
                     let before = all.get(role).cloned();
                     all.insert(role.clone(), granted(before, *privilege, grantor, asked.option));
                 } else {
-                    revoke(&mut all, role, *privilege, asked)?;
+                    // As in PostgreSQL: who gave a right takes it back, and the owner does.
+                    let is_own = grantor.as_str() == before.owner()
+                        || all.get(role).is_some_and(|grant| grant.grantor == *grantor);
+                    if is_own {
+                        revoke(&mut all, role, *privilege, asked)?;
+                    }
                 }
             }
         }
         all.retain(|_, grant| !grant.privileges.is_empty());
+        if all.is_empty() {
+            // Where nothing is said, an object has the rights that it began with.
+            let grantor = before.owner().to_owned();
+            all.insert(grantor.clone(), GrantDef { grantor, ..GrantDef::default() });
+        }
         let after = Access { owner: before.owner.clone(), grants: Some(all) };
         object.put(session, &before, after);
     }

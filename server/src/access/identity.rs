@@ -2,8 +2,13 @@
 //!
 //! Both are settings, as in PostgreSQL: they end with SET LOCAL and ROLLBACK like others.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tarn_planner::PlannerError;
 
+use crate::Shared;
+use crate::error::{Error, Result};
 use crate::session::{Inner, Session};
 
 /// The setting of SET ROLE.
@@ -16,6 +21,29 @@ pub(crate) const NONE: &str = "none";
 /// Whether a setting says who a session is.
 pub(crate) fn is_identity(name: &str) -> bool {
     matches!(name, ROLE | AUTHORIZATION)
+}
+
+/// The role that connected, by the name that it has now.
+#[derive(Debug)]
+pub(crate) struct Login(Mutex<(Arc<str>, usize)>);
+
+impl Login {
+    /// `n_renames` roles had got other names before.
+    pub(crate) fn new(user: &str, n_renames: usize) -> Self {
+        Self(Mutex::new((user.into(), n_renames)))
+    }
+
+    fn now(&self, shared: &Shared) -> Arc<str> {
+        let mut login = self.0.lock();
+        let (user, n_known) = &mut *login;
+        for (old, new) in shared.catalog.renamed_roles(*n_known) {
+            *n_known += 1;
+            if **user == *old {
+                *user = new.into();
+            }
+        }
+        Arc::clone(user)
+    }
 }
 
 impl Inner {
@@ -34,6 +62,51 @@ impl Inner {
 }
 
 impl Session {
+    /// The role that connected, by the name that it has now.
+    #[must_use]
+    pub fn user(&self) -> Arc<str> {
+        self.login.now(&self.shared)
+    }
+
+    /// Has the settings that say who the session is follow roles that have got other names: a
+    /// session is of a role, whatever it is called.
+    pub(crate) fn follow_renames(&self) {
+        let catalog = &self.shared.catalog;
+        let mut inner = self.inner.lock();
+        let n_known = inner.variables.n_renames_known();
+        if catalog.n_renamed_roles() <= n_known {
+            return;
+        }
+        let renames = catalog.renamed_roles(n_known);
+        let changed = inner.variables.follow_renames(&renames);
+        for name in [ROLE, AUTHORIZATION] {
+            let Some(Some(kept)) = inner.locals.get_mut(name) else { continue };
+            for (old, new) in &renames {
+                if kept == old {
+                    kept.clone_from(new);
+                }
+            }
+        }
+        drop(inner);
+        if changed {
+            self.touch();
+        }
+    }
+
+    /// Sees that the session's database is still there.
+    ///
+    /// # Errors
+    /// 3D000 where it was dropped or renamed, here or by another server.
+    pub(crate) fn check_database(&self) -> Result<()> {
+        let gone = |_| Error::Refused {
+            code: "3D000",
+            message: format!("database \"{}\" does not exist", self.shared.catalog.database()),
+            detail: Some("It was dropped or renamed after the session had begun.".to_owned()),
+            hint: Some("Connect to another database; nothing can be done in this one.".to_owned()),
+        };
+        self.shared.catalog.check_there().map_err(gone)
+    }
+
     /// The role whose rights count.
     #[must_use]
     pub fn current_user(&self) -> String {
@@ -55,7 +128,11 @@ impl Session {
     ///
     /// # Errors
     /// 22023 for a role that does not exist, 42501 for one that the session may not become.
-    pub(crate) fn check_identity(&self, name: &str, value: &str) -> Result<(), PlannerError> {
+    pub(crate) fn check_identity(
+        &self,
+        name: &str,
+        value: &str,
+    ) -> std::result::Result<(), PlannerError> {
         if !is_identity(name) || (name == ROLE && value == NONE) {
             return Ok(());
         }
@@ -67,7 +144,7 @@ impl Session {
         if name == ROLE && !seen.is_member_of(&self.session_user(), value) {
             return Err(refused("42501", format!("permission denied to set role \"{value}\"")));
         }
-        if name == AUTHORIZATION && value != self.user() && !seen.is_superuser(self.user()) {
+        if name == AUTHORIZATION && *value != *self.user() && !seen.is_superuser(&self.user()) {
             let message = "permission denied to set session authorization".to_owned();
             return Err(refused("42501", message));
         }

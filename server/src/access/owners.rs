@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tarn_catalog::TableName;
 use tarn_catalog::log::{Access, Entry, GrantDef, Securable};
 use tarn_catalog::registry::{Expect, grant_entries};
 use tarn_catalog::rights::Kind;
@@ -10,7 +11,8 @@ use tarn_planner::statement::{Owned, RoleName};
 
 use super::grants::{Object, check_new_owner, relation};
 use super::{denied, known_role};
-use crate::error::Result;
+use crate::auth::FIRST_ROLE;
+use crate::error::{Error, Result};
 use crate::query::{CommandTag, unsupported};
 use crate::session::Session;
 
@@ -80,6 +82,55 @@ pub(super) fn change(session: &Arc<Session>, what: &Owned, owner: &RoleName) -> 
         }
     }
     Ok(CommandTag::new(tag))
+}
+
+/// REASSIGN OWNED: all that belongs to some roles in this database, and databases of theirs.
+pub(super) fn reassign(
+    session: &Arc<Session>,
+    from: &[RoleName],
+    to: &RoleName,
+) -> Result<CommandTag> {
+    let owner = known_role(session, to)?;
+    let from: Vec<String> =
+        from.iter().map(|role| known_role(session, role)).collect::<Result<_>>()?;
+    let seen = session.catalog_snapshot();
+    let user = session.current_user();
+    let is_member = |role: &String| session.is_superuser() || seen.is_member_of(&user, role);
+    if !from.iter().chain([&owner]).all(is_member) {
+        return Err(denied("permission denied to reassign objects"));
+    }
+    if from.iter().any(|role| role == FIRST_ROLE) {
+        return Err(Error::Refused {
+            code: "2BP01",
+            message: format!(
+                "cannot reassign ownership of objects owned by role {FIRST_ROLE} because they are \
+                 required by the database system"
+            ),
+            detail: None,
+            hint: Some("Use ALTER … OWNER TO for each object.".to_owned()),
+        });
+    }
+    let is_theirs = |access: &Access| from.iter().any(|role| role == access.owner());
+    for schema in seen.schemas.iter().filter(|schema| !schema.name.starts_with("pg_temp_")) {
+        for table in schema.tables.iter().filter(|table| is_theirs(&table.access)) {
+            let name = TableName::new(&schema.name, &table.name);
+            let after = Arc::new(given(&table.access, Kind::Relation, &owner));
+            session.put_access(&name, &table.access, after);
+        }
+        if is_theirs(&schema.access) {
+            give_schema(session, &schema.name, &given(&schema.access, Kind::Schema, &owner));
+        }
+    }
+    for known in seen.databases.iter().filter(|known| is_theirs(&known.access)) {
+        let def = session.with_definitions(|all| Some(all.databases.get(&known.name)?.def.clone()));
+        let Some(mut database) = def else { continue };
+        let after = given(&known.access, Kind::Database, &owner);
+        database.owner.clone_from(&after.owner);
+        let entry = Entry::PutDatabase { name: known.name.clone(), database };
+        session.define(entry, Expect::Known);
+        put_grants(session, &Securable::Database(known.name.clone()), &after);
+    }
+    Ok(CommandTag::new("REASSIGN OWNED"))
 }
 
 /// The rights under a new owner, who gets those of the old one.

@@ -247,7 +247,7 @@ fn remove_one(session: &Arc<Session>, name: &str, if_exists: bool) -> Result<()>
     };
     for (role, what) in [
         (name_of(session, &RoleName::Current)?, "current user"),
-        (session.user().to_owned(), "current user"),
+        (session.user().to_string(), "current user"),
         (session.session_user(), "session user"),
     ] {
         if role == name {

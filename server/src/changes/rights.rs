@@ -6,27 +6,27 @@ use tarn_catalog::TableName;
 use tarn_catalog::log::{Access, Entry};
 use tarn_catalog::registry::{Change, Expect, Object};
 
-use super::Changes;
+use super::{Changes, Defined};
 use crate::lookup::TEMPORARY;
 use crate::session::Session;
 
 impl Changes {
     /// What is defined, in order.
     pub(crate) fn defined(&self) -> Vec<Entry> {
-        self.defined.iter().map(|(entry, _)| entry.clone()).collect()
+        self.defined.iter().map(|(entry, ..)| entry.clone()).collect()
     }
 
-    /// Notes that something is defined; a second definition of an object takes the place of the
-    /// first one.
-    pub(crate) fn define(&mut self, entry: Entry, expect: Expect) {
-        let same = self.defined.iter().position(|(other, _)| is_same(other, &entry));
+    /// Notes that something is defined, and what the catalog said before; a second definition of an
+    /// object takes the place of the first one.
+    pub(crate) fn define(&mut self, entry: Entry, expect: Expect, before: Option<Entry>) {
+        let same = self.defined.iter().position(|(other, ..)| is_same(other, &entry));
         match same.and_then(|at| self.defined.get_mut(at)) {
             Some(slot) => slot.0 = entry,
             None => {
                 // What the transaction itself has made is not there before.
-                let touched = self.defined.iter().any(|(other, _)| names_same(other, &entry));
+                let touched = self.defined.iter().any(|(other, ..)| names_same(other, &entry));
                 let expect = if touched { Expect::Any } else { expect };
-                self.defined.push((entry, expect));
+                self.defined.push((entry, expect, before.map(Box::new)));
             }
         }
     }
@@ -38,11 +38,15 @@ impl Changes {
             before: Arc::clone(before),
             after: Arc::clone(after),
         });
-        let define = |(entry, expect): &(Entry, Expect)| Change::Define {
+        let unchanged = |(entry, _, before): &Defined| Change::Unchanged {
             entry: entry.clone(),
-            expect: *expect,
+            before: before.clone(),
         };
-        access.chain(self.defined.iter().map(define)).collect()
+        let define =
+            |(entry, expect, _): &Defined| Change::Define { entry: entry.clone(), expect: *expect };
+        let defined = self.defined.iter();
+        // What is to be new and is there already is told as that.
+        access.chain(defined.clone().map(define)).chain(defined.map(unchanged)).collect()
     }
 
     /// The rights on a relation that the transaction has changed.

@@ -74,7 +74,10 @@ pub(super) async fn check(stores: &ObjectStores, config: &ServerConfig) -> bool 
             };
             say(&format!("catalog {n_records} records, {checkpoint}, {n_objects} objects\n"));
             for open in &report.open {
-                say(&format!("open    catalog: {open}, which the next server completes\n"));
+                say(&format!(
+                    "open    catalog: {open}: start a server of this catalog, or read one of \
+                     them, and it is completed\n"
+                ));
             }
             for fault in &report.faults {
                 say(&format!("broken  catalog: {fault}\n"));

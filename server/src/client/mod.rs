@@ -12,7 +12,7 @@
 //! | file | what |
 //! |---|---|
 //! | `options` | what the command line hands over |
-//! | `target`, `connect`, `socket`, `tls`, `wire` | URL to connection; certificate checks; column types read along |
+//! | `target`, `connect`, `socket`, `wire` | URL to connection; column types read along |
 //! | `session` | connection, settings, output of one run |
 //! | `lexer`, `splitter` | where statements end |
 //! | `script` | runs pieces, reports errors |
@@ -46,7 +46,6 @@ mod session;
 mod socket;
 mod splitter;
 mod target;
-mod tls;
 mod wire;
 
 use std::io::{self, IsTerminal};

@@ -1,5 +1,6 @@
 //! Reads connection URLs.
 
+use tarn_catalog::postgres_tls;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
@@ -8,7 +9,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::error::{ClientError, Result, chain};
 use super::options::DEFAULT_URL;
 use super::socket::Socket;
-use super::tls::{self, Trust};
 use super::wire::{Tapped, TappedTls};
 
 const DEFAULT_PORT: u16 = 5432;
@@ -42,7 +42,7 @@ impl Target {
     /// Reads a URL, or libpq's `key=value` form, and fills in tarn's defaults.
     pub(super) fn parse(url: Option<&str>, password: Option<&str>) -> Result<Self> {
         let bad = |reason: String| ClientError::BadUrl { reason };
-        let (url, trust) = take_tls_options(url.unwrap_or(DEFAULT_URL))?;
+        let (url, trust) = postgres_tls::take_options(url.unwrap_or(DEFAULT_URL)).map_err(bad)?;
         if let Some((scheme, _)) = url.split_once("://")
             && !matches!(scheme, "postgres" | "postgresql")
         {
@@ -64,7 +64,7 @@ impl Target {
         if config.get_application_name().is_none() {
             config.application_name("tarn sql");
         }
-        Ok(Self { config, tls: tls::connector(&trust)? })
+        Ok(Self { config, tls: postgres_tls::connector(&trust).map_err(bad)? })
     }
 
     /// Returns the same server with another database.
@@ -123,42 +123,6 @@ impl Target {
     }
 }
 
-/// Takes out of a URL's query part what `tokio-postgres` does not know.
-fn take_tls_options(url: &str) -> Result<(String, Trust)> {
-    let Some((base, query)) = url.split_once('?') else {
-        return Ok((url.to_owned(), Trust::Any));
-    };
-    let mut kept = Vec::new();
-    let (mut root_file, mut verify_name) = (None, None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("sslmode", "verify-full")) => verify_name = Some(true),
-            Some(("sslmode", "verify-ca")) => verify_name = Some(false),
-            Some(("sslmode", "allow")) => kept.push("sslmode=prefer"),
-            Some(("sslrootcert", file)) => {
-                root_file = Some(
-                    percent_encoding::percent_decode_str(file).decode_utf8_lossy().into_owned(),
-                );
-            }
-            _ => kept.push(pair),
-        }
-    }
-    let trust = match (verify_name, root_file) {
-        (Some(name), Some(file)) => Trust::Authority { file, name },
-        (Some(_), None) => {
-            let reason = "sslmode=verify-full and verify-ca need sslrootcert=FILE".to_owned();
-            return Err(ClientError::BadUrl { reason });
-        }
-        (None, Some(file)) => Trust::Authority { file, name: false },
-        (None, None) => Trust::Any,
-    };
-    if verify_name.is_some() {
-        kept.push("sslmode=require");
-    }
-    let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
-    Ok((url, trust))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,25 +153,6 @@ mod tests {
                 Err(ClientError::BadUrl { reason }) => assert_eq!(reason, expect),
                 other => assert!(other.is_err(), "{url}"),
             }
-        }
-    }
-
-    #[test]
-    fn tls_options_leave_the_url() {
-        let (url, trust) =
-            take_tls_options("postgres://h/d?sslmode=verify-ca&sslrootcert=a%20b&x=1")
-                .unwrap_or_default_pair();
-        assert_eq!(url, "postgres://h/d?x=1&sslmode=require");
-        assert_eq!(trust, Trust::Authority { file: "a b".to_owned(), name: false });
-    }
-
-    trait OrDefault {
-        fn unwrap_or_default_pair(self) -> (String, Trust);
-    }
-
-    impl OrDefault for Result<(String, Trust)> {
-        fn unwrap_or_default_pair(self) -> (String, Trust) {
-            self.unwrap_or((String::new(), Trust::Any))
         }
     }
 }

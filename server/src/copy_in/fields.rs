@@ -33,6 +33,8 @@ pub(crate) struct Fields {
     null: Vec<u8>,
     places: Vec<Place>,
     copied: Vec<u8>,
+    /// A backslash has made a zero byte, which is no text.
+    has_zero: bool,
 }
 
 impl Fields {
@@ -45,6 +47,7 @@ impl Fields {
             null: options.null.as_bytes().to_vec(),
             places: Vec::new(),
             copied: Vec::new(),
+            has_zero: false,
         }
     }
 
@@ -75,6 +78,11 @@ impl Fields {
         !self.copied.is_empty()
     }
 
+    /// Whether there is a zero byte in a field that none is in the line of.
+    pub(super) fn has_zero(&self) -> bool {
+        self.has_zero
+    }
+
     /// Reads the line that begins at `start`; returns where the next one begins, `None` where
     /// quotes are not closed.
     pub(crate) fn read(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
@@ -86,6 +94,7 @@ impl Fields {
     pub(super) fn clear(&mut self) {
         self.places.clear();
         self.copied.clear();
+        self.has_zero = false;
     }
 
     /// Forgets the fields behind the first `n_fields`.
@@ -204,6 +213,7 @@ impl Fields {
                 Some(b'\\') if at + 1 < bytes.len() => {
                     let (byte, length) = unescape(bytes.get(at + 1..).unwrap_or_default());
                     self.copied.push(byte);
+                    self.has_zero |= byte == 0;
                     at += 1 + length;
                 }
                 Some(byte) if *byte != self.delimiter && *byte != b'\n' => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
@@ -56,6 +56,7 @@ impl LineReader {
             force_null: options.force_null.contains(field.name()),
         });
         let null_rules = null_rules.collect();
+        let schema = plain_lists(&schema);
         let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true));
         let batch_schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let (n_skipped, told) = (AtomicU64::new(0), Mutex::default());
@@ -175,7 +176,7 @@ impl<'a> Reading<'a> {
             }
             (n_rows, end) = (n_rows + 1, next);
         }
-        if n_rows == 0 {
+        if n_rows == 0 || self.fields.has_zero() {
             return self.line(start);
         }
         // A line that was given up.
@@ -257,7 +258,8 @@ impl<'a> Reading<'a> {
     /// out.
     fn take_row(&mut self) -> Result<()> {
         let Self { reader, bytes, fields, columns, n_line, has_zero, .. } = self;
-        let decoder = Decoder { reader, n_line: *n_line, has_zero: *has_zero };
+        let has_zero = *has_zero || fields.has_zero();
+        let decoder = Decoder { reader, n_line: *n_line, has_zero };
         let values = columns.iter().enumerate();
         if reader.options.errors.ignore {
             let values = values.map(|(at, _)| decoder.value(at, fields.get(at, bytes)));
@@ -365,6 +367,25 @@ impl<'a> Reading<'a> {
         let context = format!("COPY {}, line {}{line}", self.reader.table, self.n_line.max(1));
         Error::CopyData { code, message: message.into(), context }
     }
+}
+
+/// The columns with arrays whose elements say nothing of themselves: the engine's single values
+/// lose what is said, and the cast to the column sees to lengths and digits.
+fn plain_lists(schema: &SchemaRef) -> SchemaRef {
+    fn plain(data_type: &DataType) -> DataType {
+        match data_type {
+            DataType::List(element) => {
+                let inner = plain(element.data_type());
+                DataType::List(Arc::new(Field::new_list_field(inner, true)))
+            }
+            other => other.clone(),
+        }
+    }
+    let fields = schema.fields().iter().map(|field| {
+        let data_type = plain(field.data_type());
+        field.as_ref().clone().with_data_type(data_type)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Reads the values of one line.

@@ -353,6 +353,7 @@ pub(crate) fn default_text(expr: &ast::Expr) -> Result<Option<String>> {
     if text.to_lowercase().contains("nextval(") {
         return Err(unsupported("a default from a sequence"));
     }
+    expressions::refuse_subquery(expr, "DEFAULT expression")?;
     Ok(Some(text))
 }
 

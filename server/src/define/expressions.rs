@@ -236,7 +236,8 @@ pub(crate) fn columns_in(expr: &ast::Expr) -> BTreeSet<String> {
     names.0
 }
 
-fn refuse_subquery(expr: &ast::Expr, place: &str) -> Result<()> {
+/// Refuses an expression that reads a relation: it would do so with the rights of whoever writes.
+pub(super) fn refuse_subquery(expr: &ast::Expr, place: &str) -> Result<()> {
     struct Finder;
     impl Visitor for Finder {
         type Break = ();

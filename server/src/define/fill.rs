@@ -126,14 +126,9 @@ pub(super) async fn run(
     let plan: Arc<dyn ExecutionPlan> = Arc::new(SinkExec::new(physical, sink));
     let mut stream =
         engine.run(query_id, plan, context, session.token(), tarn_exec::Lane::Queries).await?;
-    session.shared.running.add(query_id, Arc::clone(stream.plan()));
-    let mut done = Ok(());
+    let _listed = session.shared.running.list(query_id, Arc::clone(stream.plan()));
     while let Some(batch) = stream.next().await {
-        if let Err(error) = batch {
-            done = Err(error.into());
-            break;
-        }
+        batch?;
     }
-    session.shared.running.remove(query_id);
-    done
+    Ok(())
 }

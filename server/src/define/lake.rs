@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
+use object_store::ObjectStoreExt;
 use tarn_catalog::delta::{Creation, DeltaTable, NewDeltaTable, TableMetadata, is_delta};
 use tarn_catalog::discovery::{Format, FoundTable, PRIVATE};
-use tarn_catalog::listing::FileTable;
+use tarn_catalog::listing::{FileOptions, FileTable};
 use tarn_catalog::object_store::Location;
 use tarn_catalog::pg_type::{format_type, pg_type_of_column};
 use tarn_catalog::registry::Object;
@@ -273,14 +274,15 @@ async fn attach_files(
         .into());
     };
     session.require_files(true)?;
-    refuse_options(new.clauses)?;
+    let options = FileOptions::of_pairs(format, &new.clauses.options)?;
     if !new.clauses.properties.is_empty() {
         return Err(unsupported(format!("TBLPROPERTIES of a table USING {using}")));
     }
     let stores = session.shared.catalog.stores();
     let resolved = stores.resolve(location)?;
     let single_file = match resolved.path.filename().and_then(Format::of_file) {
-        None => false,
+        // A file of any name will do when the statement says what is in it.
+        None => resolved.store.head(&resolved.path).await.is_ok(),
         Some(_) => !resolved.local_path().is_some_and(|path| path.is_dir()),
     };
     let found = FoundTable {
@@ -289,7 +291,7 @@ async fn attach_files(
         format,
         single_file,
     };
-    let table: Arc<dyn LakeTable> = FileTable::new(stores, &found)?;
+    let table: Arc<dyn LakeTable> = FileTable::with_options(stores, &found, options)?;
     let pinned = Arc::clone(&table).pin(Travel::Latest).await?;
     let schema = pinned.provider.schema();
     check_same(&declared.fields, &schema)?;
@@ -301,12 +303,10 @@ async fn attach_files(
     Ok(())
 }
 
-/// OPTIONS: none have a meaning yet, and none is dropped.
+/// OPTIONS: a Delta table has none, and none is dropped.
 fn refuse_options(clauses: &TableClauses) -> Result<()> {
-    let Some((name, _)) = clauses.options.first() else { return Ok(()) };
-    let what = format!("the table option \"{name}\"");
-    let hint = Some("How files are written is found out from the files.".to_owned());
-    Err(PlannerError::Unsupported { what, hint }.into())
+    FileOptions::of_pairs(Format::Delta, &clauses.options)?;
+    Ok(())
 }
 
 /// CREATE TABLE … AS: one commit with the columns and the rows.

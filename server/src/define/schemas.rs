@@ -7,7 +7,7 @@ use tarn_catalog::log::{Access, DatabaseDef, Entry, RelationKind};
 use tarn_catalog::registry::Expect;
 use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, DatabaseEntry, TableName};
-use tarn_planner::PlannerError;
+
 use tarn_planner::statement::{RoleName, fold};
 use tarn_planner::write::target_of;
 
@@ -71,6 +71,8 @@ pub(super) fn rename_schema(session: &Arc<Session>, old: &str, new: &str) -> Res
     if !session.has_schema(old) {
         return Err(CatalogError::SchemaNotFound { name: old.to_owned() }.into());
     }
+    session.require_schema_owner(old)?;
+    session.require_on_database(Privilege::Create)?;
     if session.shared.catalog.is_system_schema(old) {
         let reason = "the schema belongs to the server".to_owned();
         return Err(CatalogError::NotWritable { name: old.to_owned(), reason }.into());
@@ -95,8 +97,6 @@ pub(super) fn rename_schema(session: &Arc<Session>, old: &str, new: &str) -> Res
             .into());
         }
     }
-    session.require_schema_owner(old)?;
-    session.require_on_database(Privilege::Create)?;
     let seen = session.catalog_snapshot();
     let access = seen.schema(old).map(|schema| Arc::clone(&schema.access)).unwrap_or_default();
     session.put_schema(new, true);
@@ -203,16 +203,23 @@ pub(super) fn rename_database(session: &Arc<Session>, old: &str, new: &str) -> R
         return Err(Error::Value { code: "0A000", message });
     }
     let seen = session.catalog_snapshot();
-    if !seen.databases.iter().any(|known| known.name == old) {
+    let Some(known) = seen.databases.iter().find(|known| known.name == old) else {
         let message = format!("database \"{old}\" does not exist");
         return Err(Error::Value { code: "3D000", message });
+    };
+    refuse_in_block(session, "ALTER DATABASE … RENAME")?;
+    check_unused(session, known, "renamed")?;
+    let role = seen.role(&session.current_user());
+    if !role.is_some_and(|role| role.superuser || role.create_database) {
+        return Err(denied("permission denied to rename database"));
     }
-    // The log names everything by its database: a new name would have to be written everywhere.
-    Err(PlannerError::Unsupported {
-        what: format!("ALTER DATABASE … RENAME TO {new}"),
-        hint: Some("Create a database of that name, and its objects in it.".to_owned()),
+    if seen.databases.iter().any(|known| known.name == new) {
+        let message = format!("database \"{new}\" already exists");
+        return Err(Error::Value { code: "42P04", message });
     }
-    .into())
+    let entry = Entry::RenameDatabase { name: old.to_owned(), new: new.to_owned() };
+    session.define(entry, Expect::Known);
+    Ok(CommandTag::new("ALTER DATABASE"))
 }
 
 fn refuse_in_block(session: &Arc<Session>, what: &str) -> Result<()> {

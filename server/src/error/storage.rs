@@ -23,10 +23,13 @@ pub(super) fn hint(fault: StoreFault) -> &'static str {
     match fault {
         StoreFault::MissingBucket => "Check its name and its region; tarn does not create buckets.",
         StoreFault::BadCredentials => {
-            "Give them with CREATE STORAGE or in the server's environment, and check that they \
-             have not expired."
+            "Give them with CREATE STORAGE or in the server's environment; where they have \
+             expired, give new ones with ALTER STORAGE: the next statement uses them."
         }
-        StoreFault::Denied => "Its owner has to allow this to the credentials in use.",
+        StoreFault::Denied => {
+            "Its owner has to allow this to the credentials in use; if they have expired, give new \
+             ones with ALTER STORAGE."
+        }
         StoreFault::TimedOut => "Try again, or raise --store-timeout and --store-retries-max.",
         StoreFault::Unreachable => "Check the endpoint and the network.",
         StoreFault::Full => "Free some space, or raise the quota.",

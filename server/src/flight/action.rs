@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use prost::Message;
 use tonic::Status;
 
-use super::auth::Caller;
+use super::auth::{Caller, Place};
 use super::connection::Connection;
 use super::frontend::{FlightSession, Frontend};
 use super::refusal;
@@ -56,12 +56,13 @@ pub(super) fn run(
     let frontend = Arc::clone(frontend);
     Box::pin(async move {
         let connection = caller.connection().cloned();
-        let session = frontend.session_of(caller).await?;
-        let database = frontend.shared().catalog.database();
+        let (session, place) = frontend.session_and_place_of(caller).await?;
         let body = &*action.body;
         let result = match action.r#type.as_str() {
-            SET_SESSION_OPTIONS => set_options(&session, database, decode(body)?).encode_to_vec(),
-            GET_SESSION_OPTIONS => get_options(&session, database).encode_to_vec(),
+            SET_SESSION_OPTIONS => {
+                set_options(&frontend, session, &place, decode(body)?).await.encode_to_vec()
+            }
+            GET_SESSION_OPTIONS => get_options(&session).encode_to_vec(),
             CLOSE_SESSION => close(&frontend, &session, connection.as_deref()).encode_to_vec(),
             CANCEL_FLIGHT_INFO => {
                 let CancelFlightInfoRequest { info } = decode(body)?;
@@ -135,14 +136,29 @@ fn close(
     CloseSessionResult { status: CloseStatus::Closed as i32 }
 }
 
-fn set_options(
-    session: &FlightSession,
-    database: &str,
-    request: SetSessionOptionsRequest,
+async fn set_options(
+    frontend: &Frontend,
+    mut session: Arc<FlightSession>,
+    place: &Place,
+    mut request: SetSessionOptionsRequest,
 ) -> SetSessionOptionsResult {
     let mut errors = HashMap::new();
+    // The others are settings of the session in that database. Without a value it stays.
+    let catalog = request.session_options.remove(CATALOG).and_then(|option| option.value);
+    if let Some(name) = catalog.map(|value| value.to_setting()) {
+        match frontend.move_to(place, &session, &name).await {
+            Ok(moved) => session = moved,
+            Err(error) => {
+                let code = match error.sqlstate() {
+                    "3D000" => OptionErrorCode::InvalidValue,
+                    _ => OptionErrorCode::Error,
+                };
+                errors.insert(CATALOG.to_owned(), OptionError { value: code as i32 });
+            }
+        }
+    }
     for (name, value) in request.session_options {
-        if let Err(code) = set_option(session, database, &name, value.value.as_ref()) {
+        if let Err(code) = set_option(&session, &name, value.value.as_ref()) {
             errors.insert(name, OptionError { value: code as i32 });
         }
     }
@@ -151,15 +167,11 @@ fn set_options(
 
 fn set_option(
     session: &FlightSession,
-    database: &str,
     name: &str,
     value: Option<&OptionValue>,
 ) -> Result<(), OptionErrorCode> {
     let value = value.map(OptionValue::to_setting);
     match (name, value) {
-        (CATALOG, None) => Ok(()),
-        (CATALOG, Some(catalog)) if catalog == database => Ok(()),
-        (CATALOG, Some(_)) => Err(OptionErrorCode::InvalidValue),
         (SCHEMA, Some(schema)) => {
             let quoted = format!("\"{}\"", schema.replace('"', "\"\""));
             set(session, "search_path", Some(&quoted))
@@ -182,15 +194,16 @@ fn set(session: &FlightSession, name: &str, value: Option<&str>) -> Result<(), O
     })
 }
 
-fn get_options(session: &FlightSession, database: &str) -> GetSessionOptionsResult {
+fn get_options(session: &FlightSession) -> GetSessionOptionsResult {
     let text = |value: String| SessionOptionValue { value: Some(OptionValue::Text(value)) };
     let session = session.session();
     let settings = session.settings().into_iter().map(|row| (row.name, text(row.value)));
     let mut session_options: HashMap<String, SessionOptionValue> = settings.collect();
     let own = session.user();
-    if let Some(schema) = session.search_path().into_iter().find(|schema| schema != own) {
+    if let Some(schema) = session.search_path().into_iter().find(|schema| **schema != *own) {
         session_options.insert(SCHEMA.to_owned(), text(schema));
     }
-    session_options.insert(CATALOG.to_owned(), text(database.to_owned()));
+    let database = session.shared.catalog.database().to_owned();
+    session_options.insert(CATALOG.to_owned(), text(database));
     GetSessionOptionsResult { session_options }
 }

@@ -15,11 +15,12 @@ use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD};
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use futures::future::BoxFuture;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Status};
 
-use super::connection::{Connection, ConnectionInfo};
+use super::connection::{Connection, ConnectionInfo, SessionKey};
 use super::frontend::{FlightSession, Frontend};
-use super::refusal;
+use super::{database, refusal};
 use crate::auth::FIRST_ROLE;
 use crate::error::Error;
 
@@ -36,6 +37,8 @@ const BASIC: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug)]
 pub(super) struct Caller {
     credentials: Credentials,
+    /// The header that names a database.
+    database: Option<String>,
     connection: Option<Arc<Connection>>,
 }
 
@@ -76,7 +79,11 @@ impl Caller {
         let credentials = header.map_or(Credentials::Absent, |value| {
             value.to_str().map_or(Credentials::Malformed, Credentials::parse)
         });
-        Self { credentials, connection: ConnectionInfo::of(request.extensions()) }
+        let database = request.metadata().get(database::HEADER);
+        // What is no text names no database: it is told as one that does not exist.
+        let text = |value: &AsciiMetadataValue| String::from_utf8_lossy(value.as_bytes()).into();
+        let database = database.filter(|value| !value.is_empty()).map(text);
+        Self { credentials, database, connection: ConnectionInfo::of(request.extensions()) }
     }
 
     /// Whether the call has no authorization header.
@@ -99,6 +106,15 @@ impl Caller {
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         self.connection.as_ref().map(|connection| connection.peer())
     }
+}
+
+/// Where a caller's session is kept.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// Behind a token.
+    Token(Vec<u8>),
+    /// On a connection.
+    Connection(Arc<Connection>, SessionKey),
 }
 
 impl Credentials {
@@ -132,27 +148,56 @@ impl Frontend {
         self: &Arc<Self>,
         caller: Caller,
     ) -> BoxFuture<'static, Result<Arc<FlightSession>, Status>> {
+        let found = self.session_and_place_of(caller);
+        Box::pin(async move { Ok(found.await?.0) })
+    }
+
+    /// Returns the session of a call, and where it is kept.
+    ///
+    /// # Errors
+    /// As [`Self::session_of`].
+    pub(super) fn session_and_place_of(
+        self: &Arc<Self>,
+        caller: Caller,
+    ) -> BoxFuture<'static, Result<(Arc<FlightSession>, Place), Status>> {
         let frontend = Arc::clone(self);
         Box::pin(async move {
-            if let Credentials::Bearer(token) = &caller.credentials {
-                let session = frontend.tokens.get_bearer(token).ok_or_else(|| {
+            if let Credentials::Bearer(token) = caller.credentials {
+                let session = frontend.tokens.get_bearer(&token).ok_or_else(|| {
                     let message =
                         "the token is not known or has expired, a new handshake is needed";
                     refusal::unauthenticated(message)
                 })?;
-                return frontend.unless_terminated(session);
+                let session = frontend.unless_terminated(session)?;
+                database::check_header(&session, caller.database.as_deref())?;
+                return Ok((session, Place::Token(token)));
             }
             let user = frontend.authenticate(&caller).await?;
             let Some(connection) = &caller.connection else {
                 return Err(refusal::internal("the call has no connection"));
             };
-            let session = connection
-                .session(&user, || frontend.open(&user, Some(connection.peer())))?
-                .ok_or_else(|| {
-                    refusal::too_much("too many users share one connection".to_owned())
-                })?;
-            frontend.unless_terminated(session).inspect_err(|_| connection.forget_closed())
+            let key = SessionKey { user, database: caller.database.clone() };
+            let session = match connection.find(&key) {
+                Some(session) => session,
+                None => frontend.begin_on(connection, &key).await?,
+            };
+            let session = frontend.unless_terminated(session);
+            let session = session.inspect_err(|_| connection.forget_closed())?;
+            Ok((session, Place::Connection(Arc::clone(connection), key)))
         })
+    }
+
+    /// Begins the session of a user on a connection.
+    async fn begin_on(
+        &self,
+        connection: &Connection,
+        key: &SessionKey,
+    ) -> Result<Arc<FlightSession>, Status> {
+        let named = key.database.as_deref();
+        let shared = self.database(named).await.map_err(|error| error.to_status())?;
+        let open = || self.open(&shared, &key.user, named, Some(connection.peer()));
+        let session = connection.session(key, open)?;
+        session.ok_or_else(|| refusal::too_much("too many users share one connection".to_owned()))
     }
 
     /// Closes a session that an administrator has ended.
@@ -175,7 +220,9 @@ impl Frontend {
         let frontend = Arc::clone(self);
         Box::pin(async move {
             let user = frontend.authenticate(&caller).await?;
-            let session = frontend.open(&user, caller.peer())?;
+            let named = caller.database.as_deref();
+            let shared = frontend.database(named).await.map_err(|error| error.to_status())?;
+            let session = frontend.open(&shared, &user, named, caller.peer())?;
             let token = frontend
                 .tokens
                 .insert(session.id(), &Arc::clone(session.user()), session)

@@ -21,14 +21,23 @@ use tonic::transport::server::{Connected, TlsConnectInfo};
 
 use super::frontend::{FlightSession, Frontend};
 
-/// How many users may send their passwords over one connection.
-const USERS_PER_CONNECTION_MAX: usize = 16;
+/// How many users, or users in databases, may send their passwords over one connection.
+const SESSIONS_PER_CONNECTION_MAX: usize = 16;
+
+/// Whose session it is, and in which database the client wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct SessionKey {
+    /// The role.
+    pub(super) user: String,
+    /// What the header names.
+    pub(super) database: Option<String>,
+}
 
 /// What the calls of one connection share.
 pub(super) struct Connection {
     frontend: Weak<Frontend>,
     peer: SocketAddr,
-    sessions: Mutex<HashMap<String, Arc<FlightSession>>>,
+    sessions: Mutex<HashMap<SessionKey, Arc<FlightSession>>>,
     /// The last password header that was found right, as a digest: verifying takes milliseconds.
     verified: Mutex<Option<[u8; 32]>>,
     _permit: OwnedSemaphorePermit,
@@ -60,23 +69,39 @@ impl Connection {
         self.peer
     }
 
+    /// Returns the session of a user on this connection, if it has begun.
+    pub(super) fn find(&self, key: &SessionKey) -> Option<Arc<FlightSession>> {
+        self.sessions.lock().get(key).map(Arc::clone)
+    }
+
+    /// Puts another session in the place of one; whether there is one.
+    pub(super) fn replace(&self, key: &SessionKey, session: &Arc<FlightSession>) -> bool {
+        let old = match self.sessions.lock().get_mut(key) {
+            Some(place) => std::mem::replace(place, Arc::clone(session)),
+            None => return false,
+        };
+        // Not under the lock: a dropped session takes other locks.
+        drop(old);
+        true
+    }
+
     /// Returns the session of a user on this connection, made by `open` at first use.
     ///
     /// None if too many users share the connection.
     pub(super) fn session<E>(
         &self,
-        user: &str,
+        key: &SessionKey,
         open: impl FnOnce() -> Result<Arc<FlightSession>, E>,
     ) -> Result<Option<Arc<FlightSession>>, E> {
         let mut sessions = self.sessions.lock();
-        if let Some(session) = sessions.get(user) {
+        if let Some(session) = sessions.get(key) {
             return Ok(Some(Arc::clone(session)));
         }
-        if sessions.len() >= USERS_PER_CONNECTION_MAX {
+        if sessions.len() >= SESSIONS_PER_CONNECTION_MAX {
             return Ok(None);
         }
         let session = open()?;
-        sessions.insert(user.to_owned(), Arc::clone(&session));
+        sessions.insert(key.clone(), Arc::clone(&session));
         Ok(Some(session))
     }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tarn_catalog::CatalogSnapshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -54,6 +53,8 @@ pub(super) struct FlightSession {
     id: OwnerId,
     user: Arc<str>,
     session: Arc<Session>,
+    /// The database that the client has named when the session began.
+    asked_for: Option<Arc<str>>,
     /// Stops the statements of the session when it is closed.
     closed: CancellationToken,
 }
@@ -92,6 +93,24 @@ impl FlightSession {
     pub(super) fn failed(&self, error: &Error) -> Status {
         self.session.fail_transaction();
         error.to_status()
+    }
+
+    /// The database that the client has named when the session began.
+    pub(super) fn asked_for(&self) -> Option<&str> {
+        self.asked_for.as_deref()
+    }
+
+    /// What goes on for this session's client in another database: it ends when this one is closed.
+    pub(super) fn in_database(&self, shared: &Arc<Shared>) -> Result<Arc<Self>, Error> {
+        let (user, client) = (self.session.user(), self.session.client());
+        let database = shared.catalog.database();
+        Ok(Arc::new(Self {
+            id: self.id,
+            user: Arc::clone(&self.user),
+            session: Session::new(shared, &user, database, Protocol::FlightSql, client)?,
+            asked_for: self.asked_for.clone(),
+            closed: self.closed.clone(),
+        }))
     }
 
     /// Takes over the settings and temporary tables of another session.
@@ -146,11 +165,6 @@ impl Frontend {
         &self.shared
     }
 
-    /// What the catalog holds now.
-    pub(super) fn catalog_snapshot(&self) -> Arc<CatalogSnapshot> {
-        self.shared.catalog.snapshot()
-    }
-
     /// The limits that `GetSqlInfo` tells.
     pub(super) fn limits(&self) -> Limits {
         let connections_max = self.shared.config.n_connections_max;
@@ -163,16 +177,19 @@ impl Frontend {
     /// Too many sessions, or a user that is not known.
     pub(super) fn open(
         &self,
+        shared: &Arc<Shared>,
         user: &str,
+        asked_for: Option<&str>,
         client: Option<SocketAddr>,
     ) -> Result<Arc<FlightSession>, Status> {
-        let database = self.shared.catalog.database();
-        let session = Session::new(&self.shared, user, database, Protocol::FlightSql, client)
+        let database = shared.catalog.database();
+        let session = Session::new(shared, user, database, Protocol::FlightSql, client)
             .map_err(|error| error.to_status())?;
         Ok(Arc::new(FlightSession {
             id: OwnerId(self.next_session.fetch_add(1, Ordering::Relaxed)),
             user: user.into(),
             session,
+            asked_for: asked_for.map(Into::into),
             closed: self.stop.child_token(),
         }))
     }

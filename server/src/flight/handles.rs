@@ -131,6 +131,18 @@ impl<T> HandleStore<T> {
         Some(Arc::clone(&entry.value))
     }
 
+    /// Puts another value behind a handle; whether it is known.
+    pub(super) fn replace(&self, handle: &[u8], value: &Arc<T>) -> bool {
+        let Ok(handle) = <[u8; HANDLE_BYTES]>::try_from(handle) else { return false };
+        let old = match self.entries.lock().get_mut(&handle) {
+            Some(entry) => std::mem::replace(&mut entry.value, Arc::clone(value)),
+            None => return false,
+        };
+        // Not under the lock: a dropped session takes other locks.
+        drop(old);
+        true
+    }
+
     /// Returns what a session owns.
     pub(super) fn of_owner(&self, owner: OwnerId) -> Vec<Arc<T>> {
         let entries = self.entries.lock();

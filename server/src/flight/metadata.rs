@@ -6,6 +6,7 @@
 //! A filter on the catalog has three forms in the protocol: absent is no filter, a name is that
 //! catalog, and the empty text is "no catalog at all", which no object of tarn has.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
@@ -65,8 +66,20 @@ pub(super) fn schema_of(
 
 fn catalogs(catalog: &CatalogSnapshot) -> Result<RecordBatch, FlightError> {
     let mut builder = CommandGetCatalogs {}.into_builder();
-    builder.append(&catalog.database);
+    let names: BTreeSet<&String> = catalog.databases.iter().map(|known| &known.name).collect();
+    for name in names.into_iter().chain(catalog.databases.is_empty().then_some(&catalog.database)) {
+        builder.append(name);
+    }
     builder.build()
+}
+
+/// The catalog that a command asks for.
+pub(super) fn named_catalog(command: &Command) -> Option<&str> {
+    match command {
+        Command::CommandGetDbSchemas(filter) => filter.catalog.as_deref(),
+        Command::CommandGetTables(filter) => filter.catalog.as_deref(),
+        _ => None,
+    }
 }
 
 fn in_catalog(filter: Option<&str>, catalog: &CatalogSnapshot) -> bool {

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `listener` | the gRPC server, its limits, its end |
 //! | `service` | every Flight call; passes writes on to `sql_service` |
-//! | `auth`, `connection` | who calls, in which session |
+//! | `auth`, `connection`, `database` | who calls, in which session, in which database |
 //! | `frontend`, `handles` | what lives between calls, and for how long |
 //! | `statement`, `prepared_statement`, `update` | plan, bind, run |
 //! | `rows`, `schema`, `parameters` | batches and types on their way out and in |
@@ -31,6 +31,7 @@
 mod action;
 mod auth;
 mod connection;
+mod database;
 mod frontend;
 mod handles;
 mod like_pattern;

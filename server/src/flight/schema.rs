@@ -7,6 +7,7 @@
 //! Utf8View -> Utf8                     ListView, LargeList -> List
 //! BinaryView -> Binary                 Decimal32, Decimal64 -> Decimal128
 //! Dictionary, RunEndEncoded -> type of the values
+//! json, jsonb, timetz -> Utf8
 //! ```
 //! A result's schema is announced before the query runs, and the schema sent must equal it bit by
 //! bit. DataFusion's logical and physical plans sometimes disagree about nullability, so all
@@ -16,7 +17,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, make_array,
+    Array, ArrayRef, AsArray, FixedSizeBinaryArray, ListArray, RecordBatch, RecordBatchOptions,
+    StringArray, make_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
@@ -25,7 +27,8 @@ use arrow::error::ArrowError;
 use arrow_flight::{IpcMessage, SchemaAsIpc};
 use bytes::Bytes;
 use tarn_catalog::TableEntry;
-use tarn_catalog::pg_type;
+use tarn_catalog::pg_type::{self, TIMETZ, TimeTz};
+use tarn_planner::calendar::{Zone, read_timetz};
 
 #[cfg(test)]
 mod tests;
@@ -112,8 +115,11 @@ pub(super) fn cast_exactly(column: &ArrayRef, to: &DataType) -> Result<ArrayRef,
     if column.data_type() == to {
         return Ok(Arc::clone(column));
     }
-    if has_json(column.data_type()) {
-        return cast_exactly(&json_texts(column)?, to);
+    if has_texts(column.data_type()) {
+        return cast_exactly(&inner_texts(column)?, to);
+    }
+    if *to == TIMETZ {
+        return timetz_values(column);
     }
     cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() })
 }
@@ -172,12 +178,12 @@ fn precision_and_scale(data_type: &DataType) -> Option<(u8, i8)> {
 
 fn wire_type_or_same(data_type: &DataType) -> DataType {
     let wire = wire_type(data_type);
-    if has_json(data_type) || can_cast_types(data_type, &wire) { wire } else { data_type.clone() }
+    if has_texts(data_type) || can_cast_types(data_type, &wire) { wire } else { data_type.clone() }
 }
 
 fn wire_type(data_type: &DataType) -> DataType {
     match data_type {
-        _ if pg_type::json_kind(data_type).is_some() => DataType::Utf8,
+        _ if is_shown_as_text(data_type) => DataType::Utf8,
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
@@ -199,20 +205,49 @@ fn wire_type(data_type: &DataType) -> DataType {
     }
 }
 
-/// Whether there is `json` or `jsonb` in a type, of which clients get the text.
-fn has_json(data_type: &DataType) -> bool {
-    pg_type::json_kind(data_type).is_some()
-        || matches!(data_type, DataType::List(element) if has_json(element.data_type()))
+/// Whether clients get the text of values of a type: of `json`, `jsonb` and `timetz`.
+fn is_shown_as_text(data_type: &DataType) -> bool {
+    pg_type::json_kind(data_type).is_some() || *data_type == TIMETZ
 }
 
-/// Takes the texts of `json` values out of their structs.
-fn json_texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+/// Whether a type is, or is an array of, one of which clients get the text.
+fn has_texts(data_type: &DataType) -> bool {
+    is_shown_as_text(data_type)
+        || matches!(data_type, DataType::List(element) if has_texts(element.data_type()))
+}
+
+/// Values of `timetz` from the texts of clients.
+fn timetz_values(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let texts = cast_exactly(column, &DataType::Utf8)?;
+    let read = |text: &str| {
+        let value = read_timetz(text, Zone::UTC).map_err(|(_, message)| message);
+        value.map(TimeTz::to_bytes).map_err(ArrowError::ParseError)
+    };
+    let values = texts.as_string::<i32>().iter().map(|text| text.map(read).transpose());
+    let values = values.collect::<Result<Vec<_>, _>>()?.into_iter();
+    Ok(Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values, 12)?))
+}
+
+/// The texts of `timetz` values.
+fn timetz_texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let failed = || ArrowError::ParseError("time with time zone out of range".to_owned());
+    let text =
+        |bytes: &[u8]| TimeTz::from_bytes(bytes).map(|time| time.to_string()).ok_or_else(failed);
+    let values = column.as_fixed_size_binary().iter().map(|bytes| bytes.map(text).transpose());
+    Ok(Arc::new(values.collect::<Result<StringArray, _>>()?))
+}
+
+/// Takes the texts of `json` values out of their structs, and writes those of `timetz` values.
+fn inner_texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     if let Some(list) = column.as_list_opt::<i32>() {
-        let values = json_texts(list.values())?;
+        let values = inner_texts(list.values())?;
         let element = Arc::new(Field::new_list_field(values.data_type().clone(), true));
         let nulls = list.nulls().cloned();
         let list = ListArray::try_new(element, list.offsets().clone(), values, nulls)?;
         return Ok(Arc::new(list));
+    }
+    if *column.data_type() == TIMETZ {
+        return timetz_texts(column);
     }
     let Some(values) = column.as_struct_opt() else { return Ok(Arc::clone(column)) };
     let Some(texts) = values.columns().first() else { return Ok(Arc::clone(column)) };

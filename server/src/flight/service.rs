@@ -232,8 +232,9 @@ fn data_of(
                 prepared_statement::rows(&frontend, caller, handle).await
             }
             command => {
-                frontend.session_of(caller).await?;
-                let catalog = frontend.catalog_snapshot();
+                let session = frontend.session_of(caller).await?;
+                let catalog = frontend.catalog_for(&session, metadata::named_catalog(&command));
+                let catalog = catalog.await.map_err(|error| error.to_status())?;
                 let batch = metadata::answer(&command, &catalog, frontend.limits())
                     .ok_or_else(|| unsupported(&command))?
                     .map_err(refusal::flight_error)?;

@@ -28,7 +28,8 @@ pub(super) fn begin(
     Box::pin(async move {
         let peer = caller.peer();
         let caller = frontend.session_of(caller).await?;
-        let transaction = frontend.open(caller.user(), peer)?;
+        let shared = Arc::clone(&caller.session().shared);
+        let transaction = frontend.open(&shared, &caller.session().user(), None, peer)?;
         transaction.inherit(&caller);
         run(&transaction, "BEGIN").await?;
         let transaction_id = frontend

@@ -47,6 +47,11 @@ const TYPES: &[(&str, XdbcDataType, Kind)] = {
         ("date", X::XdbcDate, Kind::Time { chars: 10, subcode: None }),
         ("time", X::XdbcTime, Kind::Time { chars: 15, subcode: Some(S::XdbcSubcodeTime) }),
         (
+            "time with time zone",
+            X::XdbcTime,
+            Kind::Time { chars: 21, subcode: Some(S::XdbcSubcodeTimeWithTimezone) },
+        ),
+        (
             "timestamp",
             X::XdbcTimestamp,
             Kind::Time { chars: 26, subcode: Some(S::XdbcSubcodeTimestamp) },

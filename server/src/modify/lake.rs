@@ -169,18 +169,16 @@ impl Writing<'_> {
             tarn_planner::session_state::task_context(state, Arc::clone(engine.runtime_env()));
         let plan: Arc<dyn ExecutionPlan> = Arc::new(SinkExec::new(physical, sink));
         let token = self.session.token();
+        self.note_ready();
         let mut stream =
             engine.run(self.query_id, plan, context, token, tarn_exec::Lane::Queries).await?;
-        self.session.shared.running.add(self.query_id, Arc::clone(stream.plan()));
-        let mut done = Ok(());
+        let running = &self.session.shared.running;
+        let _listed = running.list(self.query_id, Arc::clone(stream.plan()));
         while let Some(batch) = stream.next().await {
-            if let Err(error) = batch {
-                done = Err(error.into());
-                break;
-            }
+            batch?;
         }
-        self.session.shared.running.remove(self.query_id);
-        done
+        self.note_plan(stream.plan());
+        Ok(())
     }
 
     /// Writes files anew that lose many of their rows, or that cannot have deletion vectors.

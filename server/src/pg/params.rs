@@ -8,11 +8,11 @@
 
 use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
-use tarn_catalog::pg_type::{self, Json};
-use tarn_planner::types::{json, json_scalar};
+use tarn_catalog::pg_type::{self, Json, TimeTz};
+use tarn_planner::types::{bits_of, json, json_scalar};
 
 use super::rows::Format;
-use tarn_planner::calendar::Zone;
+use tarn_planner::calendar::{Zone, read_timetz};
 
 mod array;
 mod binary;
@@ -144,6 +144,14 @@ pub(crate) fn parse_text_in(
             let micros = datetime::parse_timestamptz(text, time_zone)?;
             ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
         }
+        1266 => {
+            let failed = |(code, message)| ParamError::new(code, message);
+            timetz_value(read_timetz(text, *time_zone).map_err(failed)?)
+        }
+        1560 | 1562 => {
+            let failed = |(code, message)| ParamError::new(code, message);
+            ScalarValue::Utf8(Some(bits_of(text).map_err(failed)?))
+        }
         1186 => interval::parse(text)?,
         114 => parse_json(text, Json::Text)?,
         3802 => parse_json(text, Json::Binary)?,
@@ -159,6 +167,11 @@ pub(crate) fn parse_text_in(
             (Some(_), None) => return Err(unsupported(oid)),
         },
     })
+}
+
+/// A time of day with a zone as columns hold it.
+fn timetz_value(time: TimeTz) -> ScalarValue {
+    ScalarValue::FixedSizeBinary(12, Some(time.to_bytes().to_vec()))
 }
 
 /// Checks a JSON text; `jsonb` is held as it is printed.

@@ -118,7 +118,7 @@ fn queries(session: &Arc<Session>) -> Vec<ArrayRef> {
         .sessions
         .list()
         .into_iter()
-        .filter(|session| asker.may_watch(session.user()))
+        .filter(|session| asker.may_watch(&session.user()))
         .filter_map(|session| session.running().0.map(|running| (session, running)))
         .collect();
     let progress: Vec<_> =
@@ -133,7 +133,7 @@ fn queries(session: &Arc<Session>) -> Vec<ArrayRef> {
             rows.iter().map(|(_, r)| whole(r.query_id.number())),
         )),
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|(s, _)| s.pid()))),
-        text(rows.iter().map(|(s, _)| s.user())),
+        text(rows.iter().map(|(s, _)| s.user().to_string())),
         text(rows.iter().map(|(s, _)| s.protocol().name())),
         text(state),
         instants(rows.iter().map(|(_, r)| r.started_at.timestamp_micros())),
@@ -156,12 +156,12 @@ fn instants(micros: impl Iterator<Item = i64>) -> ArrayRef {
 fn sessions(session: &Arc<Session>) -> Vec<ArrayRef> {
     let asker = Asker::of(session);
     let mut rows = session.shared.sessions.list();
-    rows.retain(|session| asker.may_watch(session.user()));
+    rows.retain(|session| asker.may_watch(&session.user()));
     let state = rows.iter().map(|s| if s.running().0.is_some() { "active" } else { "idle" });
     let client = rows.iter().map(|s| s.client().map(|client| client.to_string()));
     vec![
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|s| s.pid()))),
-        text(rows.iter().map(|s| s.user())),
+        text(rows.iter().map(|s| s.user().to_string())),
         text(rows.iter().map(|s| s.protocol().name())),
         Arc::new(StringArray::from_iter(client)),
         text(rows.iter().map(|s| s.setting("application_name").unwrap_or_default())),

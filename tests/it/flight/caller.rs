@@ -70,6 +70,7 @@ pub(super) fn ticket_of(info: &FlightInfo) -> Result<Bytes> {
 pub(super) struct Caller {
     client: FlightServiceClient<Channel>,
     token: Option<String>,
+    database: Option<String>,
 }
 
 impl Caller {
@@ -87,7 +88,7 @@ impl Caller {
 
     async fn over(endpoint: Endpoint) -> Result<Self> {
         let client = FlightServiceClient::new(endpoint.connect().await?);
-        Ok(Self { client, token: None })
+        Ok(Self { client, token: None, database: None })
     }
 
     /// Connects and takes a token for a name and a password.
@@ -99,7 +100,12 @@ impl Caller {
 
     /// The same connection in the session of a token.
     pub(super) fn with_token(&self, token: &str) -> Self {
-        Self { client: self.client.clone(), token: Some(token.to_owned()) }
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same connection with calls that name a database.
+    pub(super) fn with_database(&self, database: &str) -> Self {
+        Self { database: Some(database.to_owned()), ..self.clone() }
     }
 
     /// The token of the session.
@@ -113,6 +119,10 @@ impl Caller {
             let header = format!("Bearer {token}").parse().expect("is a header");
             request.metadata_mut().insert("authorization", header);
         }
+        if let Some(database) = &self.database {
+            let header = database.parse().expect("is a header");
+            request.metadata_mut().insert("database", header);
+        }
         request
     }
 
@@ -120,7 +130,8 @@ impl Caller {
     pub(super) async fn handshake(&mut self, user: &str, password: &str) -> Result<String, Status> {
         let payload = [field(2, user.as_bytes()), field(3, password.as_bytes())].concat();
         let message = HandshakeRequest { protocol_version: 0, payload: payload.into() };
-        let mut answers = self.client.handshake(stream::iter([message])).await?.into_inner();
+        let request = self.request(stream::iter([message]));
+        let mut answers = self.client.handshake(request).await?.into_inner();
         let answer = answers.message().await?;
         let token = answer.ok_or_else(|| Status::unknown("no answer"))?.payload;
         String::from_utf8(token.to_vec()).map_err(|error| Status::unknown(error.to_string()))

@@ -17,6 +17,7 @@ modes
   concurrency  N clients with think time: throughput and latency percentiles, idle connections
   load         lineitem from CSV and from Parquet into a table: tarn beside DuckDB's COPY
   files        plans over a table of 50,000 files
+  restart      a server comes back with 10,000 objects in its catalog
 
 options (default)
   --scale 1          TPC-H scale factor
@@ -34,6 +35,7 @@ options (default)
   --rows 1000000     of fetch
   --tables 1000 --columns 20   of metadata
   --files 50000      of files
+  --objects 10000    of restart
   --clients 50  --think-ms 20  --seconds 20  --idle 0   of concurrency
   --json FILE        also write the results as JSON";
 
@@ -45,7 +47,7 @@ pub struct Args {
     options: BTreeMap<String, String>,
 }
 
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "tables",
     "columns",
     "scale",
@@ -62,6 +64,7 @@ const KNOWN: [&str; 21] = [
     "iterations",
     "rows",
     "files",
+    "objects",
     "clients",
     "think-ms",
     "seconds",

@@ -15,8 +15,13 @@ use super::target::Target;
 use crate::harness::{PostgresProcess, connect_pg, connect_pg_url};
 
 const POINT_LOOKUP: &str = "select c_name, c_acctbal from customer where c_custkey = $1";
-const CASES: [&str; 4] =
-    ["SELECT 1 simple", "SELECT 1 prepared", "point lookup prepared", "connect"];
+const CASES: [&str; 5] = [
+    "SELECT 1 simple",
+    "SELECT 1 prepared",
+    "point lookup simple",
+    "point lookup prepared",
+    "connect",
+];
 
 /// One server with its statements prepared.
 #[derive(Debug)]
@@ -45,6 +50,10 @@ impl Lane {
             0 => drop(self.client.simple_query("SELECT 1").await?),
             1 => drop(self.client.query_one(&self.select_1, &[]).await?),
             2 => {
+                let sql = POINT_LOOKUP.replace("$1", &key.to_string());
+                drop(self.client.simple_query(&sql).await?);
+            }
+            3 => {
                 let parameters: [&(dyn ToSql + Sync); 1] = [&key];
                 drop(self.client.query(&self.lookup, &parameters).await?);
             }
@@ -79,7 +88,7 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     for case in 0..CASES.len() {
         // The first tenth warms up; connections are dearer than statements.
-        let n = if case == 3 { iterations.div_ceil(20) } else { iterations };
+        let n = if case == 4 { iterations.div_ceil(20) } else { iterations };
         for iteration in 0..n + n / 10 {
             let key = (iteration as i64).wrapping_mul(7_919).rem_euclid(n_customers) + 1;
             for lane in &mut lanes {

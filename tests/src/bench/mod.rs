@@ -10,7 +10,7 @@
 //! | `engine` | one engine that runs SQL: tarn over pg or Flight, or a peer |
 //! | `peer` | a Python child process (`tests/bench/peer.py`) |
 //! | `target` | the tarn server that is measured: a child process or a URL |
-//! | `tpch`, `latency`, `fetch`, `concurrency`, `metadata`, `load`, `files` | the modes |
+//! | `tpch`, `latency`, `fetch`, `concurrency`, `metadata`, `load`, `files`, `restart` | the modes |
 //! | `stats`, `report`, `machine` | numbers, tables, description of the machine |
 
 pub mod answer;
@@ -25,6 +25,7 @@ pub mod machine;
 pub mod metadata;
 pub mod peer;
 pub mod report;
+pub mod restart;
 pub mod stats;
 pub mod target;
 pub mod tpch;

@@ -68,7 +68,7 @@ fn resolve(url: &str) -> Result<SocketAddr> {
 }
 
 /// The `tarn` binary beside this program, built first when it is not there.
-fn binary(args: &Args) -> Result<PathBuf> {
+pub(super) fn binary(args: &Args) -> Result<PathBuf> {
     if let Some(path) = args.text("binary") {
         return Ok(PathBuf::from(path));
     }

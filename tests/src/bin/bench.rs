@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tarn_tests::bench::args::{Args, USAGE};
-use tarn_tests::bench::{concurrency, fetch, files, latency, load, metadata, tpch};
+use tarn_tests::bench::{concurrency, fetch, files, latency, load, metadata, restart, tpch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -16,6 +16,7 @@ async fn main() -> ExitCode {
             "metadata" => metadata::run(&args).await,
             "concurrency" => concurrency::run(&args).await,
             "load" => load::run(&args).await,
+            "restart" => restart::run(&args).await,
             "files" => files::run(&args).await,
             _ => {
                 println!("{USAGE}");

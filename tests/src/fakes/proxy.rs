@@ -1,8 +1,8 @@
 //! A proxy that makes the network and the store behind it as bad as they can be.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -53,6 +53,8 @@ struct State {
     n_faults: AtomicU64,
     /// What requests were for, when they have been done.
     answered: broadcast::Sender<String>,
+    /// Session tokens of S3 that are no longer good.
+    expired: Mutex<Vec<String>>,
 }
 
 /// How long a request that is delayed waits for its client to try again.
@@ -71,12 +73,17 @@ impl Proxy {
             n_requests: AtomicU64::new(0),
             n_faults: AtomicU64::new(0),
             answered: broadcast::Sender::new(1024),
+            expired: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         let listening = serve(move |request, mut stream| {
             let state = Arc::clone(&shared);
             async move {
                 state.n_requests.fetch_add(1, Ordering::Relaxed);
+                if state.has_expired(request.header("x-amz-security-token")) {
+                    state.n_faults.fetch_add(1, Ordering::Relaxed);
+                    return send(stream, &expired()).await;
+                }
                 let fault = state.roll();
                 if fault != Fault::None {
                     state.n_faults.fetch_add(1, Ordering::Relaxed);
@@ -123,6 +130,11 @@ impl Proxy {
         self.state.on.store(on, Ordering::Relaxed);
     }
 
+    /// Answers all requests with this session token as S3 does when it has expired.
+    pub fn expire(&self, token: &str) {
+        self.state.tokens().push(token.to_owned());
+    }
+
     /// How many requests came so far.
     pub fn n_requests(&self) -> u64 {
         self.state.n_requests.load(Ordering::Relaxed)
@@ -146,6 +158,14 @@ enum Fault {
 }
 
 impl State {
+    fn tokens(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.expired.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn has_expired(&self, token: Option<&str>) -> bool {
+        token.is_some_and(|token| self.tokens().iter().any(|expired| expired == token))
+    }
+
     fn roll(&self) -> Fault {
         if !self.on.load(Ordering::Relaxed) {
             return Fault::None;
@@ -179,6 +199,10 @@ async fn given_up(stream: &mut TcpStream) -> Result<()> {
     let mut more = [0; 1];
     let closed = async { while stream.read(&mut more).await.is_ok_and(|n| n > 0) {} };
     tokio::time::timeout(PATIENCE_MAX, closed).await.context("the client waits for ever")
+}
+
+fn expired() -> Vec<u8> {
+    Response::new(403, super::bucket::error("ExpiredToken")).to_bytes()
 }
 
 fn broken() -> Vec<u8> {

@@ -26,6 +26,11 @@ pub struct PostgresProcess {
 impl PostgresProcess {
     /// Starts a server when PostgreSQL is installed, else returns `None`.
     pub fn start() -> Result<Option<Self>> {
+        Self::start_with(&[], &[])
+    }
+
+    /// The same with files of its own in the cluster's folder, and settings `name=value`.
+    pub fn start_with(files: &[(&str, String)], settings: &[&str]) -> Result<Option<Self>> {
         let Some(folder_of_programs) = programs() else { return Ok(None) };
         let folder = tempfile::tempdir()?;
         // The parent is private to us, the server runs as another user.
@@ -46,6 +51,15 @@ impl PostgresProcess {
             .arg(&cluster)
             .status()?;
         ensure!(initialised.success(), "initdb failed");
+        for (name, content) in files {
+            let path = cluster.join(name);
+            std::fs::write(&path, content)?;
+            // It refuses keys that others can read.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            if let Some((uid, gid)) = account {
+                std::os::unix::fs::chown(&path, Some(uid), Some(gid))?;
+            }
+        }
         let [addr] = free_addrs()?;
         let child = as_account("postgres")
             .arg("-D")
@@ -60,6 +74,7 @@ impl PostgresProcess {
                 "-c",
                 "timezone=UTC",
             ])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .spawn()
             .context("starting postgres")?;
         let mut child = Child(child);

@@ -61,6 +61,13 @@ impl Server {
         connect_pg(self.pg_addr()?).await
     }
 
+    /// Opens a Postgres connection as the user `tarn` on another database.
+    pub async fn connect_to(&self, database: &str) -> Result<Client> {
+        let addr = self.pg_addr()?;
+        let (host, port) = (addr.ip(), addr.port());
+        connect_pg_url(&format!("host={host} port={port} user=tarn dbname={database}")).await
+    }
+
     /// Returns what the server's sessions share: running queries, memory, the catalog.
     pub fn shared(&self) -> Arc<Shared> {
         self.handle.shared()

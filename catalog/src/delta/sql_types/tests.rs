@@ -4,9 +4,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, FixedSizeBinaryArray, ListArray, StringArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, TimeUnit};
+use datafusion::common::ScalarValue;
 use uuid::Uuid;
 
 use super::bounds::{uuid_high, uuid_low};
+use super::text_filters::texts_of;
 use super::texts::time_micros;
 use super::{decode, encode, interval, note, restored};
 use crate::pg_type::{FIELD_PG_TYPE, FIELD_PG_TYPMOD, Json, json_type};
@@ -162,4 +164,61 @@ fn bounds_of_uuids_are_close() {
     assert_eq!(uuid_high(low, low), Uuid::parse_str(low).unwrap_or_default().into_bytes());
     assert!(uuid_high(low, high) < Uuid::from_u128(0x0190_a5ba << 96).into_bytes());
     assert_eq!(uuid_high("", ""), [255; 16]);
+}
+
+/// Every text of a value lies between the two that a filter asks for, and in the order of values.
+#[test]
+fn texts_of_values_lie_where_filters_look() {
+    let uuid = |value: u128| {
+        let bytes = Uuid::from_u128(value).into_bytes().to_vec();
+        texts_of(&ScalarValue::FixedSizeBinary(16, Some(bytes))).expect("two texts")
+    };
+    let values: [u128; 8] =
+        [0, 9, 10, 0xa0b, 0xf_u128 << 100, (0xf_u128 << 100) + 1, 0xabcd_u128 << 112, u128::MAX];
+    for value in values {
+        let (low, high) = uuid(value);
+        let small = Uuid::from_u128(value).to_string();
+        let mixed: String = small
+            .chars()
+            .enumerate()
+            .map(|(at, c)| if at % 3 == 0 { c.to_ascii_uppercase() } else { c })
+            .collect();
+        for text in [small.to_uppercase(), mixed, small] {
+            assert!(low <= text && text <= high, "{low} {text} {high}");
+            // What is greater is not before the least text of a smaller value, and so on.
+            for other in values {
+                let (other_low, other_high) = uuid(other);
+                assert!(value < other || text >= other_low, "{text} {other_low}");
+                assert!(value > other || text <= other_high, "{text} {other_high}");
+            }
+        }
+    }
+    let time = |text: &str| {
+        let micros = time_micros(text).expect("a time");
+        let value = ScalarValue::Time64Microsecond(Some(micros));
+        (micros, texts_of(&value).expect("two texts"))
+    };
+    let texts = [
+        "00:00:00",
+        "00:00:00.000001",
+        "09:59:59.999999",
+        "10:00:00",
+        "10:00:00.0",
+        "10:00:00.000000",
+        "10:00:00.5",
+        "10:00:00.500",
+        "10:00:00.50000000",
+        "10:00:01",
+        "23:59:59.9",
+        "24:00:00",
+    ];
+    for text in texts {
+        for other in texts {
+            let ((micros, _), (bound, (low, high))) = (time(text), time(other));
+            assert!(micros < bound || text >= low.as_str(), "{text} {low}");
+            assert!(micros > bound || text <= high.as_str(), "{text} {high}");
+        }
+    }
+    assert_eq!(texts_of(&ScalarValue::FixedSizeBinary(16, None)), None);
+    assert_eq!(texts_of(&ScalarValue::Utf8(Some("x".to_owned()))), None);
 }

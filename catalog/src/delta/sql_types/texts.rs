@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::interval::{self, clock_nanoseconds, clock_of};
 use super::{file_type, is_foreign, stored_type};
-use crate::pg_type::json_kind;
+use crate::pg_type::{TimeTz, json_kind};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 const NANOS_PER_MICRO: i64 = 1_000;
@@ -45,6 +45,11 @@ pub(in crate::delta) fn encode(values: &ArrayRef) -> Result<ArrayRef, ArrowError
         DataType::FixedSizeBinary(16) => {
             let values = values.as_fixed_size_binary().iter();
             let text = |bytes: &[u8]| Uuid::from_slice(bytes).ok().map(|uuid| uuid.to_string());
+            values.map(|bytes| bytes.and_then(text)).collect()
+        }
+        DataType::FixedSizeBinary(12) => {
+            let values = values.as_fixed_size_binary().iter();
+            let text = |bytes: &[u8]| TimeTz::from_bytes(bytes).map(|time| time.to_string());
             values.map(|bytes| bytes.and_then(text)).collect()
         }
         DataType::Time64(TimeUnit::Microsecond) => {
@@ -105,6 +110,17 @@ fn values_of(texts: &StringArray, to: &DataType) -> Result<ArrayRef, ArrowError>
             for text in texts {
                 match text {
                     Some(text) => values.append_value(uuid_of(text).ok_or_else(|| no(text))?)?,
+                    None => values.append_null(),
+                }
+            }
+            Arc::new(values.finish())
+        }
+        DataType::FixedSizeBinary(12) => {
+            let mut values = FixedSizeBinaryBuilder::with_capacity(texts.len(), 12);
+            for text in texts {
+                let time = |text: &str| TimeTz::from_plain(text).ok_or_else(|| no(text));
+                match text.map(time).transpose()? {
+                    Some(time) => values.append_value(time.to_bytes())?,
                     None => values.append_null(),
                 }
             }

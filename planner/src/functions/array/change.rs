@@ -7,7 +7,9 @@ use arrow::array::{Array, ArrayRef, ListArray, StringArray};
 use arrow::buffer::OffsetBuffer;
 use datafusion::common::Result;
 
-use super::frame::{Call, Param, Pick, Returns, Spec, build, comparator, depth, result_element};
+use super::frame::{
+    Call, Lists, Param, Pick, Returns, Spec, build, comparator, depth, result_element,
+};
 use crate::functions::fault::fault;
 
 pub(super) const SPECS: &[Spec] = &[
@@ -55,8 +57,8 @@ pub(super) const SPECS: &[Spec] = &[
     },
     Spec {
         name: "array_slice",
-        params: &[Param::Array, Param::Int, Param::Int],
-        n_optional: 0,
+        params: SLICE_PARAMS,
+        n_optional: SLICE_PARAMS.len() - 3,
         returns: Returns::Array,
         body: slice,
     },
@@ -123,8 +125,8 @@ fn concatenate(call: &Call<'_>) -> Result<ArrayRef> {
         let nulls = array.logical_nulls();
         Ok(Arc::new(ListArray::try_new(element, offsets, Arc::clone(array), nulls)?))
     };
-    let left = super::frame::Lists::new(&raise(0, left_depth < right_depth)?)?;
-    let right = super::frame::Lists::new(&raise(1, right_depth < left_depth)?)?;
+    let left = Lists::new(&raise(0, left_depth < right_depth)?)?;
+    let right = Lists::new(&raise(1, right_depth < left_depth)?)?;
     let row = |row: usize| -> Result<Option<Vec<Pick>>> {
         if left.is_null(row) && right.is_null(row) {
             return Ok(None);
@@ -187,7 +189,16 @@ fn trim(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 /// `a[2:3]`, of the outermost dimension.
+/// An array, and two bounds for each of its dimensions, of which there are up to six.
+const SLICE_PARAMS: &[Param] = {
+    const I: Param = Param::Int;
+    &[Param::Array, I, I, I, I, I, I, I, I, I, I, I, I]
+};
+
 fn slice(call: &Call<'_>) -> Result<ArrayRef> {
+    if call.has(3) {
+        return slice_all(call);
+    }
     let (lists, lower, upper) = (call.lists(0)?, call.ints(1)?, call.ints(2)?);
     let row = |row: usize| {
         if lists.is_null(row) || lower.is_null(row) || upper.is_null(row) {
@@ -200,6 +211,50 @@ fn slice(call: &Call<'_>) -> Result<ArrayRef> {
     };
     let rows = (0..call.n_rows).map(row).collect();
     build(&[lists.values()], rows, &result_element(call.result_type)?)
+}
+
+type Bounds = (arrow::array::Int64Array, arrow::array::Int64Array);
+
+/// Slices of several dimensions.
+fn slice_all(call: &Call<'_>) -> Result<ArrayRef> {
+    let n_dimensions = call.arrays.len() / 2;
+    let bounds = (0..n_dimensions).map(|at| Ok((call.ints(at * 2 + 1)?, call.ints(at * 2 + 2)?)));
+    let bounds = bounds.collect::<Result<Vec<Bounds>>>()?;
+    let rows: Vec<usize> = (0..call.n_rows).collect();
+    cut(call.array(0)?, &rows, &bounds)
+}
+
+/// Cuts lists, each by the bounds of the row that it is part of; NULL where a bound is.
+fn cut(array: &ArrayRef, rows: &[usize], bounds: &[Bounds]) -> Result<ArrayRef> {
+    let Some(((lower, upper), deeper)) = bounds.split_first() else {
+        return Ok(Arc::clone(array));
+    };
+    let lists = Lists::new(array)?;
+    let element = result_element(array.data_type())?;
+    // More subscripts than dimensions leave nothing.
+    let too_many = !deeper.is_empty() && lists.inner().is_none();
+    let (mut kept, mut owners) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        let unknown = bounds.iter().any(|(l, u)| l.is_null(*row) || u.is_null(*row));
+        if lists.is_null(at) || unknown {
+            kept.push(None);
+            continue;
+        }
+        let range = lists.range(at);
+        let n_there = if too_many { 0 } else { range.len() };
+        let within = |bound: i64| usize::try_from(bound.max(0)).unwrap_or(0).min(n_there);
+        let (start, end) = (within(lower.value(*row) - 1), within(upper.value(*row)));
+        let picks: Vec<_> = (range.start + start..range.start + end).map(|at| (0, at)).collect();
+        owners.extend(picks.iter().map(|_| *row));
+        kept.push(Some(picks));
+    }
+    let outer = build(&[lists.values()], kept, &element)?;
+    if deeper.is_empty() || too_many {
+        return Ok(outer);
+    }
+    let outer = Lists::new(&outer)?;
+    let values = cut(outer.values(), &owners, deeper)?;
+    Ok(Arc::new(outer.with_values(values)?))
 }
 
 fn positions(call: &Call<'_>) -> Result<ArrayRef> {

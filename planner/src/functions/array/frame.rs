@@ -321,6 +321,13 @@ impl Lists {
         self.list.values()
     }
 
+    /// The same lists with other elements of the same number.
+    pub(crate) fn with_values(&self, values: ArrayRef) -> Result<ListArray> {
+        let element = Field::new_list_field(values.data_type().clone(), true);
+        let (offsets, nulls) = (self.list.offsets().clone(), self.list.nulls().cloned());
+        Ok(ListArray::try_new(Arc::new(element), offsets, values, nulls)?)
+    }
+
     /// The next dimension.
     pub(crate) fn inner(&self) -> Option<Self> {
         if self.values().data_type().is_list() { Self::new(self.values()).ok() } else { None }

@@ -8,6 +8,7 @@ use arrow::datatypes::{
     DataType, Date32Type, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use datafusion::common::{Result, exec_datafusion_err};
+use tarn_catalog::pg_type::TIMETZ;
 
 use super::calendar::{
     EARLIEST, EARLIEST_DAY, LATEST, LATEST_DAY, MICROS_PER_DAY, date_out_of_range, day_in_range,
@@ -19,6 +20,7 @@ use super::text::{
     TimeSettings, date_text, parse_date, parse_time, parse_timestamp, parse_timestamptz, time_text,
     timestamp_text, timestamptz_text,
 };
+use super::timetz;
 use super::types::{INTERVAL, TIME, TIMESTAMP, interval_limits, timestamptz};
 
 /// The kinds of temporal types, whatever their unit.
@@ -26,6 +28,7 @@ use super::types::{INTERVAL, TIME, TIMESTAMP, interval_limits, timestamptz};
 enum Sort {
     Date,
     Time,
+    Timetz,
     Timestamp,
     Timestamptz,
     Interval,
@@ -35,6 +38,7 @@ fn sort(data_type: &DataType) -> Option<Sort> {
     Some(match data_type {
         DataType::Date32 | DataType::Date64 => Sort::Date,
         DataType::Time32(_) | DataType::Time64(_) => Sort::Time,
+        DataType::FixedSizeBinary(12) => Sort::Timetz,
         DataType::Timestamp(_, None) => Sort::Timestamp,
         DataType::Timestamp(_, Some(_)) => Sort::Timestamptz,
         DataType::Interval(_) => Sort::Interval,
@@ -46,6 +50,7 @@ fn canonical(sort: Sort) -> DataType {
     match sort {
         Sort::Date => DataType::Date32,
         Sort::Time => TIME,
+        Sort::Timetz => TIMETZ,
         Sort::Timestamp => TIMESTAMP,
         Sort::Timestamptz => timestamptz(),
         Sort::Interval => INTERVAL,
@@ -117,6 +122,7 @@ pub(crate) fn read_text(
             Arc::new(days.collect::<Result<arrow::array::Date32Array>>()?)
         }
         Sort::Time => micros(texts, |text| parse_time(text, settings))?,
+        Sort::Timetz => timetz::of_texts(texts, settings)?,
         Sort::Timestamp => micros(texts, |text| parse_timestamp(text, settings))?,
         Sort::Timestamptz => micros(texts, |text| parse_timestamptz(text, settings))?,
         Sort::Interval => {
@@ -139,9 +145,15 @@ pub(crate) fn write_text(array: &ArrayRef, settings: &TimeSettings) -> Result<St
     let from = array.data_type();
     let from = sort(from).ok_or_else(|| exec_datafusion_err!("{from} is not temporal"))?;
     let array = cast(array, &canonical(from))?;
+    if from == Sort::Timetz {
+        let texts = timetz::values(&array)?.into_iter();
+        return Ok(texts.map(|value| value.map(|value| value.to_string())).collect());
+    }
     let text = |row: usize| match from {
         Sort::Date => date_text(array.as_primitive::<Date32Type>().value(row), settings),
         Sort::Time => time_text(array.as_primitive::<Time64MicrosecondType>().value(row)),
+        // Written above.
+        Sort::Timetz => String::new(),
         Sort::Timestamp => {
             timestamp_text(array.as_primitive::<TimestampMicrosecondType>().value(row), settings)
         }
@@ -170,6 +182,7 @@ fn limited(array: ArrayRef, to: Sort, modifier: Option<i32>) -> Result<ArrayRef>
             let times = array.as_primitive::<Time64MicrosecondType>();
             Arc::new(times.unary::<_, Time64MicrosecondType>(|time| round_to(time, digits)))
         }
+        Sort::Timetz => timetz::rounded(&array, digits)?,
         Sort::Timestamp | Sort::Timestamptz => {
             let times = array.as_primitive::<TimestampMicrosecondType>();
             let round = |at: i64| if finite(at) { round_to(at, digits) } else { at };
@@ -217,6 +230,9 @@ fn between(array: &ArrayRef, from: Sort, to: Sort, settings: &TimeSettings) -> R
             })?;
             cast(&cast(&stamps, &DataType::Int64)?, &canonical(to))?
         }
+        (Sort::Time, Sort::Timetz) => timetz::of_times(array, settings)?,
+        (Sort::Timestamptz, Sort::Timetz) => timetz::of_instants(array, settings)?,
+        (Sort::Timetz, Sort::Time) => timetz::to_times(array)?,
         (Sort::Time, Sort::Interval) => {
             let times = array.as_primitive::<Time64MicrosecondType>();
             let span = |time| Span::from_micros(time).to_arrow();
@@ -239,6 +255,7 @@ fn name(sort: Sort) -> &'static str {
     match sort {
         Sort::Date => "date",
         Sort::Time => "time without time zone",
+        Sort::Timetz => "time with time zone",
         Sort::Timestamp => "timestamp without time zone",
         Sort::Timestamptz => "timestamp with time zone",
         Sort::Interval => "interval",

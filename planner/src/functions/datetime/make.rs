@@ -9,11 +9,12 @@ use super::calendar::{
     Civil, MICROS_PER_DAY, MICROS_PER_MINUTE, MICROS_PER_SECOND, day_in_range, join,
 };
 use super::span::{Span, interval_out_of_range, whole64};
+use super::timetz::in_zone;
 use super::trunc::unknown_zone;
 use super::zone::Zone;
 use crate::functions::fault::fault;
 use crate::functions::frame::Kind::{
-    Bool, Date, Float8, Int4, Interval, Text, Time, Timestamp, Timestamptz,
+    Bool, Date, Float8, Int4, Interval, Text, Time, Timestamp, Timestamptz, Timetz,
 };
 use crate::functions::frame::{Call, Form, Function, Kind, Value, form};
 
@@ -119,6 +120,12 @@ const ZONES: &[Form] = &[
     form(&[Text, Timestamp], Timestamptz, |call, row| {
         Ok(Value::Micros(zone(call, row)?.to_instant(call.micros(1, row)?)))
     }),
+    form(&[Text, Timetz], Timetz, |call, row| {
+        in_zone(call.timetz(1, row)?, zone(call, row)?).map(Value::Zoned)
+    }),
+    form(&[Interval, Timetz], Timetz, |call, row| {
+        in_zone(call.timetz(1, row)?, offset(call, row)?).map(Value::Zoned)
+    }),
     form(&[Interval, Timestamptz], Timestamp, |call, row| {
         Ok(Value::Micros(offset(call, row)?.to_local(call.micros(1, row)?)))
     }),
@@ -148,6 +155,7 @@ const OVERLAPS: &[Form] = &[
     form(&[Timestamp, Timestamp, Timestamp, Timestamp], Bool, overlaps),
     form(&[Timestamptz, Timestamptz, Timestamptz, Timestamptz], Bool, overlaps),
     form(&[Time, Time, Time, Time], Bool, overlaps),
+    form(&[Timetz, Timetz, Timetz, Timetz], Bool, overlaps),
     form(&[Timestamp, Interval, Timestamp, Interval], Bool, overlaps),
     form(&[Timestamp, Interval, Timestamp, Timestamp], Bool, overlaps),
     form(&[Timestamp, Timestamp, Timestamp, Interval], Bool, overlaps),
@@ -174,7 +182,10 @@ fn overlaps(call: &Call, row: usize) -> Result<Value> {
                 span.after_in(call.micros(at - 1, row)?, call.time.zone).map(Some)
             };
         }
-        call.micros(at, row).map(Some)
+        match call.timetz(at, row) {
+            Ok(time) => Ok(Some(time.order())),
+            Err(_) => call.micros(at, row).map(Some),
+        }
     };
     // The known end of a period stands first; then the earlier one.
     let ordered = |a: Option<i64>, b: Option<i64>| match (a, b) {

@@ -9,6 +9,7 @@
 //! | `convert` | casts of arrays |
 //! | `planner`, `operators` | `+ - * /` and comparisons, `age`, `justify_…`, `date_bin` |
 //! | `part`, `trunc`, `make`, `now` | `extract`, `date_trunc`, `make_…`, `timezone`, clocks |
+//! | `timetz` | times of day with a zone |
 //! | `template`, `render`, `read`, `number` | the template patterns of `to_char` and its kin |
 //! | `to_char`, `to_date` | the functions with templates |
 //!
@@ -34,6 +35,7 @@ pub(crate) mod span;
 pub(crate) mod span_text;
 mod template;
 pub(crate) mod text;
+pub(crate) mod timetz;
 mod to_char;
 mod to_date;
 mod to_number;

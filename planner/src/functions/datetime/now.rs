@@ -10,6 +10,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use tarn_catalog::pg_type::TIMETZ;
+
 use super::calendar::split;
 use super::span_text::round_to;
 use super::text::TimeSettings;
@@ -23,6 +25,7 @@ enum Shows {
     Instant,
     LocalTimestamp,
     LocalTime,
+    Time,
     Date,
 }
 
@@ -55,6 +58,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         ),
         clock("localtimestamp", &[], Shows::LocalTimestamp),
         clock("localtime", &[], Shows::LocalTime),
+        clock("current_time", &[], Shows::Time),
         clock("current_date", &["today"], Shows::Date),
         Function::volatile("clock_timestamp", CLOCK).into_udf(),
         Function::volatile("timeofday", DAY_TEXT).into_udf(),
@@ -79,6 +83,7 @@ impl ScalarUDFImpl for Clock {
             Shows::Instant => timestamptz(),
             Shows::LocalTimestamp => TIMESTAMP,
             Shows::LocalTime => TIME,
+            Shows::Time => TIMETZ,
             Shows::Date => DataType::Date32,
         })
     }
@@ -105,6 +110,10 @@ impl ScalarUDFImpl for Clock {
             Shows::Instant => ScalarValue::TimestampMicrosecond(Some(now), Some("UTC".into())),
             Shows::LocalTimestamp => ScalarValue::TimestampMicrosecond(Some(local), None),
             Shows::LocalTime => ScalarValue::Time64Microsecond(Some(time)),
+            Shows::Time => {
+                let time = super::timetz::instant(now, &TimeSettings::of(info.config_options()))?;
+                ScalarValue::FixedSizeBinary(12, Some(time.to_bytes().to_vec()))
+            }
             Shows::Date => ScalarValue::Date32(i32::try_from(day).ok()),
         };
         Ok(ExprSimplifyResult::Simplified(Expr::Literal(value, None)))

@@ -4,12 +4,16 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
+use tarn_catalog::pg_type::TimeTz;
 
 use super::calendar::{MICROS_PER_DAY, date_out_of_range, day_in_range, finite_day, join, split};
 use super::convert::midnight;
 use super::span::Span;
+use super::timetz::{on_day, with_micros};
 use crate::functions::fault::fault;
-use crate::functions::frame::Kind::{Date, Float8, Int4, Interval, Time, Timestamp, Timestamptz};
+use crate::functions::frame::Kind::{
+    Date, Float8, Int4, Interval, Time, Timestamp, Timestamptz, Timetz,
+};
 use crate::functions::frame::{Call, Form, Function, Value, form};
 
 pub(crate) static PLUS: LazyLock<Arc<ScalarUDF>> =
@@ -55,6 +59,14 @@ const PLUS_FORMS: &[Form] = &[
     }),
     form(&[Time, Interval], Time, |c, row| Ok(clock(c.micros(0, row)?, c.span(1, row)?, 1))),
     form(&[Interval, Time], Time, |c, row| Ok(clock(c.micros(1, row)?, c.span(0, row)?, 1))),
+    form(&[Timetz, Interval], Timetz, |c, row| zoned(c.timetz(0, row)?, c.span(1, row)?, 1)),
+    form(&[Interval, Timetz], Timetz, |c, row| zoned(c.timetz(1, row)?, c.span(0, row)?, 1)),
+    form(&[Date, Timetz], Timestamptz, |c, row| {
+        on_day(c.date(0, row)?, c.timetz(1, row)?).map(Value::Micros)
+    }),
+    form(&[Timetz, Date], Timestamptz, |c, row| {
+        on_day(c.date(1, row)?, c.timetz(0, row)?).map(Value::Micros)
+    }),
     form(&[Interval, Interval], Interval, |c, row| {
         Ok(Value::Span(c.span(0, row)?.plus(c.span(1, row)?)?))
     }),
@@ -85,6 +97,7 @@ const MINUS_FORMS: &[Form] = &[
         Ok(Value::Span(Span::from_micros(c.micros(0, row)? - c.micros(1, row)?)))
     }),
     form(&[Time, Interval], Time, |c, row| Ok(clock(c.micros(0, row)?, c.span(1, row)?, -1))),
+    form(&[Timetz, Interval], Timetz, |c, row| zoned(c.timetz(0, row)?, c.span(1, row)?, -1)),
     form(&[Interval, Interval], Interval, |c, row| {
         Ok(Value::Span(c.span(0, row)?.minus(c.span(1, row)?)?))
     }),
@@ -119,7 +132,15 @@ fn at_time(day: i32, time: i64) -> Result<Value> {
 
 /// A time of day so much later or earlier, on whatever day.
 fn clock(time: i64, span: Span, sign: i64) -> Value {
-    Value::Micros((time + sign * (span.micros % MICROS_PER_DAY)).rem_euclid(MICROS_PER_DAY))
+    Value::Micros(moved(time, span, sign))
+}
+
+fn moved(time: i64, span: Span, sign: i64) -> i64 {
+    (time + sign * (span.micros % MICROS_PER_DAY)).rem_euclid(MICROS_PER_DAY)
+}
+
+fn zoned(time: TimeTz, span: Span, sign: i64) -> Result<Value> {
+    with_micros(time, moved(time.micros(), span, sign)).map(Value::Zoned)
 }
 
 fn between(call: &Call, row: usize) -> Result<Value> {

@@ -14,11 +14,11 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use tarn_catalog::pg_type::FIELD_PG_TYPMOD;
+use tarn_catalog::pg_type::{FIELD_PG_TYPMOD, TIMETZ, TimeTz};
 
 use super::calendar::{
     Civil, JULIAN_OF_1970, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND,
-    day_of_week, finite, finite_day, iso_week, split,
+    day_of_week, finite, finite_day, iso_week, out_of_range, split,
 };
 use super::convert::read_text;
 use super::span::Span;
@@ -86,6 +86,7 @@ fn digits(unit: &str, source: Option<Source>) -> (u8, i8) {
 enum Source {
     Date,
     Time,
+    Timetz,
     Timestamp,
     Timestamptz,
     Interval,
@@ -96,6 +97,7 @@ impl Source {
         Some(match data_type {
             DataType::Date32 | DataType::Date64 => Self::Date,
             DataType::Time32(_) | DataType::Time64(_) => Self::Time,
+            DataType::FixedSizeBinary(12) => Self::Timetz,
             DataType::Timestamp(_, None) => Self::Timestamp,
             DataType::Timestamp(_, Some(_)) => Self::Timestamptz,
             DataType::Interval(_) | DataType::Duration(_) => Self::Interval,
@@ -107,6 +109,7 @@ impl Source {
         match self {
             Self::Date => DataType::Date32,
             Self::Time => TIME,
+            Self::Timetz => TIMETZ,
             Self::Timestamp => TIMESTAMP,
             Self::Timestamptz => timestamptz(),
             Self::Interval => INTERVAL,
@@ -117,6 +120,7 @@ impl Source {
         match self {
             Self::Date => "date",
             Self::Time => "time without time zone",
+            Self::Timetz => "time with time zone",
             Self::Timestamp => "timestamp without time zone",
             Self::Timestamptz => "timestamp with time zone",
             Self::Interval => "interval",
@@ -340,6 +344,15 @@ impl Parts {
                     _ => of_time(unit, time),
                 }
             }
+            Source::Timetz => {
+                let bytes = self.array.as_fixed_size_binary().value(row);
+                let time = TimeTz::from_bytes(bytes).ok_or_else(out_of_range)?;
+                let east = -i64::from(time.west());
+                match unit {
+                    "epoch" => fraction(time.utc_micros(), MICROS_PER_SECOND),
+                    _ => of_zone(unit, east).or_else(|| of_time(unit, time.micros())),
+                }
+            }
             Source::Date => {
                 let day = i64::from(self.array.as_primitive::<Date32Type>().value(row));
                 match unit {
@@ -358,16 +371,21 @@ impl Parts {
             Source::Timestamptz => {
                 let at = self.array.as_primitive::<TimestampMicrosecondType>().value(row);
                 let offset = self.zone.offset_at(at);
-                match unit {
-                    "timezone" => whole(offset),
-                    "timezone_hour" => whole(offset / 3_600),
-                    "timezone_minute" => whole(offset / 60 % 60),
-                    _ => of_timestamp(unit, self.zone.to_local(at), at),
-                }
+                of_zone(unit, offset).or_else(|| of_timestamp(unit, self.zone.to_local(at), at))
             }
         };
         found.map(Some).ok_or_else(|| self.unsupported(name))
     }
+}
+
+/// Parts of a zone given in seconds east of Greenwich.
+fn of_zone(unit: &str, east: i64) -> Option<Amount> {
+    whole(match unit {
+        "timezone" => east,
+        "timezone_hour" => east / 3_600,
+        "timezone_minute" => east / 60 % 60,
+        _ => return None,
+    })
 }
 
 fn of_timestamp(unit: &str, local: i64, instant: i64) -> Option<Amount> {

@@ -17,10 +17,11 @@ use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF, cast};
 use sqlparser::ast::BinaryOperator;
+use tarn_catalog::pg_type::TIMETZ;
 
 use super::convert::temporal;
 use super::operators::{DIVIDED, MINUS, PLUS, TIMES};
-use super::types::INTERVAL;
+use super::types::{INTERVAL, TIME};
 use crate::functions::fault::fault;
 use crate::functions::frame::type_name;
 
@@ -67,6 +68,9 @@ impl ExprPlanner for TemporalOperators {
             match (&left, &right) {
                 (Some(known), None) => take_type(&mut expr.right, known),
                 (None, Some(known)) => take_type(&mut expr.left, known),
+                // A time is one in the session's zone beside one with a zone.
+                (Some(TIME), Some(TIMETZ)) => take_type(&mut expr.left, &TIMETZ),
+                (Some(TIMETZ), Some(TIME)) => take_type(&mut expr.right, &TIMETZ),
                 _ => {}
             }
             return Ok(PlannerResult::Original(expr));
@@ -136,7 +140,15 @@ fn operand(op: &BinaryOperator, known: &DataType, on_right: bool) -> Result<Data
             let sides = if on_right { "date + unknown" } else { "unknown + date" };
             return Err(fault("42725", format!("operator is not unique: {sides}")));
         }
+        // As it may mean a date or an interval.
+        BinaryOperator::Plus if *known == TIMETZ => {
+            let name = "time with time zone";
+            let sides =
+                if on_right { format!("{name} + unknown") } else { format!("unknown + {name}") };
+            return Err(fault("42725", format!("operator is not unique: {sides}")));
+        }
         BinaryOperator::Plus => INTERVAL,
+        BinaryOperator::Minus if *known == TIMETZ && on_right => INTERVAL,
         _ => known.clone(),
     })
 }

@@ -72,7 +72,7 @@ impl TimeSettings {
         Self { zone, order, style, interval_style: Style::of(interval_style) }
     }
 
-    fn surroundings(&self, time_only: bool) -> Surroundings {
+    pub(super) fn surroundings(&self, time_only: bool) -> Surroundings {
         let today = split(self.zone.to_local(now())).0;
         Surroundings { order: self.order, today, time_only }
     }
@@ -83,7 +83,8 @@ pub(crate) fn now() -> i64 {
     Utc::now().timestamp_micros()
 }
 
-fn error(trouble: Trouble, data_type: &str, text: &str) -> DataFusionError {
+/// PostgreSQL's words for a text that is no value of a type.
+pub(super) fn error(trouble: Trouble, data_type: &str, text: &str) -> DataFusionError {
     match trouble {
         Trouble::Syntax => {
             fault("22007", format!("invalid input syntax for type {data_type}: \"{text}\""))

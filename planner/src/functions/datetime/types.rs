@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use sqlparser::ast::{DataType as Sql, IntervalFields, TimezoneInfo};
-use tarn_catalog::pg_type::FIELD_PG_TYPMOD;
+use tarn_catalog::pg_type::{FIELD_PG_TYPMOD, TIMETZ};
 
 use super::span_text::Fields;
 
@@ -49,6 +49,9 @@ pub(crate) fn temporal_field(sql_type: &Sql) -> Option<FieldRef> {
         }
         Sql::Time(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             (TIME, digits(precision))
+        }
+        Sql::Time(precision, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+            (TIMETZ, digits(precision))
         }
         Sql::Interval { fields, precision } => {
             (INTERVAL, interval_modifier(fields.as_ref(), digits(precision)))

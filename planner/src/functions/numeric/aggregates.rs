@@ -170,6 +170,9 @@ impl AggregateUDFImpl for Total {
                 Some(DataType::Boolean) => Err(self.undefined("boolean")),
                 Some(DataType::Date32) => Err(self.undefined("date")),
                 Some(DataType::Timestamp(..)) => Err(self.undefined("timestamp")),
+                Some(DataType::Decimal256(_, scale)) if self.kind == Kind::Sum => {
+                    Ok(totals::wide_state(*scale))
+                }
                 _ => self.inner.return_type(types),
             },
         }

@@ -17,9 +17,18 @@ pub(crate) mod to_numeric;
 mod totals;
 pub(crate) mod transcendental;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::logical_expr::ScalarUDF;
+
+/// A function of this module by its name.
+///
+/// The names asked for are constants of this crate, so that one is always found.
+pub(crate) fn by_name(name: &str) -> Arc<ScalarUDF> {
+    static FUNCTIONS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(functions);
+    let found = FUNCTIONS.iter().find(|function| function.name() == name);
+    found.map_or_else(datafusion::functions::math::abs, Arc::clone)
+}
 
 /// The functions by which plans name these operations.
 pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {

@@ -88,3 +88,12 @@ fn chunks_of_whole_lines() {
     check(CopyFormat::Csv, &["\"a\"\"\n\"\nb"], &[("\"a\"\"\n\"\n", 0), ("b", 2)]);
     check(CopyFormat::Csv, &["a,b\n\\."], &[("a,b\n", 0)]);
 }
+
+#[test]
+fn zero_bytes_behind_backslashes_are_noticed() {
+    let mut fields = Fields::new(&options(CopyFormat::Text));
+    for (line, expected) in [(r"a\x00b", true), (r"a\000", true), (r"a\x41", false)] {
+        assert!(fields.read(line.as_bytes(), 0).is_some());
+        assert_eq!(fields.has_zero(), expected, "{line}");
+    }
+}

@@ -2,11 +2,11 @@
 
 use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
-use tarn_catalog::pg_type::{self, Json};
-use tarn_planner::calendar::{MICROS_PER_DAY, Piece, date_in_range, put_time, timestamp_in_range};
+use tarn_catalog::pg_type::{self, Json, TimeTz};
+use tarn_planner::calendar::{MICROS_PER_DAY, date_in_range, timestamp_in_range};
 
 use super::number::Decimal;
-use super::{ParamError, array, interval, null_of, parse_json, unsupported, utf8};
+use super::{ParamError, array, interval, null_of, parse_json, timetz_value, unsupported, utf8};
 use crate::pg::rows::datetime::{PG_EPOCH_DAYS, PG_EPOCH_MICROS};
 
 /// Bytes that have not been read.
@@ -80,6 +80,7 @@ pub(super) fn decode(oid: u32, bytes: &[u8]) -> Result<ScalarValue, ParamError> 
             interval.ok_or_else(|| out_of_range("interval"))?
         }
         1266 => time_with_zone(&mut reader)?,
+        1560 | 1562 => return bits(&mut reader),
         2950 => ScalarValue::FixedSizeBinary(16, Some(reader.take::<16>()?.to_vec())),
         114 => return parse_json(utf8(bytes)?, Json::Text),
         3802 => match bytes.split_first() {
@@ -142,24 +143,24 @@ fn timestamp(reader: &mut Reader<'_>) -> Result<i64, ParamError> {
     micros.and_then(timestamp_in_range).ok_or_else(|| out_of_range("timestamp"))
 }
 
-/// `timetz` has no Arrow type and becomes text; its zone counts seconds west of Greenwich.
+/// The zone counts seconds west of Greenwich.
 fn time_with_zone(reader: &mut Reader<'_>) -> Result<ScalarValue, ParamError> {
     let micros = time(reader)?;
-    let west = i64::from(reader.int4()?);
-    if west.abs() >= 16 * 3600 {
-        return Err(ParamError::new("22009", "time zone displacement out of range"));
+    let time = TimeTz::new(micros, reader.int4()?)
+        .ok_or_else(|| ParamError::new("22009", "time zone displacement out of range"))?;
+    Ok(timetz_value(time))
+}
+
+/// Reads a number of bits and the bytes that they fill.
+fn bits(reader: &mut Reader<'_>) -> Result<ScalarValue, ParamError> {
+    let n_bits = usize::try_from(reader.int4()?).map_err(|_| ParamError::binary())?;
+    let bytes = reader.rest;
+    if bytes.len() != n_bits.div_ceil(8) {
+        return Err(ParamError::binary());
     }
-    let mut clock = Piece::new();
-    put_time(&mut clock, micros);
-    let clock = clock.as_str();
-    let sign = if west > 0 { '-' } else { '+' };
-    let (hours, minutes, seconds) = (west.abs() / 3600, west.abs() / 60 % 60, west.abs() % 60);
-    let zone = match (minutes, seconds) {
-        (0, 0) => format!("{sign}{hours:02}"),
-        (_, 0) => format!("{sign}{hours:02}:{minutes:02}"),
-        _ => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
-    };
-    Ok(ScalarValue::Utf8(Some(format!("{clock}{zone}"))))
+    let digits = bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1 == 1));
+    let digits = digits.take(n_bits).map(|bit| if bit { '1' } else { '0' });
+    Ok(ScalarValue::Utf8(Some(digits.collect())))
 }
 
 /// Reads digits to base 10,000 and cuts them to the scale that is announced.

@@ -130,7 +130,17 @@ fn special_values() {
     assert_eq!(encode(1184, &instant, Format::Text), b"2024-01-05 15:00:00+00");
     let with_zone =
         decode_parameter(1266, Format::Binary, Some(&from_hex("0000000861c46800ffffb9b0")));
-    assert_eq!(with_zone, Ok(ScalarValue::from("10:00:00+05")));
+    assert_eq!(encode(1266, &with_zone.unwrap(), Format::Text), b"10:00:00+05");
+    let bits = decode(1560, "x5").unwrap();
+    assert_eq!(encode(1560, &bits, Format::Text), b"0101");
+    assert_eq!(encode(1562, &bits, Format::Binary), from_hex("0000000450"));
+    let bits = decode_parameter(1562, Format::Binary, Some(&from_hex("00000009ff80"))).unwrap();
+    assert_eq!(encode(1562, &bits, Format::Text), b"111111111");
+    let array = decode(1270, "{12:30:45.5-08,NULL}").unwrap();
+    assert_eq!(encode(1270, &array, Format::Text), b"{12:30:45.5-08,NULL}");
+    let summer = decode(1266, "2024-07-01 12:00 Europe/Berlin").unwrap();
+    let binary = encode(1266, &summer, Format::Binary);
+    assert_eq!(binary, from_hex("0000000a0eebb000ffffe3e0"));
 }
 
 /// A small generator of numbers, so that a failure can be repeated.

@@ -15,7 +15,7 @@ use tarn_catalog::{pg_catalog, pg_type};
 
 use super::number::{Digits, put_float4, put_float8, put_integer};
 use super::string::{bytes, strings};
-use super::temporal::temporal;
+use super::temporal::{temporal, time_with_zone};
 use super::{EncodeError, EncodeSettings, Format, digits, json, nested, set_length};
 use crate::pg::params;
 
@@ -124,6 +124,9 @@ const FLOAT4: u32 = 700;
 const FLOAT8: u32 = 701;
 const NUMERIC: u32 = 1700;
 pub(super) const TIMESTAMPTZ: u32 = 1184;
+const TIMETZ: u32 = 1266;
+pub(super) const BIT: u32 = 1560;
+pub(super) const VARBIT: u32 = 1562;
 pub(super) const UUID: u32 = 2950;
 const RECORD: u32 = 2249;
 const REGPROC: u32 = 24;
@@ -139,9 +142,9 @@ fn oid_like(oid: u32) -> bool {
             .is_some_and(|info| info.category == 'N' && info.name.starts_with("reg"))
 }
 
-/// Types whose binary form is their text.
+/// Types whose binary form is made of their text without a detour.
 fn text_like(oid: u32) -> bool {
-    matches!(oid, CHAR | 142 | 194 | 1033 | JSON | JSONB | 1790 | 2275)
+    matches!(oid, CHAR | 142 | 194 | 1033 | JSON | JSONB | BIT | VARBIT | 1790 | 2275)
         || pg_type::type_info(oid).is_none_or(|info| matches!(info.category, 'S' | 'X'))
 }
 
@@ -159,7 +162,9 @@ fn natural(data_type: &DataType, oid: u32) -> bool {
         _ if data_type.is_decimal() => oid == NUMERIC,
         _ if has_strings(data_type) => *data_type == DataType::Null || text_like(oid),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => oid == BYTEA,
-        DataType::FixedSizeBinary(size) => oid == BYTEA || (oid == UUID && *size == 16),
+        DataType::FixedSizeBinary(size) => {
+            oid == BYTEA || (oid == UUID && *size == 16) || (oid == TIMETZ && *size == 12)
+        }
         DataType::Boolean => oid == BOOL,
         DataType::Date32 | DataType::Date64 => oid == 1082,
         DataType::Time32(_) | DataType::Time64(_) => oid == 1083,
@@ -275,6 +280,7 @@ pub(super) fn encoder(
         DataType::BinaryView => {
             bytes(typed::<GenericByteViewArray<BinaryViewType>>(array)?, oid, format, settings)
         }
+        DataType::FixedSizeBinary(12) if oid != BYTEA => time_with_zone(array, format)?,
         DataType::FixedSizeBinary(_) => {
             bytes(typed::<FixedSizeBinaryArray>(array)?, oid, format, settings)
         }

@@ -4,7 +4,7 @@ use arrow::array::{Array, FixedSizeBinaryArray, GenericByteArray, GenericByteVie
 use arrow::datatypes::{ByteArrayType, ByteViewType};
 use bytes::{BufMut, BytesMut};
 
-use super::column::{CHAR, Encoder, JSONB, UUID, versioned};
+use super::column::{BIT, CHAR, Encoder, JSONB, UUID, VARBIT, versioned};
 use super::{ByteaOutput, EncodeError, EncodeSettings, Format};
 
 /// Arrays whose values are bytes.
@@ -42,12 +42,13 @@ fn slices(array: impl Bytes, write: impl Fn(&[u8], &mut BytesMut) + 'static) -> 
     })
 }
 
-/// A writer for strings; all types that are text look the same in both forms.
+/// A writer for strings; nearly all types that are text look the same in both forms.
 pub(super) fn strings(array: impl Bytes, oid: u32, format: Format) -> Encoder {
     match (format, oid) {
         (Format::Binary, JSONB) => {
             versioned(slices(array, |text, out| out.extend_from_slice(text)))
         }
+        (Format::Binary, BIT | VARBIT) => slices(array, put_bits),
         // The one-byte type: longer text is cut, and none is the byte zero.
         (Format::Binary, CHAR) => {
             slices(array, |text, out| out.put_u8(text.first().copied().unwrap_or(0)))
@@ -71,6 +72,15 @@ pub(super) fn bytes(
             put_hex(bytes, out);
         }),
         (Format::Text, _, ByteaOutput::Escape) => slices(array, put_escaped),
+    }
+}
+
+/// The number of bits, then the bits, with noughts behind them up to a whole byte.
+fn put_bits(text: &[u8], out: &mut BytesMut) {
+    out.put_i32(i32::try_from(text.len()).unwrap_or(i32::MAX));
+    for digits in text.chunks(8) {
+        let byte = digits.iter().fold(0_u8, |byte, digit| byte << 1 | u8::from(*digit == b'1'));
+        out.put_u8(byte << (8 - digits.len()));
     }
 }
 

@@ -1,11 +1,12 @@
 //! Columns of dates, times and spans of time.
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, FixedSizeBinaryArray};
 use arrow::datatypes::*;
 use bytes::{BufMut, BytesMut};
+use tarn_catalog::pg_type::TimeTz;
 use tarn_planner::calendar::{MICROS_PER_DAY, Span, date_in_range, span_text, timestamp_in_range};
 
-use super::column::{Encoder, TIMESTAMPTZ, unsupported, values};
+use super::column::{Encoder, TIMESTAMPTZ, typed, unsupported, values};
 use super::datetime::{
     PG_EPOCH_DAYS, PG_EPOCH_MICROS, put_date, put_time, put_timestamp, time_in_range,
 };
@@ -98,6 +99,26 @@ where
             }
         }
     })
+}
+
+/// Times of day with a zone; the binary form counts its seconds west of Greenwich.
+pub(super) fn time_with_zone(array: &ArrayRef, format: Format) -> Result<Encoder, EncodeError> {
+    let values = typed::<FixedSizeBinaryArray>(array)?;
+    Ok(Box::new(move |row: usize, out: &mut BytesMut| {
+        if row >= values.len() {
+            return Err(EncodeError::SchemaMismatch);
+        }
+        let out_of_range = EncodeError::DatetimeOutOfRange { type_name: "time with time zone" };
+        let time = TimeTz::from_bytes(values.value(row)).ok_or(out_of_range)?;
+        match format {
+            Format::Text => out.extend_from_slice(time.to_string().as_bytes()),
+            Format::Binary => {
+                out.put_i64(time.micros());
+                out.put_i32(time.west());
+            }
+        }
+        Ok(())
+    }))
 }
 
 fn put_infinity(later: bool, out: &mut BytesMut) {
