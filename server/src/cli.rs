@@ -10,7 +10,7 @@ use tarn_catalog::object_store::ObjectStores;
 
 use crate::client::{ClientOptions, Format, Script};
 use crate::config::{AuthMode, ConfigError, Kind, SETTINGS, ServerConfig, Values, environment};
-use crate::server::{Handle, StartError};
+use crate::server::{Handle, Port, StartError};
 use crate::{auth, demo, telemetry};
 
 mod log_commands;
@@ -195,7 +195,7 @@ fn serve(arguments: &ArgMatches, is_demo: bool) -> ExitCode {
 async fn serve_until_stopped(mut config: ServerConfig, is_demo: bool) -> Result<(), StartError> {
     let began = std::time::Instant::now();
     if is_demo {
-        check_ports(&config).await?;
+        check_ports(&config)?;
         let data_dir = config.data_dir.clone();
         crate::server::make_data_dir(&data_dir)
             .map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
@@ -217,14 +217,9 @@ async fn serve_until_stopped(mut config: ServerConfig, is_demo: bool) -> Result<
 }
 
 /// Finds busy ports before the demo's data is written.
-async fn check_ports(config: &ServerConfig) -> Result<(), StartError> {
+fn check_ports(config: &ServerConfig) -> Result<(), StartError> {
     for (address, flag) in [(config.pg, "pg"), (config.flight, "flight"), (config.http, "http")] {
-        let Some(address) = address else { continue };
-        tokio::net::TcpListener::bind(address).await.map_err(|source| StartError::Listen {
-            address,
-            flag,
-            source,
-        })?;
+        drop(Port::take(address, flag)?);
     }
     Ok(())
 }

@@ -288,7 +288,7 @@ pub(crate) async fn open_catalog(
 }
 
 /// A port that is taken, on which nothing listens yet.
-struct Port {
+pub(crate) struct Port {
     socket: TcpSocket,
     address: SocketAddr,
     flag: &'static str,
@@ -296,7 +296,10 @@ struct Port {
 
 impl Port {
     /// Takes the port that the flag names, if there is one.
-    fn take(address: Option<SocketAddr>, flag: &'static str) -> Result<Option<Self>, StartError> {
+    pub(crate) fn take(
+        address: Option<SocketAddr>,
+        flag: &'static str,
+    ) -> Result<Option<Self>, StartError> {
         let Some(address) = address else { return Ok(None) };
         let bind = || {
             let socket =

@@ -1,5 +1,6 @@
 //! A role or a database that gets another name: everything names them by their names.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::definition::{Access, GrantDef, Scope, Securable};
@@ -16,25 +17,15 @@ impl Definitions {
                 replace(group, old, new);
             }
         }
-        let grants = std::mem::take(&mut self.grants);
-        self.grants = grants
-            .into_iter()
-            .map(|((on, mut role), mut grant)| {
-                replace(&mut role, old, new);
-                replace(&mut grant.grantor, old, new);
-                ((on, role), grant)
-            })
-            .collect();
-        let settings = std::mem::take(&mut self.settings);
-        self.settings = settings
-            .into_iter()
-            .map(|((mut scope, name), value)| {
-                if let Scope::Role(role) | Scope::RoleInDatabase(role, _) = &mut scope {
-                    replace(role, old, new);
-                }
-                ((scope, name), value)
-            })
-            .collect();
+        rekey(&mut self.grants, |(_, role), grant| {
+            replace(role, old, new);
+            replace(&mut grant.grantor, old, new);
+        });
+        rekey(&mut self.settings, |(scope, _), _| {
+            if let Scope::Role(role) | Scope::RoleInDatabase(role, _) = scope {
+                replace(role, old, new);
+            }
+        });
         for database in self.databases.values_mut() {
             database.def.owner.iter_mut().for_each(|owner| replace(owner, old, new));
             for schema in database.schemas.values_mut() {
@@ -57,31 +48,28 @@ impl Definitions {
         let missing = || format!("database \"{old}\" is renamed and does not exist");
         let database = self.databases.remove(old).ok_or_else(missing)?;
         self.databases.insert(new.to_owned(), database);
-        let grants = std::mem::take(&mut self.grants);
-        self.grants = grants
-            .into_iter()
-            .map(|((mut on, role), grant)| {
-                match &mut on {
-                    Securable::Database(name)
-                    | Securable::Schema(name, _)
-                    | Securable::Relation(name, ..) => replace(name, old, new),
-                    Securable::Storage(_) => {}
-                }
-                ((on, role), grant)
-            })
-            .collect();
-        let settings = std::mem::take(&mut self.settings);
-        self.settings = settings
-            .into_iter()
-            .map(|((mut scope, name), value)| {
-                if let Scope::Database(name) | Scope::RoleInDatabase(_, name) = &mut scope {
-                    replace(name, old, new);
-                }
-                ((scope, name), value)
-            })
-            .collect();
+        rekey(&mut self.grants, |(on, _), _| match on {
+            Securable::Database(name)
+            | Securable::Schema(name, _)
+            | Securable::Relation(name, ..) => replace(name, old, new),
+            Securable::Storage(_) => {}
+        });
+        rekey(&mut self.settings, |(scope, _), _| {
+            if let Scope::Database(name) | Scope::RoleInDatabase(_, name) = scope {
+                replace(name, old, new);
+            }
+        });
         Ok(())
     }
+}
+
+/// Changes keys and values of a map in place.
+fn rekey<K: Ord, V>(map: &mut BTreeMap<K, V>, mut change: impl FnMut(&mut K, &mut V)) {
+    let changed = std::mem::take(map).into_iter().map(|(mut key, mut value)| {
+        change(&mut key, &mut value);
+        (key, value)
+    });
+    *map = changed.collect();
 }
 
 impl Access {

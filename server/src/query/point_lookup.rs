@@ -65,9 +65,6 @@ impl Session {
         let (Some(lookup), Some(schema)) = (cached.lookup, &prepared.schema) else {
             return Ok(None);
         };
-        if !self.are_newest(&cached.pins).await? {
-            return Ok(None);
-        }
         let Some(conditions) = lookup.conditions(parameters) else { return Ok(None) };
         let cache = &self.shared.lookups.cache;
         let found = match conditions {
@@ -86,6 +83,10 @@ impl Session {
         // Where computing an output fails, the plan says so in its words.
         let Ok(rows) = lookup.rows(found) else { return Ok(None) };
         if !rows.first().is_none_or(|batch| same_types(schema, &batch.schema())) {
+            return Ok(None);
+        }
+        // Last, because a plan that answers instead asks storage as well.
+        if !self.are_newest(&cached.pins).await? {
             return Ok(None);
         }
         self.shared.lookups.n_answered.fetch_add(1, Ordering::Relaxed);

@@ -123,9 +123,11 @@ pub async fn wait_until(
     mut holds: impl AsyncFnMut() -> Result<bool>,
 ) -> Result<()> {
     let deadline = tokio::time::Instant::now() + limit;
+    let mut polls = tokio::time::interval(Duration::from_millis(10));
+    polls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !holds().await? {
         ensure!(tokio::time::Instant::now() < deadline, "still not so after {limit:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        polls.tick().await;
     }
     Ok(())
 }
