@@ -58,7 +58,7 @@ pub enum CatalogError {
         /// The transaction.
         token: String,
     },
-    /// A transaction over several tables is in some of them only.
+    /// A transaction is committed, and not all of it is in its place.
     #[error("the transaction is committed, but not in all of its tables")]
     HalfCommitted {
         /// Which tables have it and which cannot, in words.
@@ -87,6 +87,20 @@ pub enum CatalogError {
         name: String,
         /// Why not, in words for the user.
         reason: String,
+    },
+    /// A value that cannot be one of a partition column.
+    #[error("a value of partition column \"{column}\" cannot be stored")]
+    PartitionValue {
+        /// The column.
+        column: String,
+        /// What can, in words for the user.
+        reason: &'static str,
+    },
+    /// An empty text, which is NULL in a partition column, where that must not be.
+    #[error("null value in column \"{column}\" violates not-null constraint")]
+    PartitionNull {
+        /// The column.
+        column: String,
     },
     /// The rows of a table in memory take too much of it.
     #[error("table \"{name}\" would take more than {bytes_max} bytes of memory")]

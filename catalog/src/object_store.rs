@@ -11,6 +11,7 @@
 //! | `build` | stores from URLs, options and limits |
 //! | `guard` | create-if-absent that holds: tested, and settled where its outcome is in doubt |
 //! | `local` | the local file system, synced |
+//! | `prompt` | reads that go on while nobody polls them |
 //! | `fault` | what a store's error means to the user |
 //!
 //! DataFusion knows a store by scheme and host. Two credentials for one bucket are two stores, so a
@@ -38,6 +39,7 @@ mod build;
 mod fault;
 mod guard;
 mod local;
+mod prompt;
 mod removal;
 mod storage;
 #[cfg(test)]
@@ -45,6 +47,7 @@ mod tests;
 
 pub use fault::StoreFault;
 pub use guard::{ConditionalPutIgnored, OutcomeUnknown};
+pub(crate) use prompt::PromptReads;
 pub use storage::Storage;
 
 use guard::GuardedStore;

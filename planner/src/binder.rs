@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use futures::future::BoxFuture;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::{CatalogError, TableName, TableVersion};
@@ -37,6 +38,8 @@ pub enum Found {
         name: TableName,
         /// The SQL text.
         definition: String,
+        /// The columns that it had when it was made; empty where that is not known.
+        columns: Vec<String>,
         /// What its names mean, and whose rights count.
         scope: Arc<ViewScope>,
     },
@@ -133,9 +136,11 @@ fn bind_at<'a>(
                     reads.push(name.clone());
                     pins.push(Pin { name, version });
                 }
-                Some(Found::View { name, definition, scope }) => {
+                Some(Found::View { name, definition, columns, scope }) => {
                     let view = (&name, definition.as_str(), scope.as_ref());
-                    let (view, inner) = bind_view(view, state, lookup, depth).await?;
+                    let (plan, inner) = bind_view(view, state, lookup, depth).await?;
+                    let plan = with_columns(plan, &columns, &name)?;
+                    let view = ViewTable::new(plan, Some(definition));
                     tables.insert(relation.key.clone(), provider_as_source(Arc::new(view)));
                     pins.extend(inner);
                     reads.push(name);
@@ -156,7 +161,7 @@ async fn bind_view(
     state: &SessionState,
     lookup: &dyn Lookup,
     depth: usize,
-) -> Result<(ViewTable, Vec<Pin>)> {
+) -> Result<(LogicalPlan, Vec<Pin>)> {
     if depth >= N_VIEW_DEPTH_MAX {
         return Err(PlannerError::TooComplex {
             what: format!("view \"{name}\" is nested deeper than {N_VIEW_DEPTH_MAX} views"),
@@ -169,8 +174,30 @@ async fn bind_view(
     let place = (depth + 1, Some(scope));
     let bound = bind_at(statement.ast(), definition, state, lookup, place).await?;
     let plan = logical_plan(statement, bound.ast, state, &bound.tables, &[])?;
-    let plan = crate::plan::plain_names(plan)?;
-    Ok((ViewTable::new(plan, Some(definition.to_owned())), bound.pins))
+    Ok((crate::plan::plain_names(plan)?, bound.pins))
+}
+
+/// A view's query with the columns that the view was made with: those that its tables get later are
+/// not for its readers.
+fn with_columns(plan: LogicalPlan, columns: &[String], view: &TableName) -> Result<LogicalPlan> {
+    let schema = Arc::clone(plan.schema());
+    let is_same = schema.fields().iter().map(|field| field.name()).eq(columns);
+    if is_same || columns.is_empty() {
+        return Ok(plan);
+    }
+    let column = |name: &String| match schema.iter().find(|(_, field)| field.name() == name) {
+        Some(found) => Ok(Expr::Column(found.into())),
+        None => Err(PlannerError::Semantics {
+            code: "42703",
+            message: format!("what view \"{view}\" reads has no column \"{name}\" any more"),
+            position: None,
+        }),
+    };
+    let columns = columns.iter().map(column).collect::<Result<Vec<Expr>>>()?;
+    LogicalPlanBuilder::from(plan)
+        .project(columns)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(|error| PlannerError::Engine(Box::new(error)))
 }
 
 fn undefined(relation: &Relation, source: &str, lookup: &dyn Lookup) -> PlannerError {

@@ -12,10 +12,11 @@
 //! | `comments` | COMMENT ON |
 //! | `storage` | CREATE STORAGE |
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema};
 use sqlparser::ast::{self, Statement as Ast, Visit, Visitor};
 use tarn_catalog::registry::{Object, Relation};
 use tarn_catalog::rights::Privilege;
@@ -189,7 +190,7 @@ async fn create_view(
         }
         Some(_) => {}
     }
-    let definition = definition_of(&create.query, &names, &schema);
+    let definition = definition_of(&create.query, &names, (logical.schema().as_arrow(), &schema));
     let columns = entry::columns_of(&schema);
     let details = Arc::default();
     let (relation, access) = (Relation::View { definition }, Arc::default());
@@ -226,13 +227,26 @@ fn refuse_ambiguous(query: &ast::Query, depends_on: &[TableName]) -> Result<()> 
 }
 
 /// The view's query; with column names it becomes a subquery with those names.
-fn definition_of(query: &ast::Query, names: &[String], schema: &Schema) -> String {
+///
+/// `columns` are the query's own and the view's. A query that gets more columns later (`SELECT *`)
+/// must not break the view, so its columns are named where that can be done.
+fn definition_of(
+    query: &ast::Query,
+    names: &[String],
+    (inner, outer): (&Schema, &Schema),
+) -> String {
     if names.is_empty() {
         return query.to_string();
     }
-    let quoted = |name: &str| ast::Ident::with_quote('"', name).to_string();
-    let columns: Vec<String> = schema.fields().iter().map(|field| quoted(field.name())).collect();
-    format!("SELECT * FROM ({query}) AS v ({})", columns.join(", "))
+    let quoted = |field: &Field| ast::Ident::with_quote('"', field.name()).to_string();
+    let own: Vec<String> = inner.fields().iter().map(|field| quoted(field)).collect();
+    let given: Vec<String> = outer.fields().iter().map(|field| quoted(field)).collect();
+    if own.iter().collect::<HashSet<_>>().len() < own.len() {
+        return format!("SELECT * FROM ({query}) AS v ({})", given.join(", "));
+    }
+    let columns: Vec<String> =
+        own.iter().zip(&given).map(|(own, given)| format!("{own} AS {given}")).collect();
+    format!("SELECT {} FROM ({query}) AS v", columns.join(", "))
 }
 
 fn create_index(session: &Arc<Session>, create: &ast::CreateIndex) -> Result<CommandTag> {

@@ -555,6 +555,8 @@ pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
         CatalogError::DependentObjects { .. } => "2BP01",
         CatalogError::WrongObjectType { .. } => "42809",
         CatalogError::NotWritable { .. } => "25006",
+        CatalogError::PartitionValue { .. } => "22023",
+        CatalogError::PartitionNull { .. } => "23502",
         CatalogError::TableTooLarge { .. } | CatalogError::MemoryTablesFull { .. } => "53400",
         CatalogError::VersionNotFound { .. } => "22023",
         CatalogError::ChangesNotRecorded { .. } => "55000",
@@ -593,6 +595,7 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
             Some(format!("{dependent} depends on {}", altered.unwrap_or(name)))
         }
         CatalogError::NotWritable { reason, .. } => Some(sentence(reason)),
+        CatalogError::PartitionValue { reason, .. } => Some(sentence(reason)),
         CatalogError::MemoryTablesFull { bytes_used, .. } => {
             Some(format!("They take {bytes_used} bytes now."))
         }
@@ -625,6 +628,7 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         | CatalogError::TableExists { .. }
         | CatalogError::SchemaExists { .. }
         | CatalogError::WrongObjectType { .. }
+        | CatalogError::PartitionNull { .. }
         | CatalogError::TableTooLarge { .. }
         | CatalogError::UnsupportedFeature { .. }
         | CatalogError::UnsupportedColumnType { .. }
@@ -715,6 +719,12 @@ fn fixed_hint(error: &CatalogError) -> Option<&'static str> {
              which texts a column takes. RESTORE brings back a version from before.",
         ),
         CatalogError::PermissionDenied { .. } => Some(ASK),
+        CatalogError::PartitionValue { .. } => {
+            Some("Partition the table by another column, or by one that is generated from it.")
+        }
+        CatalogError::PartitionNull { .. } => {
+            Some("The empty text is NULL in a partition column: that is how Delta stores both.")
+        }
         CatalogError::InvalidFileOption { .. } => Some("Without it, the files are looked at."),
         CatalogError::UnsupportedColumnType { .. } => {
             Some("Declare the column as text and cast it where it is used.")

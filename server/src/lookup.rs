@@ -7,7 +7,7 @@ use std::time::Instant;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tarn_catalog::registry::{Cut, Relation as Known};
+use tarn_catalog::registry::{Cut, Object, Relation as Known};
 use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, Pinned, TableName, TableVersion, Travel};
 use tarn_planner::binder::{Found, Lookup, ViewScope};
@@ -148,8 +148,11 @@ impl<'a> SessionLookup<'a> {
         match known {
             Some((name, Known::View { definition })) => {
                 if travel == Travel::Latest {
-                    let scope = self.scope_of(&name);
-                    return Ok(Some(Found::View { name, definition, scope }));
+                    let object = self.session.object(&name);
+                    let scope = self.scope_of(&name, object.as_ref());
+                    let columns = object.map(|object| object.columns).unwrap_or_default();
+                    let columns = columns.into_iter().map(|column| column.name).collect();
+                    return Ok(Some(Found::View { name, definition, columns, scope }));
                 }
                 let table = name.table().to_owned();
                 Err(CatalogError::TravelUnsupported { table, format: "view" })
@@ -173,15 +176,14 @@ impl<'a> SessionLookup<'a> {
     }
 
     /// What the names inside of a view mean, and whose rights count there.
-    fn scope_of(&self, view: &TableName) -> Arc<ViewScope> {
-        let object = self.session.object(view);
-        let owner = match &object {
+    fn scope_of(&self, view: &TableName, object: Option<&Object>) -> Arc<ViewScope> {
+        let owner = match object {
             // The session's own.
             _ if view.schema() == TEMPORARY => self.session.current_user(),
             Some(object) => object.access.owner().to_owned(),
             None => self.session.current_user(),
         };
-        let depends_on = object.map(|object| object.depends_on).unwrap_or_default();
+        let depends_on = object.map(|object| object.depends_on.clone()).unwrap_or_default();
         Arc::new(ViewScope { owner, depends_on })
     }
 

@@ -52,8 +52,8 @@ use reusable::{is_reusable, names_a_moment};
 pub use rows::Rows;
 use rows::Source;
 pub(crate) use rows::rename;
-use schema::same_types;
 pub(crate) use schema::{plain_schema, text_schema};
+use schema::{same_names, same_types};
 pub(crate) use similar::Similar;
 use similar::WithValues;
 use waiting::{AbortOnDrop, bounded, bounded_until_commit};
@@ -524,7 +524,12 @@ impl Session {
         };
         let physical = plan::physical_plan(&plan, &state, statement).await?;
         let schema = match &prepared.schema {
-            Some(announced) if same_types(announced, &physical.schema()) => Arc::clone(announced),
+            Some(announced)
+                if same_types(announced, &physical.schema())
+                    && same_names(announced, plan.schema().as_arrow()) =>
+            {
+                Arc::clone(announced)
+            }
             _ => plain_schema(&physical.schema()),
         };
         let constant = plan::is_constant(&plan);

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use tarn_tests::harness::{Server, wait_until};
+use tokio_postgres::error::SqlState;
 
 use super::wire::{Wire, message, query};
 
@@ -225,6 +226,46 @@ async fn moments_are_not_kept_in_plans() -> Result<()> {
     let started = Instant::now();
     while wire.exchange(&query(sql)).await? == one {
         ensure!(started.elapsed() < LIMIT, "the view's moment stands still");
+    }
+    server.stop().await;
+    Ok(())
+}
+
+/// Whoever has been told the columns of a prepared statement never gets rows of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn prepared_statements_keep_their_columns() -> Result<()> {
+    let server = Server::start(&[]).await?;
+    let (reader, other) = (server.connect().await?, server.connect().await?);
+    for kind in ["memory", "delta"] {
+        let make = |columns: &str| {
+            format!("DROP TABLE IF EXISTS shown; CREATE TABLE shown ({columns}) USING {kind}")
+        };
+        for columns in ["b integer, a integer", "a integer", "a bigint, b integer"] {
+            other.batch_execute(&make("a integer, b integer")).await?;
+            other.batch_execute("INSERT INTO shown VALUES (1, 2)").await?;
+            let prepared = reader.prepare("SELECT * FROM shown").await?;
+            let by_key = reader.prepare("SELECT * FROM shown WHERE a = 1").await?;
+            // Often enough for rows by a key to come from memory.
+            for _ in 0..5 {
+                for prepared in [&prepared, &by_key] {
+                    let row = reader.query_one(prepared, &[]).await?;
+                    ensure!((row.get::<_, i32>("a"), row.get::<_, i32>("b")) == (1, 2), "{row:?}");
+                }
+            }
+            other.batch_execute(&make(columns)).await?;
+            other.batch_execute("INSERT INTO shown (a) VALUES (1)").await?;
+            for prepared in [&prepared, &by_key] {
+                let Err(error) = reader.query(prepared, &[]).await else {
+                    bail!("{kind}: rows of ({columns}) came for (a, b)");
+                };
+                ensure!(error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED), "{error}");
+            }
+            let again = reader.query("SELECT * FROM shown", &[]).await?;
+            ensure!(again.len() == 1, "{kind}: {columns}");
+            // The same columns again: what was prepared works again.
+            other.batch_execute(&make("a integer, b integer")).await?;
+            ensure!(reader.query(&prepared, &[]).await?.is_empty(), "{kind}: {columns}");
+        }
     }
     server.stop().await;
     Ok(())

@@ -94,6 +94,35 @@ async fn the_second_of_two_transactions_is_told() -> Result<()> {
     Ok(())
 }
 
+/// A column that is filled for all rows is not left empty in those that others add meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_column_is_filled_in_all_rows() -> Result<()> {
+    let server = Server::start(&[]).await?;
+    let (one, two) = (server.connect().await?, server.connect().await?);
+    for (name, column) in [
+        ("given", "n integer DEFAULT 5"),
+        ("derived", "n integer GENERATED ALWAYS AS (id + 1) STORED"),
+    ] {
+        let sql =
+            format!("CREATE TABLE {name} (id integer) USING delta; INSERT INTO {name} VALUES (1)");
+        one.batch_execute(&sql).await?;
+        let sql = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM {name};
+             ALTER TABLE {name} ADD COLUMN {column}"
+        );
+        two.batch_execute(&sql).await?;
+        one.batch_execute(&format!("INSERT INTO {name} VALUES (2)")).await?;
+        let lost = two.batch_execute("COMMIT").await.err().context("a row lacks its value")?;
+        ensure!(lost.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE), "{name}: {lost}");
+        two.batch_execute(&format!("ALTER TABLE {name} ADD COLUMN {column}")).await?;
+        let sql = format!("SELECT count(n) FROM {name}");
+        let n: i64 = one.query_one(&sql, &[]).await?.get(0);
+        ensure!(n == 2, "{name}: {n} rows have a value");
+    }
+    server.stop().await;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_from_files() -> Result<()> {
     let folder = tempfile::tempdir()?;

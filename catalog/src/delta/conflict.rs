@@ -5,7 +5,7 @@
 //! | changed the protocol | all |
 //! | changed the columns or properties | all but appends that have read nothing, where columns and rules stay |
 //! | taken out a file (or given it other deleted rows) | who takes out the same file, or has read it |
-//! | added rows | who has read where they are, unless the winner only appended; who makes a new rule |
+//! | added rows | who has read where they are, unless the winner only appended; who makes a new rule or fills a new column |
 //!
 //! The exception in the last line is Delta's level `WriteSerializable`, the default of all writers: a
 //! pure append can be put after the reader in the order of things. A table with `delta.isolationLevel`
@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, FieldRef};
+use arrow::datatypes::FieldRef;
 use datafusion::common::DFSchema;
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::Expr;
@@ -98,13 +98,16 @@ pub(super) fn check(base: &DeltaSnapshot, staged: &Staged, winner: &Commit) -> R
             return conflict();
         }
     }
-    let adds_count =
-        base.is_serializable() || !winner.is_blind_append() || is_tightened(base, staged)?;
-    if adds_count && !reads.is_nothing() {
-        let adds: Vec<&AddAction> = winner.adds.iter().filter(|add| add.data_change).collect();
-        if !adds.is_empty() && may_match(base, reads, &adds)?.contains(&true) {
-            return conflict();
-        }
+    let adds: Vec<&AddAction> = winner.adds.iter().filter(|add| add.data_change).collect();
+    if adds.is_empty() {
+        return Ok(());
+    }
+    if is_tightened(base, staged)? {
+        return conflict();
+    }
+    let adds_count = base.is_serializable() || !winner.is_blind_append();
+    if adds_count && !reads.is_nothing() && may_match(base, reads, &adds)?.contains(&true) {
+        return conflict();
     }
     Ok(())
 }
@@ -123,16 +126,25 @@ fn keeps_rows_valid(base: &DeltaSnapshot, action: &Value) -> Result<bool> {
         && rules(was) == rules(&is))
 }
 
-/// Whether rows of others may break what this transaction makes a rule of the table.
+/// Whether rows of others may break what this transaction makes a rule of the table, or lack what it
+/// gives to all rows.
 fn is_tightened(base: &DeltaSnapshot, staged: &Staged) -> Result<bool> {
     let Some(change) = &staged.metadata else { return Ok(false) };
     let columns = TableLayout::of(&base.table, &change.metadata)?;
-    let requires = |field: &FieldRef| {
-        let was = base.layout.schema.field_with_name(field.name());
-        !field.is_nullable() && was.is_ok_and(Field::is_nullable)
+    let details = change.metadata.details();
+    let requires = |(at, field): (usize, &FieldRef)| {
+        match base.layout.schema.field_with_name(field.name()) {
+            Ok(was) => !field.is_nullable() && was.is_nullable(),
+            // The rows that are there have been given the values of a new column.
+            Err(_) => {
+                !field.is_nullable()
+                    || details.default_of(at).is_some()
+                    || details.generated_of(at).is_some()
+            }
+        }
     };
-    Ok(columns.schema.fields().iter().any(requires)
-        || change.metadata.details().checks != base.details.checks)
+    Ok(columns.schema.fields().iter().enumerate().any(requires)
+        || details.checks != base.details.checks)
 }
 
 /// Whether a file of the base may hold rows that were read.

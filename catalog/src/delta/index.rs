@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StructArray,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Int64Array,
+    LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
     UInt64Array, new_empty_array,
 };
-use arrow::compute::cast;
-use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::compute::kernels::cmp::eq;
+use arrow::compute::{cast, nullif};
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::error::ArrowError;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use object_store::path::Path;
@@ -285,13 +288,29 @@ fn partition_values(
                 Ok(None) => cast(values, field.data_type()).ok(),
                 Err(_) => None,
             };
-            values.and_then(typed).ok_or_else(|| CatalogError::Corrupt {
+            let typed = values.and_then(typed).ok_or_else(|| CatalogError::Corrupt {
                 table: table.to_owned(),
                 what: format!("the log has no values of partition column \"{}\"", field.name()),
                 source: None,
-            })
+            })?;
+            without_empty(&typed)
+                .map_err(|error| CatalogError::Internal { what: error.to_string() })
         });
     typed.collect()
+}
+
+/// NULL instead of the empty text, which stands for it in partition columns of each type.
+fn without_empty(values: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
+    let is_empty = match values.data_type() {
+        DataType::Utf8 => eq(values, &StringArray::new_scalar(""))?,
+        DataType::LargeUtf8 => eq(values, &LargeStringArray::new_scalar(""))?,
+        DataType::Utf8View => eq(values, &StringViewArray::new_scalar(""))?,
+        DataType::Binary => eq(values, &BinaryArray::new_scalar(""))?,
+        DataType::LargeBinary => eq(values, &LargeBinaryArray::new_scalar(""))?,
+        DataType::BinaryView => eq(values, &BinaryViewArray::new_scalar(""))?,
+        _ => return Ok(Arc::clone(values)),
+    };
+    nullif(values, &is_empty)
 }
 
 /// The object behind a path of an add action, which is URL-encoded and relative to the table, or an

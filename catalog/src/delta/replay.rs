@@ -4,6 +4,7 @@
 //! blocking task of one small runtime: a panic ends that task and comes back as an error.
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -22,6 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
 use super::metadata::TableMetadata;
+use crate::object_store::PromptReads;
 use crate::{CatalogError, Result};
 
 /// Columns of the kernel's scan rows that the file index is built from. The raw statistics text and
@@ -34,6 +36,9 @@ const SCAN_COLUMNS: [&str; 6] = [
     "stats_parsed",
     "partitionValues_parsed",
 ];
+
+/// Files of a log that are read ahead, each of which memory may hold.
+const FILES_AT_A_TIME_MAX: NonZero<usize> = NonZero::new(64).unwrap();
 
 /// Reads the log of one table.
 pub(super) struct LogReader {
@@ -54,7 +59,15 @@ impl LogReader {
     pub(super) fn try_new(table: &str, url: &Url, store: Arc<dyn ObjectStore>) -> Result<Self> {
         let runtime = log_runtime()?;
         let executor = Arc::new(TokioMultiThreadExecutor::new(runtime.handle().clone()));
-        let engine = DefaultEngineBuilder::new(store).with_task_executor(executor).build();
+        // The engine sends its requests for all files and takes the answers one by one.
+        let store: Arc<dyn ObjectStore> = match url.scheme() {
+            "file" | "memory" => store,
+            _ => Arc::new(PromptReads::new(store, runtime.handle().clone())),
+        };
+        let engine = DefaultEngineBuilder::new(store)
+            .with_task_executor(executor)
+            .with_buffer_size(FILES_AT_A_TIME_MAX)
+            .build();
         Ok(Self { table: table.to_owned(), url: url.clone(), engine: Arc::new(engine), runtime })
     }
 

@@ -44,12 +44,11 @@ const FILES_WITH_STATISTICS_MAX: usize = 4096;
 /// Deletion vectors read at the same time.
 const VECTOR_READS_MAX: usize = 16;
 
-/// True if a filter can be answered by partition values alone.
+/// True if a filter can be answered by partition values alone, as one without columns can.
 pub(super) fn is_partition_filter(layout: &TableLayout, filter: &Expr) -> bool {
     let partition = layout.partition_fields();
     let columns = filter.column_refs();
-    !columns.is_empty()
-        && columns.iter().all(|c| partition.iter().any(|field| field.name() == c.name()))
+    columns.iter().all(|c| partition.iter().any(|field| field.name() == c.name()))
         && !filter.is_volatile()
         && !has_subquery(filter)
 }

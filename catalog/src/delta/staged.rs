@@ -519,8 +519,13 @@ impl DeltaSnapshot {
             table: self.table.clone(),
             source: Box::new(source),
         })?;
-        let texts = values.iter().map(super::writer::stats::partition_text);
-        Ok(self.layout.partition_names.iter().cloned().zip(texts).collect())
+        let columns = self.layout.partition_names.iter().zip(self.layout.partition_fields());
+        columns
+            .zip(&values)
+            .map(|((name, field), value)| {
+                Ok((name.clone(), super::writer::stats::partition_text(field, value)?))
+            })
+            .collect()
     }
 }
 

@@ -32,8 +32,10 @@ use crate::{CatalogError, Result};
 
 /// Commits lost to other writers before an append gives up.
 const COMMIT_ATTEMPTS_MAX: usize = 16;
+/// Bytes of a folder's name: file systems take 255.
+const FOLDER_BYTES_MAX: usize = 200;
 /// Characters that Hive-style folder names escape.
-pub(super) const FOLDER_ESCAPES: &AsciiSet = &CONTROLS
+const FOLDER_ESCAPES: &AsciiSet = &CONTROLS
     .add(b'"')
     .add(b'#')
     .add(b'%')
@@ -272,19 +274,34 @@ pub(super) fn partition_ranges(
     Ok(partition(keys)?.ranges())
 }
 
+/// The Hive-style folder `column=value/` of a partition value.
+///
+/// The name is for people: the log has the value, so that a long one can be cut here.
+pub(super) fn folder_of(column: &str, value: Option<&str>) -> String {
+    let value = value.map_or_else(
+        || "__HIVE_DEFAULT_PARTITION__".to_owned(),
+        |text| utf8_percent_encode(text, FOLDER_ESCAPES).to_string(),
+    );
+    let mut folder = format!("{}={value}", utf8_percent_encode(column, FOLDER_ESCAPES));
+    if folder.len() > FOLDER_BYTES_MAX {
+        // All of it is ASCII. An escape that is cut in two would not be one any more.
+        let end = folder.get(..FOLDER_BYTES_MAX).map_or(0, |kept| {
+            kept.rfind('%').filter(|at| at + 3 > FOLDER_BYTES_MAX).unwrap_or(FOLDER_BYTES_MAX)
+        });
+        folder.truncate(end);
+    }
+    folder.push('/');
+    folder
+}
+
 /// The Hive-style folder and the add action's values of rows with equal keys.
 fn partition_of(layout: &TableLayout, keys: &[ArrayRef]) -> Result<(String, Map<String, Value>)> {
     let mut folder = String::new();
     let mut partition_values = Map::new();
     for (field, values) in layout.partition_fields().iter().zip(keys) {
         let value = ScalarValue::try_from_array(values, 0).map_err(|error| rows_refused(&error))?;
-        let text = stats::partition_text(&value);
-        let escaped = text.as_deref().map_or_else(
-            || "__HIVE_DEFAULT_PARTITION__".to_owned(),
-            |text| utf8_percent_encode(text, FOLDER_ESCAPES).to_string(),
-        );
-        let name = utf8_percent_encode(field.name(), FOLDER_ESCAPES);
-        folder.push_str(&format!("{name}={escaped}/"));
+        let text = stats::partition_text(field, &value)?;
+        folder.push_str(&folder_of(field.name(), text.as_deref()));
         partition_values.insert(field.name().clone(), json!(text));
     }
     Ok((folder, partition_values))

@@ -226,10 +226,11 @@ impl FileWriter {
             let part = rows.slice(range.start, range.len());
             let key: Result<Vec<Option<String>>> = keys
                 .iter()
-                .map(|values| {
+                .zip(self.target.partition_fields())
+                .map(|(values, field)| {
                     let value = ScalarValue::try_from_array(values, range.start);
                     let value = value.map_err(|error| self.target.refused(&error))?;
-                    Ok(stats::partition_text(&value))
+                    stats::partition_text(field, &value)
                 })
                 .collect();
             self.write_partition(key?, part).await?;

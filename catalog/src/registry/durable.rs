@@ -119,7 +119,8 @@ impl Catalog {
     /// # Errors
     /// `Conflict` where another transaction has changed what this one is based on; `ObjectExists`
     /// and `ObjectNotFound`; `TableTooLarge` and `MemoryTablesFull` for tables in memory;
-    /// `CatalogLog` when the log cannot be written.
+    /// `CatalogLog` when the log cannot be written; `HalfCommitted` where it was written, and this
+    /// server cannot do what it says.
     ///
     /// # Cancel safety
     /// Dropping the future does not stop what it has begun.
@@ -153,6 +154,9 @@ impl Catalog {
     }
 
     /// Appends the record of a transaction, and of what it decides for several tables.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; nothing has happened then, but for `HalfCommitted` and `CatalogLog`.
     pub(super) async fn commit_durable(
         &self,
         changes: &[Change],
@@ -204,6 +208,9 @@ impl Catalog {
     }
 
     /// Follows an own record, and does what the transaction has done in memory.
+    ///
+    /// # Errors
+    /// `HalfCommitted`: the record is there, so this must not be told as something that was not done.
     pub(super) fn put_in_place(
         &self,
         version: u64,
@@ -219,18 +226,26 @@ impl Catalog {
         let mut state = self.state.write();
         state.log.version = version;
         state.remove_local(changes);
+        // Whatever cannot be followed, the rest is: other servers see all of it.
+        let mut done = Ok(());
         for entry in entries {
-            state.follow(entry, &self.database, &self.stores, &mut made)?;
+            done = done.and(state.follow(entry, &self.database, &self.stores, &mut made));
         }
-        state.apply_local(changes)?;
+        done = done.and(state.apply_local(changes));
         if !changes.is_empty() || !entries.iter().all(Entry::is_about_transaction) {
             state.changed();
         }
         drop(state);
         if entries.iter().any(is_about_storage) {
-            self.use_storages()?;
+            done = done.and(self.use_storages());
         }
-        Ok(())
+        done.map_err(|error| {
+            tracing::error!(version, %error, "a record of the catalog could not be put in place");
+            let what = format!(
+                "record {version} of the catalog is written, what it says is not in place here: {error}"
+            );
+            CatalogError::HalfCommitted { what }
+        })
     }
 
     /// Follows what other servers have appended; the caller has the turn.

@@ -171,14 +171,17 @@ impl Catalog {
         tables.sort_by(|a, b| a.location().cmp(b.location()));
         let _turns = self.turns_of(&tables).await;
         let token = Uuid::new_v4().to_string();
-        if let Err(error) = self.decide(&token, changes, &tables).await {
+        let decided = self.decide(&token, changes, &tables).await;
+        if let Err(error) = decided.as_ref()
+            && !matches!(error, CatalogError::HalfCommitted { .. })
+        {
             // Others need not wait for it. Where the log does not answer it may be decided, though.
             if !matches!(error, CatalogError::CatalogLog { .. })
                 && let Err(error) = self.end(&token, Outcome::Aborted, false).await
             {
                 tracing::debug!(%error, token, "others will wait for a transaction that has failed");
             }
-            return Err(error);
+            return decided;
         }
         let done = match self.roll_forward(&token).await {
             Err(error @ (CatalogError::Conflict { .. } | CatalogError::HalfCommitted { .. })) => {
@@ -205,7 +208,7 @@ impl Catalog {
                 );
                 Err(CatalogError::HalfCommitted { what })
             }
-            done => done,
+            done => decided.and(done),
         }
     }
 

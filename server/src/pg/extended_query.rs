@@ -17,7 +17,7 @@ use tarn_catalog::pg_type::{arrow_type_of, pg_type_of_data_type};
 use super::connection::Connection;
 use super::params::decode_parameter_in;
 use super::rows::{Format, RowEncoder};
-use super::sending::{Outgoing, Sent, row_description};
+use super::sending::{Outgoing, Sent, is_same_result, row_description};
 use crate::error::{Error, Result};
 use crate::portals::{Portal, PortalState};
 use crate::prepared::StatementEntry;
@@ -186,10 +186,17 @@ impl Connection {
             (portal.transaction, portal.n_savepoints) = self.session.transaction_place();
         }
         let session = Arc::clone(&self.session);
+        let told = prepared.schema().cloned();
         let execution =
             self.watching(async move { session.execute(&prepared, parameters).await }).await?;
         let tag = match execution {
             Execution::Rows(rows) => {
+                // The client may know the columns from a Describe before the table was changed;
+                // drivers know this error, and prepare again.
+                if told.is_some_and(|told| !is_same_result(&told, rows.schema())) {
+                    let message = "cached plan must not change result type".to_owned();
+                    return Err(Error::Value { code: "0A000", message });
+                }
                 let scan = Box::new(Scan::new(rows, Keep::Nothing));
                 return self.continue_portal(portal, scan, limit).await;
             }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{FieldRef, Schema};
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 use tarn_catalog::pg_type::{FIELD_COLUMN, FIELD_TABLE, PgType, pg_type_of};
@@ -150,6 +150,16 @@ impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
         Self::Value { code: error.sqlstate(), message: error.to_string() }
     }
+}
+
+/// Whether clients are told the same columns of both: names and types.
+pub(super) fn is_same_result(one: &Schema, other: &Schema) -> bool {
+    let is_same = |(one, other): (&FieldRef, &FieldRef)| {
+        let (a, b) = (pg_type_of(one), pg_type_of(other));
+        one.name() == other.name() && a.oid == b.oid && a.modifier == b.modifier
+    };
+    one.fields().len() == other.fields().len()
+        && one.fields().iter().zip(other.fields()).all(is_same)
 }
 
 /// The columns of a result as the client sees them.

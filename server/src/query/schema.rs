@@ -18,6 +18,16 @@ pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+/// Whether a plan's columns have the names that were announced.
+pub(super) fn same_names(announced: &Schema, plan: &Schema) -> bool {
+    announced.fields().len() == plan.fields().len()
+        && announced
+            .fields()
+            .iter()
+            .zip(plan.fields())
+            .all(|(a, b)| a.name() == strip_suffix(b.name()))
+}
+
 /// Whether batches of one schema can be announced with another: only names and metadata differ,
 /// and nothing is announced as NOT NULL that may be NULL.
 pub(super) fn same_types(announced: &Schema, sent: &Schema) -> bool {

@@ -10,6 +10,8 @@ use tarn_catalog::object_store::{StoreFault, StoreLimits};
 use tarn_tests::fakes::{FakeGcs, Faults, Moto, Proxy};
 use tarn_tests::harness::require_or_skip;
 
+use super::super::child::ChildServer;
+use super::super::lake::{Lake, skipped};
 use super::stores_with;
 use super::trouble::impatient;
 
@@ -105,4 +107,57 @@ async fn through_a_bad_network_to_s3() -> Result<()> {
     let proxy = Proxy::start(moto.addr(), Faults::often(), 43).await?;
     let storage = ("s", "s3://lake", Moto::options(proxy.addr()));
     commits_are_neither_lost_nor_doubled(&proxy, storage).await
+}
+
+/// What was asked for of a table's commits, and how often.
+fn commits_asked(proxy: &Proxy) -> BTreeMap<String, usize> {
+    let mut asked = BTreeMap::new();
+    for request in proxy.take_asked() {
+        let path = request.split('?').next().unwrap_or_default();
+        if let Some((_, commit)) = path.rsplit_once("/_delta_log/")
+            && request.starts_with("GET")
+            && commit.ends_with(".json")
+        {
+            *asked.entry(commit.to_owned()).or_default() += 1;
+        }
+    }
+    asked
+}
+
+/// The log is read many files at a time: those that have been answered are not asked for again
+/// because one is late.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_late_answer_holds_up_no_other() -> Result<()> {
+    const LATE: &str = "00000000000000000003.json";
+    if skipped() {
+        return Ok(());
+    }
+    let Some(lake) = Lake::s3(Faults::default(), 1).await? else {
+        require_or_skip("moto is not installed");
+        return Ok(());
+    };
+    let Lake::S3 { proxy, .. } = &lake else { return Ok(()) };
+    lake.python("create_table.py", "t", &["n:long"]).await?;
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?];
+    let serve = |n: usize| tokio::task::block_in_place(|| lake.serve(folders[n].path()));
+    let server = serve(0)?;
+    let client = server.connect().await?;
+    for n in 0..8 {
+        client.batch_execute(&format!("INSERT INTO t VALUES ({n})")).await?;
+    }
+    let count = async |server: &ChildServer| -> Result<i64> {
+        Ok(server.connect().await?.query_one("SELECT count(*) FROM t", &[]).await?.get(0))
+    };
+    proxy.take_asked();
+    let server = serve(1)?;
+    ensure!(count(&server).await? == 8);
+    let mut expected = commits_asked(proxy);
+    ensure!(expected.len() >= 8, "{expected:?}");
+    proxy.delay_once(LATE);
+    let server = serve(2)?;
+    ensure!(count(&server).await? == 8);
+    *expected.entry(LATE.to_owned()).or_default() += 1;
+    let asked = commits_asked(proxy);
+    ensure!(asked == expected, "asked {asked:?}, expected {expected:?}");
+    Ok(())
 }

@@ -55,6 +55,10 @@ struct State {
     answered: broadcast::Sender<String>,
     /// Session tokens of S3 that are no longer good.
     expired: Mutex<Vec<String>>,
+    /// The end of the path whose next answer does not come while the client waits.
+    late: Mutex<Option<String>>,
+    /// What was asked for, as method and path with query.
+    asked: Mutex<Vec<String>>,
 }
 
 /// How long a request that is delayed waits for its client to try again.
@@ -74,6 +78,8 @@ impl Proxy {
             n_faults: AtomicU64::new(0),
             answered: broadcast::Sender::new(1024),
             expired: Mutex::default(),
+            late: Mutex::default(),
+            asked: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         let listening = serve(move |request, mut stream| {
@@ -84,7 +90,8 @@ impl Proxy {
                     state.n_faults.fetch_add(1, Ordering::Relaxed);
                     return send(stream, &expired()).await;
                 }
-                let fault = state.roll();
+                lock(&state.asked).push(format!("{} {}", request.method, request.target));
+                let fault = if state.is_late(&request.target) { Fault::Late } else { state.roll() };
                 if fault != Fault::None {
                     state.n_faults.fetch_add(1, Ordering::Relaxed);
                 }
@@ -132,7 +139,17 @@ impl Proxy {
 
     /// Answers all requests with this session token as S3 does when it has expired.
     pub fn expire(&self, token: &str) {
-        self.state.tokens().push(token.to_owned());
+        lock(&self.state.expired).push(token.to_owned());
+    }
+
+    /// Has the next answer for a path that ends so not come while the client waits.
+    pub fn delay_once(&self, path_end: &str) {
+        *lock(&self.state.late) = Some(path_end.to_owned());
+    }
+
+    /// What was asked for since the last call, as method and path with query.
+    pub fn take_asked(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.state.asked))
     }
 
     /// How many requests came so far.
@@ -158,12 +175,13 @@ enum Fault {
 }
 
 impl State {
-    fn tokens(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.expired.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn has_expired(&self, token: Option<&str>) -> bool {
+        token.is_some_and(|token| lock(&self.expired).iter().any(|expired| expired == token))
     }
 
-    fn has_expired(&self, token: Option<&str>) -> bool {
-        token.is_some_and(|token| self.tokens().iter().any(|expired| expired == token))
+    fn is_late(&self, target: &str) -> bool {
+        let path = target.split('?').next().unwrap_or_default();
+        lock(&self.late).take_if(|end| path.ends_with(end.as_str())).is_some()
     }
 
     fn roll(&self) -> Fault {
@@ -192,6 +210,10 @@ impl State {
         }
         Fault::None
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Returns when the client has closed its connection.

@@ -3,14 +3,15 @@
 //! Source: Delta protocol, sections "Per-file Statistics" and "Partition Value Serialization".
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::DataType;
-use chrono::DateTime;
+use arrow::datatypes::Field;
+use chrono::{DateTime, Datelike, NaiveDate};
 use datafusion::common::ScalarValue;
 
 use super::super::index::FileIndex;
 use super::super::layout::TableLayout;
 use super::super::sql_types;
 use super::super::statistics::{max_value, min_value};
+use crate::{CatalogError, Result};
 
 /// Characters of text bounds that are kept.
 const TEXT_BOUND_CHARS: usize = 32;
@@ -103,7 +104,7 @@ fn bound(value: &ScalarValue, is_max: bool) -> Option<String> {
         ScalarValue::Float32(Some(v)) => v.is_finite().then(|| format!("{v:?}")),
         ScalarValue::Float64(Some(v)) => v.is_finite().then(|| format!("{v:?}")),
         ScalarValue::Utf8View(Some(text)) | ScalarValue::Utf8(Some(text)) => {
-            Some(serde_json::Value::from(text_bound(text, is_max)).to_string())
+            Some(serde_json::Value::from(text_bound(text, is_max)?).to_string())
         }
         ScalarValue::Date32(Some(_)) => Some(format!("\"{value}\"")),
         ScalarValue::TimestampMicrosecond(Some(micros), zone) => {
@@ -127,34 +128,95 @@ fn decimal_text(digits: i128, scale: i8) -> Option<String> {
     Some(format!("{sign}{whole}{point}{fraction}"))
 }
 
-/// At most the first 32 characters; a cut maximum gets a last character above all others.
-fn text_bound(text: &str, is_max: bool) -> String {
+/// At most the first 32 characters; a cut maximum gets a last character above all others, and there
+/// is none where the text goes on with that character.
+fn text_bound(text: &str, is_max: bool) -> Option<String> {
     match text.char_indices().nth(TEXT_BOUND_CHARS) {
-        None => text.to_owned(),
+        None => Some(text.to_owned()),
+        Some((_, char::MAX)) if is_max => None,
         Some((end, _)) => {
             let mut cut = text.get(..end).unwrap_or_default().to_owned();
             if is_max {
-                cut.push('\u{10FFFF}');
+                cut.push(char::MAX);
             }
-            cut
+            Some(cut)
         }
     }
 }
 
 /// A partition value as text; `None` for NULL and for the empty text, which Delta cannot tell apart.
-pub(in crate::delta) fn partition_text(value: &ScalarValue) -> Option<String> {
+///
+/// # Errors
+/// `PartitionValue` for a value that has no text there which all readers understand,
+/// `PartitionNull` for an empty text in a column without NULLs.
+pub(in crate::delta) fn partition_text(
+    column: &Field,
+    value: &ScalarValue,
+) -> Result<Option<String>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let refused = |reason: &'static str| CatalogError::PartitionValue {
+        column: column.name().clone(),
+        reason,
+    };
     if let Some(text) = sql_types::text_of(value) {
-        return Some(text);
+        return Ok(Some(text));
     }
     let text = match value {
-        ScalarValue::TimestampMicrosecond(Some(micros), _) => {
-            let at = DateTime::from_timestamp_micros(*micros)?;
-            at.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
+        ScalarValue::TimestampMicrosecond(Some(micros), zone) => {
+            let at = DateTime::from_timestamp_micros(*micros).filter(|at| is_common(at.year()));
+            let at = at.ok_or_else(|| refused(OUT_OF_RANGE))?;
+            // Without its zone, an instant would be another one for readers in other zones.
+            let form = match zone {
+                Some(_) => "%Y-%m-%dT%H:%M:%S%.6fZ",
+                None => "%Y-%m-%d %H:%M:%S%.6f",
+            };
+            at.format(form).to_string()
         }
-        ScalarValue::Decimal128(Some(digits), _, scale) => decimal_text(*digits, *scale)?,
-        value if value.is_null() => return None,
-        value if value.data_type() == DataType::Boolean => value.to_string(),
-        value => value.to_string(),
+        ScalarValue::Date32(Some(days)) => {
+            let date = NaiveDate::from_epoch_days(*days).filter(|date| is_common(date.year()));
+            date.ok_or_else(|| refused(OUT_OF_RANGE))?.format("%Y-%m-%d").to_string()
+        }
+        ScalarValue::Decimal128(Some(digits), _, scale) => {
+            decimal_text(*digits, *scale).ok_or_else(|| refused(NO_TEXT))?
+        }
+        ScalarValue::Binary(Some(bytes))
+        | ScalarValue::LargeBinary(Some(bytes))
+        | ScalarValue::BinaryView(Some(bytes)) => {
+            // The protocol has a character for each byte, its readers the bytes of the text: these
+            // are the same for these bytes only.
+            let text = bytes.iter().map(|byte| byte.is_ascii().then_some(char::from(*byte)));
+            text.collect::<Option<String>>().ok_or_else(|| refused(NOT_ASCII))?
+        }
+        ScalarValue::Float32(Some(v)) if v.is_infinite() => infinity(v.is_sign_negative()),
+        ScalarValue::Float64(Some(v)) if v.is_infinite() => infinity(v.is_sign_negative()),
+        ScalarValue::Boolean(_)
+        | ScalarValue::Float32(_)
+        | ScalarValue::Float64(_)
+        | ScalarValue::Utf8(_)
+        | ScalarValue::LargeUtf8(_)
+        | ScalarValue::Utf8View(_) => value.to_string(),
+        value if value.data_type().is_integer() => value.to_string(),
+        _ => return Err(refused(NO_TEXT)),
     };
-    (!text.is_empty()).then_some(text)
+    match text.is_empty() {
+        true if !column.is_nullable() => {
+            Err(CatalogError::PartitionNull { column: column.name().clone() })
+        }
+        is_empty => Ok((!is_empty).then_some(text)),
+    }
+}
+
+const OUT_OF_RANGE: &str = "dates there are of the years 0 to 9999";
+const NOT_ASCII: &str = "bytes there are those of ASCII";
+const NO_TEXT: &str = "values of this type have no text there";
+
+/// Years that are written with four digits.
+fn is_common(year: i32) -> bool {
+    (0..=9999).contains(&year)
+}
+
+fn infinity(is_negative: bool) -> String {
+    if is_negative { "-Infinity".to_owned() } else { "Infinity".to_owned() }
 }

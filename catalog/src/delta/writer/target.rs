@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use delta_kernel::table_features::ColumnMappingMode;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use percent_encoding::utf8_percent_encode;
 
 use super::super::adapter::{PARQUET_FIELD_ID, relabel_array};
 use super::super::index::object_path;
@@ -17,7 +16,7 @@ use super::super::layout::{TableLayout, column_id, physical_name, plain_type};
 use super::super::metadata::TableMetadata;
 use super::super::snapshot::DeltaSnapshot;
 use super::super::sql_types;
-use super::super::write::FOLDER_ESCAPES;
+use super::super::write::folder_of;
 use super::NewFile;
 use crate::{CatalogError, Result};
 
@@ -98,6 +97,10 @@ impl WriteTarget {
         &self.layout.partition_names
     }
 
+    pub(super) fn partition_fields(&self) -> &Fields {
+        self.layout.partition_fields()
+    }
+
     pub(super) fn refused(&self, error: &dyn std::fmt::Display) -> CatalogError {
         CatalogError::NotWritable { name: self.table.clone(), reason: error.to_string() }
     }
@@ -169,12 +172,7 @@ impl WriteTarget {
         }
         let mut folder = String::new();
         for (name, value) in self.layout.partition_names.iter().zip(values) {
-            let value = value.as_deref().map_or_else(
-                || "__HIVE_DEFAULT_PARTITION__".to_owned(),
-                |text| utf8_percent_encode(text, FOLDER_ESCAPES).to_string(),
-            );
-            let name = utf8_percent_encode(name, FOLDER_ESCAPES);
-            folder.push_str(&format!("{name}={value}/"));
+            folder.push_str(&folder_of(name, value.as_deref()));
         }
         folder
     }

@@ -5,12 +5,12 @@ use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
-use super::super::Catalog;
+use super::super::{Catalog, Change, Expect};
 use crate::delta::write::create_table;
 use crate::delta::{
     DeltaSnapshot, DeltaTable, Operation, ReadSet, StagedTable, WriteOptions, write_files,
 };
-use crate::log::{LocalLog, check};
+use crate::log::{Entry, LocalLog, Sealed, StorageDef, check};
 use crate::object_store::{ObjectStores, StoreLimits};
 use crate::{CatalogError, LakeTable, Result, Travel};
 
@@ -273,4 +273,27 @@ async fn long_commits_are_kept_beside_the_table() {
     assert!(!path.exists());
     let pinned = Arc::clone(&two.tables["a"]).pin(Travel::Latest).await.unwrap();
     assert!(matches!(pinned.version, crate::TableVersion::Commit { number: 2, .. }));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_put_in_place_is_not_told_as_undone() {
+    let place = Place::new().await;
+    let one = place.server().await;
+    // This server has no key for them.
+    let secrets = Some(Sealed { key_id: "another".to_owned(), text: String::new() });
+    let storage = StorageDef { prefix: "s3://x/".to_owned(), secrets, ..StorageDef::default() };
+    let define = |name: &str| {
+        let entry = Entry::PutStorage { name: name.to_owned(), storage: storage.clone() };
+        vec![Change::Define { entry, expect: Expect::Any }]
+    };
+    let done = one.catalog.commit(define("alone")).await;
+    assert!(matches!(done, Err(CatalogError::HalfCommitted { .. })), "{done:?}");
+    let tables = vec![one.appended("a").await, one.appended("b").await];
+    let done = one.catalog.commit_together(define("with_tables"), tables).await;
+    assert!(matches!(done, Err(CatalogError::HalfCommitted { .. })), "{done:?}");
+    assert_eq!(one.rows().await.unwrap(), (1, 1));
+    let known: Vec<String> =
+        one.catalog.with_definitions(|log| log.storages.keys().cloned().collect());
+    assert_eq!(known, ["alone", "with_tables"]);
+    assert!(place.open_transactions().await.is_empty());
 }
