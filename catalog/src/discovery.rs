@@ -36,6 +36,26 @@ mod tests;
 /// server's own files.
 pub const PRIVATE: &str = ".tarn-private";
 
+/// Makes a folder for what is the server's own: for the server's user only, because rights in SQL do
+/// not protect files. One that is there keeps its permissions.
+///
+/// # Errors
+/// Those of the file system.
+pub fn make_private_folder(folder: &std::path::Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    // Those above it may be for others, too.
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    // Another process may have made it meanwhile.
+    builder.recursive(true).create(folder)
+}
+
 const FOLDERS_LISTED_AT_A_TIME: usize = 16;
 
 /// How far a walk goes before it fails.

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::analyzed::TableStatistics;
-use crate::log::Access;
+use crate::log::{Access, DefaultsOf};
 use crate::memory::TableDetails;
 use crate::pg_type::{PgType, pg_type_of_column};
 
@@ -30,8 +30,23 @@ pub struct CatalogSnapshot {
     pub databases: Vec<DatabaseEntry>,
     /// Settings for sessions to come: the database's number and the role's, 0 for all; name, value.
     pub role_settings: Vec<(u32, u32, String, String)>,
+    /// Rights on objects to come.
+    pub default_rights: Vec<DefaultRights>,
     /// What has been computed from the rest.
     pub derived: Derived,
+}
+
+/// Rights on objects that a role will make.
+#[derive(Debug, Clone)]
+pub struct DefaultRights {
+    /// The role.
+    pub role: String,
+    /// The schema where they are about one.
+    pub schema: Option<String>,
+    /// The objects.
+    pub of: DefaultsOf,
+    /// The rights, as an object of the role's would have them.
+    pub access: Access,
 }
 
 /// What is computed from a snapshot when it is first asked for, and kept as long as the snapshot.

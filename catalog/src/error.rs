@@ -57,6 +57,8 @@ pub enum CatalogError {
         name: String,
         /// The transaction.
         token: String,
+        /// How many tables it writes: the more, the longer it takes.
+        n_tables: u64,
     },
     /// A transaction is committed, and not all of it is in its place.
     #[error("the transaction is committed, but not in all of its tables")]
@@ -65,9 +67,11 @@ pub enum CatalogError {
         what: String,
     },
     /// Another relation needs this one.
-    #[error("cannot drop {name} because other objects depend on it")]
+    #[error("cannot {verb} {name} because other objects depend on it")]
     DependentObjects {
-        /// What was to be dropped.
+        /// What was to be done: `drop`, `alter` or `rename`.
+        verb: &'static str,
+        /// The object, with its kind: `table t`.
         name: String,
         /// One dependent object.
         dependent: String,
@@ -190,6 +194,12 @@ pub enum CatalogError {
         /// What to do instead.
         hint: Option<String>,
     },
+    /// A column with the name of one that the change data feed has.
+    #[error("column name \"{column}\" conflicts with a column of the change data feed")]
+    ReservedColumn {
+        /// The column.
+        column: String,
+    },
     /// A table property that is not known, or a value that it does not take.
     #[error("invalid table property \"{name}\": {reason}")]
     InvalidProperty {
@@ -219,6 +229,14 @@ pub enum CatalogError {
     TypeWideningNeeded {
         /// The column.
         column: String,
+    },
+    /// A value in a file of text is none of its column's type.
+    #[error("{what}")]
+    FileValue {
+        /// The SQLSTATE.
+        code: &'static str,
+        /// The value, the column, the file.
+        what: String,
     },
     /// The metadata or a data file cannot be understood.
     #[error("table \"{table}\" is damaged: {what}")]

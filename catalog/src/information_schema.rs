@@ -18,7 +18,7 @@ use crate::pg_catalog::definition::INFORMATION_SCHEMA;
 use crate::pg_catalog::objects::{Column, Relation, namespaces, relations, schema_entry};
 use crate::pg_catalog::{FunctionRow, functions};
 use crate::pg_type::{TypeInfo, format_type, type_info};
-use crate::rights::{FIRST_ROLE, Kind, PUBLIC_ROLE, Privilege};
+use crate::rights::{COLUMN_PRIVILEGES, FIRST_ROLE, Kind, PUBLIC_ROLE, Privilege};
 
 /// The names of the views, in order.
 pub fn relation_names() -> impl Iterator<Item = &'static str> {
@@ -271,16 +271,25 @@ fn table_grants(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<Record
 }
 
 fn column_grants(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {
-    use Privilege::{Insert, References, Select, Update};
     let mut relations = relations(snapshot);
     relations.retain(|relation| !relation.system);
     let mut granted = granted(&relations);
-    granted.retain(|(_, privilege, ..)| [Select, Insert, Update, References].contains(privilege));
+    granted.retain(|(_, privilege, ..)| COLUMN_PRIVILEGES.contains(privilege));
     let columns = |row| {
         let (relation, ..): &Granted<'_> = row;
         relation.columns().map(move |column| (row, column.name))
     };
-    let all: Vec<(&Granted<'_>, &str)> = granted.iter().flat_map(columns).collect();
+    let mut all: Vec<(&Granted<'_>, &str)> = granted.iter().flat_map(columns).collect();
+    let single = granted_columns(&relations);
+    let is_new = |(row, column): &&(Granted<'_>, &str)| {
+        let same = |(other, name): &&(&Granted<'_>, &str)| {
+            let key = |row: &Granted<'_>| (row.0.oid, row.1, row.3.clone());
+            name == column && key(other) == key(row)
+        };
+        !all.iter().any(|known| same(&known))
+    };
+    let new: Vec<_> = single.iter().filter(is_new).map(|(row, column)| (row, *column)).collect();
+    all.extend(new);
     Columns::new(schema, all.len())
         .text("grantor", all.iter().map(|((_, _, grantor, ..), _)| grantor.as_str()))
         .text("grantee", all.iter().map(|((_, _, _, grantee, _), _)| grantee.as_str()))
@@ -291,6 +300,28 @@ fn column_grants(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<Recor
         .text("privilege_type", all.iter().map(|((_, privilege, ..), _)| privilege.word()))
         .text("is_grantable", all.iter().map(|((.., option), _)| yes_or_no(*option)))
         .finish()
+}
+
+/// Rights on single columns.
+fn granted_columns<'a>(relations: &[Relation<'a>]) -> Vec<(Granted<'a>, &'a str)> {
+    let mut all = Vec::new();
+    for relation in relations {
+        let Some(grants) = relation.entry.and_then(|entry| entry.access.grants.as_ref()) else {
+            continue;
+        };
+        for (role, grant) in grants {
+            let grantee = if role == PUBLIC_ROLE { "PUBLIC".to_owned() } else { role.clone() };
+            for (column, given) in &grant.columns {
+                for privilege in COLUMN_PRIVILEGES {
+                    let Some(option) = given.get(&privilege.key()) else { continue };
+                    let by = grant.grantor.clone();
+                    let row = (relation.clone(), *privilege, by, grantee.clone(), *option);
+                    all.push((row, column.as_str()));
+                }
+            }
+        }
+    }
+    all
 }
 
 fn applicable_roles(snapshot: &CatalogSnapshot, schema: &SchemaRef) -> Result<RecordBatch> {

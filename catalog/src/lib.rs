@@ -28,7 +28,8 @@ pub mod table;
 
 pub use details::TableDetails;
 pub use entry::{
-    CatalogSnapshot, ColumnEntry, DatabaseEntry, RoleEntry, SchemaEntry, TableEntry, TableKind,
+    CatalogSnapshot, ColumnEntry, DatabaseEntry, DefaultRights, RoleEntry, SchemaEntry, TableEntry,
+    TableKind,
 };
 pub use error::{CatalogError, Result};
 pub use name::TableName;

@@ -23,7 +23,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use ::object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
+use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
@@ -41,12 +43,16 @@ mod provider;
 mod tests;
 mod text;
 mod text_scan;
+mod whole;
 
 pub use footers::{FooterCache, FooterReaderFactory};
 pub use options::{Compression, FileOptions};
 pub(crate) use partitions::{hidden, partition_of};
 
 use facts::Facts;
+
+/// Bytes of a file that are asked of the store at a time.
+const CHUNK_BYTES: u64 = 4 * 1024 * 1024;
 
 /// More files than this in one table are refused.
 const FILES_MAX: usize = 100_000;
@@ -91,6 +97,25 @@ impl FileId {
             modified_us: file.last_modified.timestamp_micros(),
         }
     }
+}
+
+/// The content of a file from its beginning to its end, decompressed as its name says.
+///
+/// # Errors
+/// `Storage` for what the store says, in the stream, too; `Corrupt` for what cannot be decompressed.
+pub async fn unpacked(location: &Location) -> Result<BoxStream<'static, Result<Bytes>>> {
+    let shown = location.url.to_string();
+    let file = location.store.head(&location.path).await;
+    let file = file.map_err(|source| CatalogError::Storage {
+        what: shown.clone(),
+        source: Box::new(source),
+    })?;
+    let name = location.path.filename().unwrap_or_default().to_owned();
+    let failed = move |error| facts::read_error(&name, &shown, error);
+    let options = FileOptions::default();
+    let content = text::content(&location.store, &file, CHUNK_BYTES, &options);
+    let content = content.map_err(failed.clone())?;
+    Ok(content.map_err(failed).boxed())
 }
 
 impl FileTable {

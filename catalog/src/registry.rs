@@ -23,6 +23,7 @@ use crate::{CatalogError, ColumnEntry, LakeTable, Pinned, Result, TableName, Tra
 mod changes;
 mod cut;
 mod durable;
+mod gone;
 mod owners;
 mod recent;
 mod record;
@@ -32,6 +33,7 @@ mod unopened;
 pub use changes::{Change, Expect, Object};
 pub use cut::Cut;
 use durable::Durable;
+pub use gone::Fate;
 pub use owners::grant_entries;
 use recent::Recent;
 use together::Together;
@@ -349,6 +351,23 @@ impl Catalog {
             self.note_columns(name, &pinned);
         }
         Ok(pinned)
+    }
+
+    /// Notes about how many rows a table has: what metadata queries show before it is read next.
+    ///
+    /// Small changes of large tables are left out: each makes metadata queries gather all anew.
+    pub fn note_rows(&self, name: &TableName, n_rows: u64) {
+        let is_far = |known: u64| known == 0 || known.abs_diff(n_rows) > known / 10;
+        let is_news =
+            |known: &Known| known.n_rows != Some(n_rows) && known.n_rows.is_none_or(is_far);
+        if !self.state.read().relations.get(name).is_some_and(is_news) {
+            return;
+        }
+        let mut state = self.state.write();
+        if let Some(known) = state.relations.get_mut(name) {
+            known.n_rows = Some(n_rows);
+        }
+        state.described_anew();
     }
 
     fn note_columns(&self, name: &TableName, pinned: &Pinned) {

@@ -10,6 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::entry::{CatalogSnapshot, RoleEntry};
 use crate::log::{Access, GrantDef};
 
+mod columns;
+
+pub use columns::{COLUMN_PRIVILEGES, Reach};
+
 /// The role that is there from the start; what says no owner is its.
 pub const FIRST_ROLE: &str = "tarn";
 
@@ -149,7 +153,7 @@ impl Access {
         }
         let grant = |privileges: &[Privilege]| GrantDef {
             privileges: privileges.iter().map(|p| (p.key(), false)).collect(),
-            grantor: self.owner().to_owned(),
+            ..GrantDef::by(self.owner())
         };
         let mut all = BTreeMap::from([(self.owner().to_owned(), grant(kind.privileges()))]);
         if !kind.of_public().is_empty() {
@@ -163,9 +167,9 @@ impl Access {
     pub fn of_public_schema(owner: Option<String>) -> Self {
         let mut access = Self { owner, grants: None };
         let mut grants = access.effective(Kind::Schema);
-        let grantor = access.owner().to_owned();
         let privileges = BTreeMap::from([(Privilege::Usage.key(), false)]);
-        grants.insert(PUBLIC_ROLE.to_owned(), GrantDef { privileges, grantor });
+        let grant = GrantDef { privileges, ..GrantDef::by(access.owner()) };
+        grants.insert(PUBLIC_ROLE.to_owned(), grant);
         access.grants = Some(grants);
         access
     }
@@ -173,17 +177,25 @@ impl Access {
     /// The rights as PostgreSQL lists them: `bob=r*w/tarn`; the owner's come first.
     #[must_use]
     pub fn items(&self, kind: Kind) -> Vec<String> {
-        let all = self.effective(kind);
+        self.items_of(&self.effective(kind), kind.privileges(), |grant| Some(&grant.privileges))
+    }
+
+    fn items_of(
+        &self,
+        all: &BTreeMap<String, GrantDef>,
+        privileges: &[Privilege],
+        given: impl Fn(&GrantDef) -> Option<&BTreeMap<String, bool>>,
+    ) -> Vec<String> {
         let owners = |role: &str| role == self.owner();
         let mut roles: Vec<&String> = all.keys().collect();
         roles.sort_by_key(|role| (!owners(role), role.as_str() == PUBLIC_ROLE));
         let item = |role: &&String| {
             let grant = all.get(*role)?;
-            let letters: String = kind
-                .privileges()
+            let given = given(grant)?;
+            let letters: String = privileges
                 .iter()
                 .filter_map(|privilege| {
-                    let option = *grant.privileges.get(&privilege.key())?;
+                    let option = *given.get(&privilege.key())?;
                     Some(format!("{}{}", privilege.letter(), if option { "*" } else { "" }))
                 })
                 .collect();
@@ -345,7 +357,7 @@ mod tests {
         let mut access = Access::owned_by("owner");
         let mut grants = access.effective(Kind::Relation);
         let privileges = [(Privilege::Select.key(), true)].into_iter().collect();
-        grants.insert("readers".to_owned(), GrantDef { privileges, grantor: "owner".to_owned() });
+        grants.insert("readers".to_owned(), GrantDef { privileges, ..GrantDef::by("owner") });
         access.grants = Some(grants);
         let may = |role, privilege| seen.may(role, &access, Kind::Relation, privilege);
         assert!(may("ann", Privilege::Select) && may("readers", Privilege::Select));

@@ -93,7 +93,7 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|error| start_error("CPU threads", error))?;
-        std::fs::create_dir_all(&options.spill_dir)
+        tarn_catalog::discovery::make_private_folder(&options.spill_dir)
             .map_err(|error| start_error("the spill folder", error))?;
         let pool = FairSpillPool::new(options.memory_bytes_max);
         let named =

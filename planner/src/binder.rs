@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::{CatalogError, TableName, TableVersion};
 
+use crate::column_rights::{ColumnLimit, limited};
 use crate::error::{PlannerError, Result};
 use crate::parser::{ParseLimits, char_offset, parse};
 use crate::plan::logical_plan;
@@ -43,6 +44,8 @@ pub enum Found {
         /// What its names mean, and whose rights count.
         scope: Arc<ViewScope>,
     },
+    /// One of them, of which the role may read some columns only.
+    Limited(Box<Found>, ColumnLimit),
 }
 
 /// How the names inside of a view are looked up: as when it was made, with the rights of its owner.
@@ -59,7 +62,8 @@ pub trait Lookup: Send + Sync {
     /// Finds one relation, for the statement itself or inside of a view; `Ok(None)` where it does
     /// not exist.
     ///
-    /// Refuses what the role, or the view's owner, has no right to read.
+    /// Refuses what the role, or the view's owner, has no right to read; what it may read in part
+    /// is [`Found::Limited`].
     fn find<'a>(
         &'a self,
         relation: &'a Relation,
@@ -130,9 +134,14 @@ fn bind_at<'a>(
                 }
                 found => found?,
             };
+            let (found, limit) = within_limit(found);
+            let as_source = |provider| match &limit {
+                Some(limit) => limited(provider_as_source(provider), limit.clone()),
+                None => provider_as_source(provider),
+            };
             match found {
                 Some(Found::Table { name, provider, version }) => {
-                    tables.insert(relation.key.clone(), provider_as_source(provider));
+                    tables.insert(relation.key.clone(), as_source(provider));
                     reads.push(name.clone());
                     pins.push(Pin { name, version });
                 }
@@ -141,9 +150,13 @@ fn bind_at<'a>(
                     let (plan, inner) = bind_view(view, state, lookup, depth).await?;
                     let plan = with_columns(plan, &columns, &name)?;
                     let view = ViewTable::new(plan, Some(definition));
-                    tables.insert(relation.key.clone(), provider_as_source(Arc::new(view)));
+                    tables.insert(relation.key.clone(), as_source(Arc::new(view)));
                     pins.extend(inner);
                     reads.push(name);
+                }
+                Some(Found::Limited(..)) => {
+                    let what = format!("two limits on the relation {}", relation.table);
+                    return Err(PlannerError::Internal { what });
                 }
                 None if relation.maybe_cte => {}
                 None => return Err(undefined(relation, source, lookup)),
@@ -154,6 +167,13 @@ fn bind_at<'a>(
         reads.dedup();
         Ok(Bound { ast: rewritten.ast, tables, pins, reads })
     })
+}
+
+fn within_limit(found: Option<Found>) -> (Option<Found>, Option<ColumnLimit>) {
+    match found {
+        Some(Found::Limited(found, limit)) => (Some(*found), Some(limit)),
+        found => (found, None),
+    }
 }
 
 async fn bind_view(

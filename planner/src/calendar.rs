@@ -7,6 +7,7 @@ pub use crate::functions::datetime::calendar::{
     Civil, MICROS_PER_DAY, MICROS_PER_SECOND, day_in_range as date_in_range,
     in_range as timestamp_in_range,
 };
+pub use crate::functions::datetime::named::{NamedMoment, NamedTrouble, read_named};
 pub use crate::functions::datetime::piece::Piece;
 pub use crate::functions::datetime::show::{put_date, put_time, put_timestamp, put_timestamptz};
 pub use crate::functions::datetime::span::Span;

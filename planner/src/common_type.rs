@@ -4,8 +4,13 @@
 //! CASE … THEN 1 ELSE '2' END         ->  CASE … THEN 1 ELSE 2 END     a literal takes the others' type
 //! coalesce(ratio, 0.5)  (float8)     ->  coalesce(ratio, 0.5::float8) a float wins over numeric
 //! SELECT 1 UNION SELECT 'a'          ->  22P02
+//! d IN (SELECT 1.5)     (float8)     ->  d IN (SELECT 1.5::float8)    as `d = 1.5` does
 //! ```
-//! DataFusion makes all of them text where one is, and decimals of floats.
+//! DataFusion makes all of them text where one is, and decimals of floats ([`crate::widening`]).
+//!
+//! Operators are planned with their types before it is known what alternatives below them become.
+//! Where a column has turned out to be a float, what is above it is looked at again
+//! ([`retyped`]).
 
 use std::sync::Arc;
 
@@ -14,37 +19,81 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, Union, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
 
 use crate::analyzer::map_named;
 use crate::functions::fault::fault;
 use crate::functions::numeric::planner::number;
+use crate::widening::to_float;
+
+mod compared;
+mod retyped;
+mod sets;
 
 /// Gives alternatives PostgreSQL's common type.
 pub(crate) fn resolve(plan: LogicalPlan) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(resolve_node).map(|result| result.data)
+    let mut is_retyped = false;
+    let result = plan.transform_up_with_subqueries(|node| {
+        let before = Arc::clone(node.schema());
+        let result = resolve_node(node, is_retyped)?;
+        is_retyped = is_retyped || retyped::has_new_float(&before, result.data.schema());
+        Ok(result)
+    });
+    result.map(|result| result.data)
 }
 
-fn resolve_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let plan = match plan {
-        LogicalPlan::Union(union) => return resolve_union(union),
-        plan => plan,
+fn resolve_node(plan: LogicalPlan, is_retyped: bool) -> Result<Transformed<LogicalPlan>> {
+    let result = match plan {
+        LogicalPlan::Union(union) => return sets::union(union, is_retyped),
+        LogicalPlan::Join(join) => sets::join(join)?,
+        LogicalPlan::Values(values) => sets::values(values)?,
+        plan => Transformed::no(plan),
     };
+    let (plan, is_changed) = (result.data, result.transformed);
+    let concerns = |expr: &Expr| is_alternative(expr) || (is_retyped && retyped::is_typed(expr));
     let affected = plan
         .expressions()
         .iter()
-        .any(|expr| expr.exists(|expr| Ok(is_alternative(expr))).unwrap_or(false));
+        .any(|expr| expr.exists(|expr| Ok(concerns(expr))).unwrap_or(false));
     if !affected {
-        return Ok(Transformed::no(plan));
+        let plan = if is_retyped { retyped::schema(plan)? } else { plan };
+        return Ok(Transformed::new_transformed(plan, is_changed || is_retyped));
     }
     let schema = merge_schema(&plan.inputs());
-    let result = map_named(plan, |expr| resolve_expr(expr, &schema))?;
+    let mut result = map_named(plan, |expr| {
+        let expr = if is_retyped { retyped::expr(expr, &schema)? } else { Transformed::no(expr) };
+        expr.transform_data(|expr| resolve_expr(expr, &schema))
+    })?;
+    result.transformed |= is_changed;
     result.map_data(LogicalPlan::recompute_schema)
+}
+
+/// An operand as what it becomes, where that is a float and does not look like one: its type
+/// chooses the operator. Others stay as they are written, as GROUP BY finds them by that.
+pub(crate) fn settled(operand: Expr, schema: &DFSchema) -> Result<Expr> {
+    let target = match &operand {
+        Expr::Case(case) => common(results(case), schema),
+        Expr::ScalarFunction(call) if call.name() == "nullif" => {
+            compared::nullif_type(&call.args, schema)
+        }
+        _ => None,
+    };
+    let is_float = target.is_some_and(|target| target.is_floating());
+    if is_float && operand.get_type(schema).is_ok_and(|t| !t.is_floating()) {
+        return resolve_expr(operand, schema).map(|result| result.data);
+    }
+    Ok(operand)
+}
+
+fn results(case: &Case) -> impl Iterator<Item = &Expr> + Clone {
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    results.chain(case.else_expr.as_deref())
 }
 
 fn is_alternative(expr: &Expr) -> bool {
     match expr {
         Expr::Case(_) | Expr::Between(_) | Expr::InList(_) => true,
+        Expr::InSubquery(_) | Expr::SetComparison(_) => true,
         Expr::ScalarFunction(call) => {
             matches!(call.func.name(), "coalesce" | "greatest" | "least" | "nullif")
         }
@@ -55,30 +104,22 @@ fn is_alternative(expr: &Expr) -> bool {
 fn resolve_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
         Expr::Case(case) => resolve_case(case, schema),
-        Expr::Between(mut between) => {
-            let sides = [&*between.expr, &*between.low, &*between.high];
-            let target = common(sides.into_iter(), schema).filter(|t| !t.is_decimal());
-            let Some(target) = target else {
-                return Ok(Transformed::no(Expr::Between(between)));
-            };
-            for side in [&mut between.expr, &mut between.low, &mut between.high] {
-                convert(side, &target, schema)?;
-            }
-            Ok(Transformed::yes(Expr::Between(between)))
-        }
-        Expr::InList(mut list) => {
-            let sides = std::iter::once(&*list.expr).chain(&list.list);
-            let target = common(sides, schema).filter(|t| !t.is_decimal());
-            let Some(target) = target else {
-                return Ok(Transformed::no(Expr::InList(list)));
-            };
-            for side in std::iter::once(list.expr.as_mut()).chain(&mut list.list) {
-                convert(side, &target, schema)?;
-            }
-            Ok(Transformed::yes(Expr::InList(list)))
-        }
+        Expr::Between(between) => compared::between(between, schema),
+        Expr::InList(list) => compared::in_list(list, schema),
+        Expr::InSubquery(test) => compared::in_subquery(test, schema),
+        Expr::SetComparison(test) => compared::set_comparison(test, schema),
         expr if !is_alternative(&expr) => Ok(Transformed::no(expr)),
         Expr::ScalarFunction(ScalarFunction { func, mut args }) => {
+            if func.name() == "nullif"
+                && let Some(result) = compared::nullif_type(&args, schema)
+            {
+                for arg in &mut args {
+                    convert(arg, &DataType::Float64, schema)?;
+                }
+                let call = Expr::ScalarFunction(ScalarFunction { func, args });
+                let is_double = result == DataType::Float64;
+                return Ok(Transformed::yes(if is_double { call } else { cast(call, result) }));
+            }
             let Some(target) = common(args.iter(), schema) else {
                 return Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args })));
             };
@@ -91,15 +132,18 @@ fn resolve_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
-fn resolve_case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    if case.expr.is_none() {
-        for (when, _) in &case.when_then_expr {
-            check_condition(when, schema)?;
+fn resolve_case(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (mut case, changed) = match case.expr {
+        Some(_) => compared::case(case, schema)?,
+        None => {
+            for (when, _) in &case.when_then_expr {
+                check_condition(when, schema)?;
+            }
+            (case, false)
         }
-    }
-    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-    let Some(target) = common(results.chain(case.else_expr.as_deref()), schema) else {
-        return Ok(Transformed::no(Expr::Case(case)));
+    };
+    let Some(target) = common(results(&case), schema) else {
+        return Ok(Transformed::new_transformed(Expr::Case(case), changed));
     };
     for (_, then) in &mut case.when_then_expr {
         convert(then, &target, schema)?;
@@ -211,82 +255,13 @@ fn convert(expr: &mut Expr, target: &DataType, schema: &DFSchema) -> Result<()> 
         *expr = cast(inner, target.clone());
         return Ok(());
     }
-    if target.is_floating() && data_type != *target && !data_type.is_null() {
-        if let Some(constant) = float_literal(expr, target) {
-            *expr = constant;
-            return Ok(());
-        }
+    if target.is_floating() && !data_type.is_null() {
         let inner = std::mem::replace(expr, Expr::Literal(ScalarValue::Null, None));
-        *expr = cast(inner, target.clone());
+        *expr = to_float(inner, &data_type, target);
     }
     Ok(())
 }
 
-/// A constant as a float, so that filters compare a column with a plain value.
-pub(crate) fn float_literal(expr: &Expr, target: &DataType) -> Option<Expr> {
-    let Expr::Literal(value, _) = expr else { return None };
-    let text = match value {
-        ScalarValue::Decimal128(Some(value), _, scale) => format!("{value}e-{scale}"),
-        ScalarValue::Int32(Some(value)) => value.to_string(),
-        _ => return None,
-    };
-    let value = number(&text, target).ok()??;
-    Some(Expr::Literal(value, None))
-}
-
 fn text_literal(text: &str) -> Expr {
     Expr::Literal(ScalarValue::Utf8(Some(text.to_owned())), None)
-}
-
-/// Columns of literals take the type of the same column of the other queries.
-fn resolve_union(mut union: Union) -> Result<Transformed<LogicalPlan>> {
-    let n_columns = union.inputs.first().map_or(0, |input| input.schema().fields().len());
-    let mut changed = false;
-    for at in 0..n_columns {
-        let literals: Vec<bool> =
-            union.inputs.iter().map(|input| literal_of(input, at).is_some()).collect();
-        if !literals.contains(&true) {
-            continue;
-        }
-        let others = union.inputs.iter().zip(&literals).filter(|(_, literal)| !**literal);
-        let others = others.filter_map(|(input, _)| input.schema().fields().get(at));
-        let types: Vec<DataType> = others
-            .map(|field| field.data_type().clone())
-            .filter(|t| *t != DataType::Null)
-            .collect();
-        let Some(target) = chosen(&types, true) else { continue };
-        for input in &mut union.inputs {
-            if let Some(projection) = with_literal(input, at, &target)? {
-                *input = Arc::new(projection);
-                changed = true;
-            }
-        }
-    }
-    if !changed {
-        return Ok(Transformed::no(LogicalPlan::Union(union)));
-    }
-    LogicalPlan::Union(union).recompute_schema().map(Transformed::yes)
-}
-
-fn literal_of(input: &LogicalPlan, at: usize) -> Option<&str> {
-    match input {
-        LogicalPlan::Projection(projection) => unknown(projection.expr.get(at)?),
-        _ => None,
-    }
-}
-
-fn with_literal(input: &LogicalPlan, at: usize, target: &DataType) -> Result<Option<LogicalPlan>> {
-    let LogicalPlan::Projection(projection) = input else { return Ok(None) };
-    let Some(text) = literal_of(input, at) else { return Ok(None) };
-    let value = match number(text, target)? {
-        Some(value) => Expr::Literal(value, None),
-        None => cast(text_literal(text), target.clone()),
-    };
-    let name = projection.schema.field(at).name().clone();
-    let mut exprs = projection.expr.clone();
-    if let Some(place) = exprs.get_mut(at) {
-        *place = value.alias(name);
-    }
-    let projection = Projection::try_new(exprs, Arc::clone(&projection.input))?;
-    Ok(Some(LogicalPlan::Projection(projection)))
 }

@@ -11,6 +11,7 @@ pub mod analyzer;
 pub mod binder;
 pub mod calendar;
 mod chain_type;
+pub mod column_rights;
 mod common_type;
 mod decorrelate;
 mod diagnose;
@@ -33,6 +34,7 @@ mod using;
 mod utility;
 pub mod variables;
 mod walk;
+mod widening;
 pub mod write;
 
 pub use error::{PlannerError, Result};

@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::Statement as Ast;
 
+use crate::column_rights;
 use crate::common_type;
 use crate::diagnose::diagnose;
 use crate::error::{PlannerError, Result};
@@ -30,7 +31,8 @@ use crate::types::is_text;
 /// `parameter_types` are the types declared for `$1`, `$2`, …; a missing one is inferred.
 ///
 /// # Errors
-/// Names, types and constructs that do not fit, with positions in the statement's source.
+/// Names, types and constructs that do not fit, with positions in the statement's source;
+/// `PermissionDenied` for columns of relations that the binder has found to be readable in part.
 pub fn logical_plan(
     statement: &Statement,
     mut ast: Ast,
@@ -39,8 +41,26 @@ pub fn logical_plan(
     parameter_types: &[Option<DataType>],
 ) -> Result<LogicalPlan> {
     literals::carry(&mut ast);
-    let provider = Provider { state, tables };
-    let planner = SqlToRel::new_with_options(&provider, parser_options(state));
+    if column_rights::has_limits(tables) {
+        let provider = Provider { state, tables, shows_limits: true };
+        column_rights::check(&written(statement, ast.clone(), &provider, parameter_types)?)?;
+    }
+    let provider = Provider { state, tables, shows_limits: false };
+    let plan = written(statement, ast, &provider, parameter_types)?;
+    common_type::resolve(plan)
+        .and_then(outputs::describe)
+        .map_err(|error| diagnose(error, statement))
+}
+
+/// The plan as the statement is written.
+fn written(
+    statement: &Statement,
+    ast: Ast,
+    provider: &Provider<'_>,
+    parameter_types: &[Option<DataType>],
+) -> Result<LogicalPlan> {
+    let state = provider.state;
+    let planner = SqlToRel::new_with_options(provider, parser_options(state));
     let fields = parameter_types.iter().map(|data_type| {
         data_type.as_ref().map(|t| -> FieldRef { Field::new("", t.clone(), true).into() })
     });
@@ -48,10 +68,7 @@ pub fn logical_plan(
     let plan = planner
         .sql_statement_to_plan_with_context(ast, &mut context)
         .map_err(|error| diagnose(error, statement))?;
-    crate::using::without_markers(plan)
-        .and_then(common_type::resolve)
-        .and_then(outputs::describe)
-        .map_err(|error| diagnose(error, statement))
+    crate::using::without_markers(plan).map_err(|error| diagnose(error, statement))
 }
 
 fn parser_options(state: &SessionState) -> ParserOptions {

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
 };
 
+use crate::column_rights;
 use crate::rewrite::RelationKey;
 use crate::types::name::TypeNames;
 
@@ -28,15 +29,19 @@ pub type Tables = HashMap<RelationKey, Arc<dyn TableSource>>;
 pub(crate) struct Provider<'a> {
     pub(crate) state: &'a SessionState,
     pub(crate) tables: &'a Tables,
+    /// Whether relations that may be read in part show this, to be checked and not to be run.
+    pub(crate) shows_limits: bool,
 }
 
 impl ContextProvider for Provider<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
         let key = (name.schema().map(str::to_owned), name.table().to_owned());
-        self.tables
-            .get(&key)
-            .cloned()
-            .ok_or_else(|| DataFusionError::Plan(format!("table '{name}' not found")))
+        let source = self.tables.get(&key);
+        let source = source.map(|source| match self.shows_limits {
+            true => Arc::clone(source),
+            false => column_rights::unlimited(source),
+        });
+        source.ok_or_else(|| DataFusionError::Plan(format!("table '{name}' not found")))
     }
 
     fn get_table_function_source(

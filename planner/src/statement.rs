@@ -9,12 +9,13 @@ use crate::functions::pg_catalog::quote_identifier;
 use crate::write::Target;
 
 pub use crate::utility::access::{
-    Access, Membership, On, Owned, Password, Privileges, RoleName, RoleOptions, SettingScope,
+    Access, DefaultPrivileges, Membership, On, Owned, Password, Privileges, RoleName, RoleOptions,
+    SettingScope,
 };
 pub use crate::utility::copy::{Copy, CopyFile, FileKind};
 pub use crate::utility::copy_options::{Columns, CopyErrors, CopyFormat, CopyOptions, Header};
 pub use crate::utility::cursor::{Declare, Direction, Fetch};
-pub use crate::utility::lake::{NewStorage, StorageChange, TableClauses};
+pub use crate::utility::lake::{LikeParts, NewStorage, StorageChange, TableClauses, like_mark};
 pub use crate::utility::transaction::TransactionModes;
 pub use crate::utility::upkeep::Upkeep;
 
@@ -41,12 +42,15 @@ pub struct Statement {
     offset: usize,
     /// What a utility statement asks for; `ast` is then the query inside it.
     utility: Option<Arc<Command>>,
+    /// The queries that stand before a statement that writes, as `WITH … SELECT`.
+    with: Option<Arc<dyn Tree>>,
 }
 
 impl Statement {
     pub(crate) fn new(ast: Ast, text: String, source: &Arc<str>, offset: usize) -> Self {
         let source = Arc::clone(source);
-        Self { ast: Arc::new(ast), text: text.into(), source, offset, utility: None }
+        let (ast, with) = without_with(ast);
+        Self { ast: Arc::new(ast), text: text.into(), source, offset, utility: None, with }
     }
 
     /// The same statement with the command that stands around its tree.
@@ -62,7 +66,8 @@ impl Statement {
     /// A statement made from another one's parts, for example the query inside EXPLAIN.
     #[must_use]
     pub fn with_ast(&self, ast: Ast) -> Self {
-        Self { ast: Arc::new(ast), utility: None, ..self.clone() }
+        let (ast, with) = without_with(ast);
+        Self { ast: Arc::new(ast), with, utility: None, ..self.clone() }
     }
 
     /// The query inside a DECLARE, COPY or PREPARE as a statement of its own.
@@ -75,6 +80,15 @@ impl Statement {
     #[must_use]
     pub fn ast(&self) -> &Ast {
         self.ast.get()
+    }
+
+    /// The queries that `WITH` names before an INSERT, UPDATE, DELETE or MERGE.
+    #[must_use]
+    pub fn with(&self) -> Option<&ast::With> {
+        match self.with.as_deref().map(Tree::get) {
+            Some(Ast::Query(query)) => query.with.as_ref(),
+            _ => None,
+        }
     }
 
     /// The statement's own text without the semicolon.
@@ -105,6 +119,35 @@ impl Statement {
             None => command(self.ast()),
         }
     }
+}
+
+/// Takes a statement that writes out of the query that `WITH` makes of it.
+fn without_with(ast: Ast) -> (Ast, Option<Arc<dyn Tree>>) {
+    let Ast::Query(mut query) = ast else { return (ast, None) };
+    if !writes(&query) || query.with.is_none() {
+        return (Ast::Query(query), None);
+    }
+    let inner = std::mem::replace(query.body.as_mut(), ast::SetExpr::Values(no_rows()));
+    match inner {
+        ast::SetExpr::Insert(inner)
+        | ast::SetExpr::Update(inner)
+        | ast::SetExpr::Delete(inner)
+        | ast::SetExpr::Merge(inner) => (inner, Some(Arc::new(Ast::Query(query)))),
+        other => {
+            *query.body = other;
+            (Ast::Query(query), None)
+        }
+    }
+}
+
+/// Whether a query is a statement that writes, with a WITH before it.
+fn writes(query: &ast::Query) -> bool {
+    use ast::SetExpr::{Delete, Insert, Merge, Update};
+    matches!(query.body.as_ref(), Insert(_) | Update(_) | Delete(_) | Merge(_))
+}
+
+fn no_rows() -> ast::Values {
+    ast::Values { explicit_row: false, value_keyword: false, rows: vec![] }
 }
 
 /// What a statement asks for, before any name in it is looked up.
@@ -293,6 +336,17 @@ pub enum Define {
         /// Names and values; `None` takes a property away.
         properties: Vec<(String, Option<String>)>,
     },
+    /// ALTER TABLE … ALTER COLUMN … DROP EXPRESSION.
+    DropExpression {
+        /// The table.
+        table: Target,
+        /// ALTER TABLE IF EXISTS.
+        if_exists: bool,
+        /// The folded name.
+        column: String,
+        /// DROP EXPRESSION IF EXISTS: a plain column is no error.
+        lenient: bool,
+    },
     /// ALTER TABLE … SET SCHEMA.
     SetSchema {
         /// The table.
@@ -376,7 +430,10 @@ pub(crate) fn command(ast: &Ast) -> Result<Command> {
                 return Err(PlannerError::unsupported(what));
             }
             let (analyze, verbose) = (*analyze, *verbose);
-            let writes = !matches!(statement.as_ref(), Ast::Query(_));
+            let writes = match statement.as_ref() {
+                Ast::Query(query) => writes(query),
+                _ => true,
+            };
             let form = Explain { analyze, writes, verbose, costs: true, json: false };
             if format.is_some() {
                 return Err(PlannerError::unsupported(
@@ -410,6 +467,12 @@ pub(crate) fn command(ast: &Ast) -> Result<Command> {
         Ast::Drop { .. } => Command::Define(Define::Drop),
         other => return Err(PlannerError::unsupported(first_words(other))),
     })
+}
+
+/// A name as SQL has it, with quotes where it needs them.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    quote_identifier(name)
 }
 
 /// The INTO clause of a SELECT.

@@ -15,6 +15,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{
     Column, DFSchema, DataFusionError, ExprSchema, NullEquality, Result, TableReference,
@@ -31,6 +32,7 @@ use crate::error::PlannerError;
 use crate::statement::fold;
 use crate::types::name_in_metadata;
 use crate::types::operators::without_trailing_blanks;
+use crate::widening::{common_float, meet, to_double, to_float};
 
 /// Begins the alias that marks a join with merged columns.
 pub(crate) const MARK: &str = "\u{1}using";
@@ -132,13 +134,32 @@ impl Merged {
         Ok(Self { name, left, right })
     }
 
-    fn value(&self, join_type: JoinType) -> Expr {
-        let (left, right) = (Expr::Column(self.left.clone()), Expr::Column(self.right.clone()));
-        match join_type {
+    /// The merged column, of the type that both columns have in common.
+    fn value(&self, join_type: JoinType, (left, right): (&DFSchema, &DFSchema)) -> Result<Expr> {
+        let (of_left, of_right) = (left.data_type(&self.left)?, right.data_type(&self.right)?);
+        let common = common_float(&[of_left.clone(), of_right.clone()]);
+        let typed = |column: &Column, data_type: &DataType| {
+            let column = Expr::Column(column.clone());
+            common.iter().fold(column, |column, target| to_float(column, data_type, target))
+        };
+        let (left, right) = (typed(&self.left, of_left), typed(&self.right, of_right));
+        Ok(match join_type {
             JoinType::Right => right,
             JoinType::Full => datafusion::functions::core::expr_fn::coalesce(vec![left, right]),
+            // Equal values: the column that is taken as it is, keeps all that it is.
+            JoinType::Inner if common.as_ref() == Some(of_right) => right,
             _ => left,
+        })
+    }
+
+    /// The columns as `=` compares them.
+    fn keys(&self, (left, right): (&DFSchema, &DFSchema)) -> Result<(Expr, Expr)> {
+        let (of_left, of_right) = (left.data_type(&self.left)?, right.data_type(&self.right)?);
+        let (l, r) = (Expr::Column(self.left.clone()), Expr::Column(self.right.clone()));
+        if meet(of_left, of_right) {
+            return Ok((to_double(l, of_left), to_double(r, of_right)));
         }
+        Ok((l, r))
     }
 }
 
@@ -210,25 +231,29 @@ fn build(
         let field = ExprSchema::field_from_column(schema, column);
         field.is_ok_and(|field| name_in_metadata(field) == Some("bpchar"))
     };
-    let on: Vec<Expr> = merged
+    let sides = (left.schema().as_ref(), right.schema().as_ref());
+    let on: Result<Vec<Expr>> = merged
         .iter()
         .map(|merged| {
-            let (l, r) = (Expr::Column(merged.left.clone()), Expr::Column(merged.right.clone()));
+            let (l, r) = merged.keys(sides)?;
             let trim = |padded, side| if padded { without_trailing_blanks(side) } else { side };
-            let l = trim(padded(left.schema(), &merged.left), l);
-            l.eq(trim(padded(right.schema(), &merged.right), r))
+            let l = trim(padded(sides.0, &merged.left), l);
+            Ok(l.eq(trim(padded(sides.1, &merged.right), r)))
         })
         .collect();
+    let on = on?;
+    let values: Result<Vec<Expr>> =
+        merged.iter().map(|merged| merged.value(join_type, sides)).collect();
+    let values = values?;
     let joined = LogicalPlanBuilder::from(left).join_on(right, join_type, on)?.build()?;
     if merged.is_empty() {
         return Ok(joined);
     }
-    let mut items: Vec<Expr> = merged
-        .iter()
-        .map(|merged| {
-            merged
-                .value(join_type)
-                .alias_qualified(Some(output.qualifier.clone()), merged.name.clone())
+    let mut items: Vec<Expr> = values
+        .into_iter()
+        .zip(merged)
+        .map(|(value, merged)| {
+            value.alias_qualified(Some(output.qualifier.clone()), merged.name.clone())
         })
         .collect();
     let mut sets: Vec<(Expr, Expr)> = Vec::new();

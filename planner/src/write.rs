@@ -20,6 +20,8 @@ use datafusion::scalar::ScalarValue;
 use sqlparser::ast::{self, Expr, ObjectName, SelectItem, SetExpr, Statement as Ast, TableObject};
 use tarn_catalog::memory::TableDetails;
 
+use returning::Returning;
+
 use crate::error::{PlannerError, Result};
 use crate::statement::fold;
 use crate::types::{self, ASSIGNMENT};
@@ -28,20 +30,26 @@ mod change;
 mod checked;
 mod insert;
 mod merge;
+mod names;
+mod reads;
+mod returning;
 mod tree;
 
 pub use checked::{Check, Checked, ROWS};
-pub use insert::with_names;
+pub use insert::{has_open_width, with_names, with_width};
+pub use names::renamed_in;
+pub use reads::{Assigned, read_query, written_columns};
+pub use returning::OtherColumn;
 pub(crate) use tree::select_query;
 
 /// The relation that stands for the written one in [`WriteQuery::query`].
 pub const TARGET: &str = "tarn target";
 
-/// Its column with the number of each row.
-pub const ROW: &str = "tarn row";
+/// Its column with the number of each row; no column of a table has such a name.
+pub const ROW: &str = "tarn row number\0";
 
 /// The column that says what becomes of a row of a MERGE: an [`Action`].
-pub const ACTION: &str = "tarn action";
+pub const ACTION: &str = "tarn action\0";
 
 /// The relation that a statement writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +121,14 @@ pub struct WriteQuery {
     assigned: Vec<usize>,
     /// What the statement calls its target.
     alias: ast::Ident,
-    /// The query's last columns are those of the target as they were.
+    /// Behind these columns are those of the target as they were.
     has_old: bool,
+    /// What RETURNING says, and the relations that it may name.
+    clause: Option<Returning>,
+    /// The query's last columns: those of these relations.
+    others: Vec<OtherColumn>,
+    /// RETURNING reads more than the table's columns.
+    keeps_more: bool,
 }
 
 /// The relation that a statement writes.
@@ -179,6 +193,9 @@ pub fn write_query(
             assigned: vec![],
             alias: tree::quoted(table),
             has_old: false,
+            clause: None,
+            others: vec![],
+            keeps_more: false,
         }),
         _ => Err(PlannerError::Internal { what: "not a writing statement".to_owned() }),
     }
@@ -245,9 +262,44 @@ impl WriteQuery {
         &self.assigned
     }
 
+    /// Lets the query name those that stand before the statement.
+    pub fn put_with(&mut self, with: &ast::With) {
+        let Some(Ast::Query(query)) = &mut self.query else { return };
+        if query.with.is_none() {
+            query.with = Some(with.clone());
+            return;
+        }
+        // The query's own names hide those from outside.
+        let mut outer = select_query(vec![], tree::no_table());
+        outer.with = Some(with.clone());
+        *outer.body = SetExpr::Query(query.clone());
+        *query = outer;
+    }
+
+    /// Makes an INSERT OVERWRITE replace row by row instead of all files.
+    pub fn replace_each(&mut self) {
+        if !matches!(self.replaces, Some(Replace::All)) {
+            return;
+        }
+        let items = vec![tree::row_number(&self.alias)];
+        let query = Box::new(tree::target_query(items, &self.alias, vec![], None));
+        let condition = Box::new(Expr::value(ast::Value::Boolean(true)));
+        self.replaces = Some(Replace::Where { query, condition });
+    }
+
     /// Makes the query yield the target's columns as they were, too, behind everything else; a
     /// DELETE has them in the place of new ones.
     pub fn keep_old(&mut self, schema: &Schema) {
+        if let Some(Replace::Where { query, .. }) = &mut self.replaces
+            && let Ast::Query(query) = query.as_mut()
+            && let SetExpr::Select(select) = query.body.as_mut()
+            && select.projection.len() == 1
+        {
+            let columns = schema.fields().iter().enumerate().map(|(at, field)| {
+                tree::named(tree::column_of(&self.alias, field.name()), &format!("tarn value {at}"))
+            });
+            select.projection.extend(columns);
+        }
         let Some(Ast::Query(query)) = &mut self.query else { return };
         let SetExpr::Select(select) = query.body.as_mut() else { return };
         let old = match self.effect {
@@ -313,8 +365,9 @@ impl WriteQuery {
                 }
                 projection.push(value.alias(field.name()));
             }
-            for (at, column) in outputs.enumerate() {
-                projection.push(LogicalExpr::Column(column).alias(old_name(at)));
+            let old = (0..schema.fields().len()).map(old_name).filter(|_| self.has_old);
+            for (column, name) in outputs.zip(old.chain(self.other_names())) {
+                projection.push(LogicalExpr::Column(column).alias(name));
             }
         }
         build(plan, projection)
@@ -336,6 +389,42 @@ impl WriteQuery {
             });
         }
         build(plan, projection)
+    }
+}
+
+/// A query's first column as it is stored in a column of a table.
+///
+/// # Errors
+/// `Semantics` 42804 where the types do not fit.
+pub fn stored(plan: LogicalPlan, field: &Field) -> Result<LogicalPlan> {
+    types::assignment::check(&plan, 0, field)?;
+    let Some(value) = plan.schema().columns().into_iter().next() else { return Ok(plan) };
+    build(plan, vec![assigned(LogicalExpr::Column(value), field).alias(field.name())])
+}
+
+/// A query's columns, one of which is stored in a column of a table.
+///
+/// # Errors
+/// `Semantics` 42804 where the types do not fit.
+pub fn stored_at(plan: LogicalPlan, at: usize, field: &Field) -> Result<LogicalPlan> {
+    types::assignment::check(&plan, at, field)?;
+    let columns = plan.schema().columns().into_iter().enumerate();
+    let items = columns.map(|(place, column)| {
+        let name = column.name.clone();
+        let value = LogicalExpr::Column(column);
+        if place == at { assigned(value, field).alias(name) } else { value.alias(name) }
+    });
+    let items = items.collect();
+    build(plan, items)
+}
+
+/// Whether an expression is one constant, with or without a sign.
+#[must_use]
+pub fn is_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_literal(inner),
+        _ => false,
     }
 }
 

@@ -7,6 +7,9 @@
 //! | `roles` | CREATE, ALTER and DROP ROLE |
 //! | `members` | GRANT role TO role |
 //! | `grants` | GRANT and REVOKE of rights |
+//! | `columns` | the same on columns |
+//! | `defaults` | the same on objects to come |
+//! | `dropping` | DROP OWNED |
 //! | `owners` | OWNER TO, and what belongs to a role |
 //! | `settings` | ALTER SYSTEM, ALTER ROLE … SET, ALTER DATABASE … SET |
 //!
@@ -24,6 +27,9 @@ use crate::query::CommandTag;
 use crate::session::Session;
 
 pub(crate) mod check;
+mod columns;
+mod defaults;
+mod dropping;
 mod grants;
 pub(crate) mod identity;
 mod members;
@@ -43,6 +49,8 @@ pub(crate) fn run(session: &Arc<Session>, access: &Access) -> Result<CommandTag>
         Access::DropRoles { names, if_exists } => roles::remove(session, names, *if_exists),
         Access::Membership(membership) => members::change(session, membership),
         Access::Privileges(privileges) => grants::change(session, privileges),
+        Access::DefaultPrivileges(asked) => defaults::change(session, asked),
+        Access::DropOwned { roles, cascade } => dropping::drop_owned(session, roles, *cascade),
         Access::Owner { what, owner } => owners::change(session, what, owner),
         Access::Reassign { from, to } => owners::reassign(session, from, to),
         Access::Setting { scope, name, value } => {

@@ -1,4 +1,11 @@
-//! ALTER TABLE of tables in memory, and DROP.
+//! ALTER TABLE of tables in memory.
+//!
+//! | module | what |
+//! |---|---|
+//! | `lake` | the same of Delta tables |
+//! | `retype` | ALTER COLUMN … TYPE that writes rows anew |
+//! | `dependents` | views that need what is altered |
+//! | `drop` | DROP |
 
 use std::sync::Arc;
 
@@ -6,29 +13,39 @@ use arrow::array::{ArrayRef, new_null_array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::scalar::ScalarValue;
+use futures::FutureExt;
 use sqlparser::ast::{
-    self, AlterColumnOperation, AlterTableOperation, ObjectType, RenameTableNameKind,
+    self, AlterColumnOperation, AlterTableOperation, DropBehavior, RenameTableNameKind,
     Statement as Ast,
 };
+use tarn_catalog::details::TableCheck;
+use tarn_catalog::log::Access;
 use tarn_catalog::memory::{MemoryLimits, MemoryTable, Rows, TableDetails};
 use tarn_catalog::registry::{Object, Relation};
 use tarn_catalog::{CatalogError, TableName};
 use tarn_exec::QueryId;
 use tarn_planner::binder::bind;
-use tarn_planner::statement::fold;
-use tarn_planner::write::target_of;
+use tarn_planner::statement::{fold, quoted};
+use tarn_planner::write::{renamed_in, target_of};
 use tarn_planner::{PlannerError, Statement, plan};
 
 use crate::changes::OnCommit;
-use crate::define::columns::{Declared, column_of, default_text};
+use crate::define::columns::{Declared, column_of, constraints_of, default_text};
+use crate::define::defaults::check_default;
 use crate::define::expressions;
+use crate::define::uses::{Uses, uses_of};
 use crate::error::{Error, Result};
 use crate::lookup::{SessionLookup, TEMPORARY};
 use crate::modify::{internal, table_of};
 use crate::query::{CommandTag, unsupported};
 use crate::session::Session;
 
+mod dependents;
+mod drop;
 pub(crate) mod lake;
+mod retype;
+
+pub(crate) use drop::{drop_one, remove};
 
 /// A table that is taken apart and put together again.
 struct Altered {
@@ -39,6 +56,7 @@ struct Altered {
     /// The rows as they were.
     before: Rows,
     limits: MemoryLimits,
+    access: Arc<Access>,
 }
 
 /// ALTER TABLE.
@@ -64,7 +82,7 @@ pub(crate) async fn alter_table(
             return Err(CatalogError::WrongObjectType { name, expected: "a view" }.into());
         }
         Some((name, Relation::Lake(table))) => {
-            check_dependents(session, &name, &alter.operations)?;
+            dependents::check(session, &name, &alter.operations)?;
             if table.format() != "delta" {
                 return rename_files(session, &name, &alter.operations);
             }
@@ -82,7 +100,7 @@ pub(crate) async fn alter_table(
         }
         other => other?,
     };
-    check_dependents(session, &name, &alter.operations)?;
+    dependents::check(session, &name, &alter.operations)?;
     let on_commit = on_commit_of(session, &name);
     let mut altered = Altered {
         name: name.clone(),
@@ -91,20 +109,11 @@ pub(crate) async fn alter_table(
         batches: table.rows().batches().to_vec(),
         before: table.rows(),
         limits: table.limits().clone(),
+        access: session.object(&name).map(|object| object.access).unwrap_or_default(),
     };
     altered.details.defaults.resize(altered.fields.len(), None);
-    for operation in &alter.operations {
-        if let AlterTableOperation::AddColumn { column_def, if_not_exists, .. } = operation {
-            add_column(session, statement, &mut altered, (column_def, *if_not_exists), query_id)
-                .await?;
-        } else if let AlterTableOperation::AddConstraint { constraint, not_valid } = operation {
-            add_constraint(session, statement, &mut altered, (constraint, *not_valid), query_id)
-                .await?;
-        } else {
-            change_one(session, &mut altered, operation)?;
-        }
-    }
-    let access = session.object(&name).map(|object| object.access).unwrap_or_default();
+    change_all(session, statement, &mut altered, &alter.operations, query_id).boxed().await?;
+    let access = Arc::clone(&altered.access);
     if altered.name != name {
         session.put(&name, None, on_commit);
     }
@@ -113,6 +122,40 @@ pub(crate) async fn alter_table(
     session.put(&new_name, Some(object), on_commit);
     session.check_temporary_size()?;
     Ok(CommandTag::new("ALTER TABLE"))
+}
+
+/// Does all operations to a table that is taken apart.
+async fn change_all(
+    session: &Arc<Session>,
+    statement: &Statement,
+    altered: &mut Altered,
+    operations: &[AlterTableOperation],
+    query_id: QueryId,
+) -> Result<()> {
+    for operation in operations {
+        if let AlterTableOperation::AddColumn { column_def, if_not_exists, .. } = operation {
+            let column = (column_def, *if_not_exists);
+            if add_column(session, statement, altered, column, query_id).await? {
+                for constraint in constraints_of(column_def) {
+                    let constraint = (&constraint, false);
+                    add_constraint(session, statement, altered, constraint, query_id).await?;
+                }
+            }
+        } else if let AlterTableOperation::AddConstraint { constraint, not_valid } = operation {
+            add_constraint(session, statement, altered, (constraint, *not_valid), query_id).await?;
+        } else if let AlterTableOperation::AlterColumn {
+            column_name,
+            op: AlterColumnOperation::SetDataType { data_type, using, .. },
+        } = operation
+        {
+            let column = (altered.position(column_name)?, data_type, using.as_ref());
+            altered.retype(session, statement, column, query_id).boxed().await?;
+        } else {
+            check_new_default(session, statement, altered, operation).await?;
+            change_one(session, altered, operation)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether an ALTER TABLE was written as ALTER VIEW, which the parser below does not know.
@@ -128,7 +171,11 @@ fn rename_view(
     name: &TableName,
     operations: &[AlterTableOperation],
 ) -> Result<CommandTag> {
-    check_dependents(session, name, operations)?;
+    dependents::check(session, name, operations)?;
+    if let [AlterTableOperation::RenameColumn { old_column_name, new_column_name }] = operations {
+        rename_view_column(session, name, &fold(old_column_name), &fold(new_column_name))?;
+        return Ok(CommandTag::new("ALTER TABLE"));
+    }
     let [
         AlterTableOperation::RenameTable {
             table_name: RenameTableNameKind::To(new) | RenameTableNameKind::As(new),
@@ -150,6 +197,34 @@ fn rename_view(
     Ok(CommandTag::new("ALTER TABLE"))
 }
 
+/// Gives a view's column another name: its text gets names around it.
+fn rename_view_column(
+    session: &Arc<Session>,
+    name: &TableName,
+    old: &str,
+    new: &str,
+) -> Result<()> {
+    let Some(mut object) = session.object(name) else {
+        return Err(CatalogError::TableNotFound { name: name.table().to_owned() }.into());
+    };
+    let Relation::View { definition } = &object.relation else { return Ok(()) };
+    let view = name.table();
+    if object.columns.iter().any(|column| column.name == new) {
+        let message = format!("column \"{new}\" of relation \"{view}\" already exists");
+        return Err(Error::Value { code: "42701", message });
+    }
+    let Some(column) = object.columns.iter_mut().find(|column| column.name == old) else {
+        let message = format!("column \"{old}\" of relation \"{view}\" does not exist");
+        return Err(Error::Value { code: "42703", message });
+    };
+    new.clone_into(&mut column.name);
+    let names: Vec<String> = object.columns.iter().map(|column| quoted(&column.name)).collect();
+    let definition = format!("SELECT * FROM ({definition}) AS v ({})", names.join(", "));
+    object.relation = Relation::View { definition };
+    session.put(name, Some(object), OnCommit::Preserve);
+    Ok(())
+}
+
 /// `ALTER TABLE t RENAME TO u` for a table of files, which has nothing else to alter.
 fn rename_files(
     session: &Arc<Session>,
@@ -166,40 +241,6 @@ fn rename_files(
     };
     move_to(session, name, &TableName::new(name.schema(), target_of(new)?.table))?;
     Ok(CommandTag::new("ALTER TABLE"))
-}
-
-/// Views are kept as text: what they name has to stay.
-fn check_dependents(
-    session: &Arc<Session>,
-    name: &TableName,
-    operations: &[AlterTableOperation],
-) -> Result<()> {
-    let harmless = |operation: &AlterTableOperation| {
-        matches!(
-            operation,
-            AlterTableOperation::AddColumn { .. }
-                | AlterTableOperation::AddConstraint { .. }
-                | AlterTableOperation::DropConstraint { .. }
-                | AlterTableOperation::RenameConstraint { .. }
-                | AlterTableOperation::OwnerTo { .. }
-                | AlterTableOperation::AlterColumn {
-                    op: AlterColumnOperation::SetNotNull
-                        | AlterColumnOperation::DropNotNull
-                        | AlterColumnOperation::SetDefault { .. }
-                        | AlterColumnOperation::DropDefault,
-                    ..
-                }
-        )
-    };
-    let dependents = session.dependents(name);
-    match dependents.first() {
-        Some(view) if !operations.iter().all(harmless) => Err(CatalogError::DependentObjects {
-            name: format!("or alter table {name}"),
-            dependent: format!("view {view}"),
-        }
-        .into()),
-        _ => Ok(()),
-    }
 }
 
 fn on_commit_of(session: &Arc<Session>, name: &TableName) -> OnCommit {
@@ -244,6 +285,90 @@ impl Altered {
         Ok(())
     }
 
+    fn rename_constraint(&mut self, old: &str, new: &str) -> Result<()> {
+        let table = self.name.table();
+        let details = &mut self.details;
+        let names = || {
+            let keys = details.keys.iter().map(|key| &key.name);
+            let references = details.foreign_keys.iter().map(|key| &key.name);
+            keys.chain(references).chain(details.checks.iter().map(|check| &check.name))
+        };
+        if names().any(|name| name == new) {
+            let message = format!("constraint \"{new}\" for relation \"{table}\" already exists");
+            return Err(Error::Value { code: "42710", message });
+        }
+        if !names().any(|name| name == old) {
+            let message = format!("constraint \"{old}\" of relation \"{table}\" does not exist");
+            return Err(Error::Value { code: "42704", message });
+        }
+        let keys = details.keys.iter_mut().map(|key| &mut key.name);
+        let references = details.foreign_keys.iter_mut().map(|key| &mut key.name);
+        let checks = details.checks.iter_mut().map(|check| &mut check.name);
+        for name in keys.chain(references).chain(checks).filter(|name| *name == old) {
+            new.clone_into(name);
+        }
+        Ok(())
+    }
+
+    fn uses_of(&self, session: &Arc<Session>, column: &str) -> Result<Uses> {
+        let columns: Vec<String> = self.fields.iter().map(|field| field.name().clone()).collect();
+        uses_of(session, &self.details, &columns, column)
+    }
+
+    fn rename_column(&mut self, old: &ast::Ident, new: &ast::Ident) -> Result<()> {
+        let at = self.position(old)?;
+        let (old, new) = (fold(old), fold(new));
+        self.check_new(&new)?;
+        if let Some(field) = self.fields.get_mut(at) {
+            *field = field.clone().with_name(new.clone());
+        }
+        if let Some(access) = self.access.with_column_renamed(&old, &new) {
+            self.access = Arc::new(access);
+        }
+        let details = &mut self.details;
+        let generated = details.generated.iter_mut().flatten();
+        for text in generated.chain(details.checks.iter_mut().map(|check| &mut check.expression)) {
+            *text = renamed_in(text, &old, &new)?;
+        }
+        let keys = details.keys.iter_mut().map(|key| &mut key.columns);
+        let references = details.foreign_keys.iter_mut().map(|key| &mut key.columns);
+        for column in keys.chain(references).flatten().filter(|column| **column == old) {
+            new.clone_into(column);
+        }
+        self.with_columns(|_, _| {})
+    }
+
+    fn drop_column(&mut self, session: &Arc<Session>, name: &str, cascade: bool) -> Result<()> {
+        let uses = self.uses_of(session, name)?;
+        if !cascade {
+            uses.refuse_generated("drop", &self.name, name)?;
+        }
+        for column in uses.generated.iter().map(String::as_str).chain([name]) {
+            let found = self.fields.iter().position(|field| field.name() == column);
+            let Some(at) = found else { continue };
+            self.fields.remove(at);
+            if let Some(access) = self.access.without_columns(|known| known != column) {
+                self.access = Arc::new(access);
+            }
+            let details = &mut self.details;
+            for list in
+                [&mut details.defaults, &mut details.generated, &mut details.column_comments]
+            {
+                if at < list.len() {
+                    list.remove(at);
+                }
+            }
+            let uses_it = |columns: &[String]| columns.iter().any(|known| known == column);
+            details.keys.retain(|key| !uses_it(&key.columns));
+            details.foreign_keys.retain(|key| !uses_it(&key.columns));
+            self.with_columns(|columns, _| {
+                columns.remove(at);
+            })?;
+        }
+        self.details.checks.retain(|check| !uses.checks.contains(&check.name));
+        Ok(())
+    }
+
     fn build(self) -> Result<Arc<MemoryTable>> {
         for (at, field) in self.fields.iter().enumerate().filter(|(_, f)| !f.is_nullable()) {
             let is_null = |batch: &RecordBatch| {
@@ -263,37 +388,64 @@ impl Altered {
     }
 }
 
+/// Sees that the default of SET DEFAULT fits its column.
+async fn check_new_default(
+    session: &Arc<Session>,
+    statement: &Statement,
+    altered: &Altered,
+    operation: &AlterTableOperation,
+) -> Result<()> {
+    let AlterTableOperation::AlterColumn {
+        column_name,
+        op: AlterColumnOperation::SetDefault { value },
+    } = operation
+    else {
+        return Ok(());
+    };
+    let at = altered.position(column_name)?;
+    match (altered.fields.get(at), default_text(value)?) {
+        (Some(field), Some(text)) => check_default(session, statement, field, &text).await,
+        _ => Ok(()),
+    }
+}
+
+/// ADD COLUMN; whether it was not there.
 async fn add_column(
     session: &Arc<Session>,
     statement: &Statement,
     altered: &mut Altered,
     (column, if_not_exists): (&ast::ColumnDef, bool),
     query_id: QueryId,
-) -> Result<()> {
+) -> Result<bool> {
     let column = column_of(column)?;
-    if column.generated.is_some() {
-        return Err(unsupported("ADD COLUMN of a generated column"));
-    }
-    let (field, default) = (column.field, column.default);
+    let (field, default, generated) = (column.field, column.default, column.generated);
     if let Err(error) = altered.check_new(field.name()) {
         if if_not_exists {
             session.notice("NOTICE", "42701", format!("{error}, skipping"));
-            return Ok(());
+            return Ok(false);
         }
         return Err(error);
     }
     let value = match &default {
-        Some(text) => default_value(session, statement, text, &field, query_id).await?,
+        Some(text) => {
+            check_default(session, statement, &field, text).await?;
+            default_value(session, statement, text, &field, query_id).await?
+        }
         None => ScalarValue::try_from(field.data_type())
             .map_err(|error| PlannerError::Engine(Box::new(error)))?,
     };
+    if let Some(text) = generated {
+        altered.add_generated(session, statement, (field, text), query_id).boxed().await?;
+        return Ok(true);
+    }
     let data_type = field.data_type().clone();
     altered.fields.push(field);
     altered.details.defaults.push(default);
     altered.with_columns(|columns, n_rows| {
         let values = value.to_array_of_size(n_rows);
         columns.push(values.unwrap_or_else(|_| new_null_array(&data_type, n_rows)));
-    })
+    })?;
+    Ok(true)
 }
 
 /// The value of a default for the rows that are there already.
@@ -337,35 +489,18 @@ fn change_one(
             Ok(())
         }
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
-            let at = altered.position(old_column_name)?;
-            let name = fold(new_column_name);
-            altered.check_new(&name)?;
-            if let Some(field) = altered.fields.get_mut(at) {
-                *field = field.clone().with_name(name);
-            }
-            altered.with_columns(|_, _| {})
+            altered.rename_column(old_column_name, new_column_name)
         }
-        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
+        AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+            let cascade = *drop_behavior == Some(DropBehavior::Cascade);
             for name in column_names {
-                let at = match altered.position(name) {
+                match altered.position(name) {
                     Err(error) if *if_exists => {
                         session.notice("NOTICE", "00000", format!("{error}, skipping"));
-                        continue;
                     }
-                    other => other?,
-                };
-                altered.fields.remove(at);
-                altered.details.defaults.remove(at);
-                for list in [&mut altered.details.generated, &mut altered.details.column_comments] {
-                    if at < list.len() {
-                        list.remove(at);
-                    }
+                    Err(error) => return Err(error),
+                    Ok(_) => altered.drop_column(session, &fold(name), cascade)?,
                 }
-                let folded = fold(name);
-                altered.details.keys.retain(|key| !key.columns.contains(&folded));
-                altered.with_columns(|columns, _| {
-                    columns.remove(at);
-                })?;
             }
             Ok(())
         }
@@ -373,6 +508,9 @@ fn change_one(
             alter_column(altered, column_name, op)
         }
         AlterTableOperation::OwnerTo { .. } => Ok(()),
+        AlterTableOperation::RenameConstraint { old_name, new_name } => {
+            altered.rename_constraint(&fold(old_name), &fold(new_name))
+        }
         AlterTableOperation::DropConstraint { name, if_exists, .. } => {
             drop_constraint(session, altered, &fold(name), *if_exists)
         }
@@ -397,25 +535,36 @@ async fn add_constraint(
     if let (ast::TableConstraint::Check(_), Some(check)) =
         (constraint, declared.details.checks.last())
     {
-        let (table, text) = (altered.name.table(), &check.expression);
-        let fields = &declared.fields;
-        expressions::check_condition(session, statement, table, fields, text).await?;
-        let nullable = fields.iter().map(|field| field.clone().with_nullable(true));
-        let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
-        let provider = tarn_catalog::memory::provider_of(schema, altered.batches.clone());
-        let rows = expressions::Rows { session, statement, provider, table, query_id };
-        if rows.has(&format!("NOT ({text})")).await? {
-            let message = format!(
-                "check constraint \"{}\" of relation \"{table}\" is violated by some row",
-                check.name
-            );
-            return Err(Error::Value { code: "23514", message });
-        }
+        check_rows(session, statement, altered, check, query_id).await?;
     } else {
         session.notice("NOTICE", "00000", "keys are noted and not enforced");
     }
     altered.fields = declared.fields;
     altered.details = declared.details;
+    Ok(())
+}
+
+/// Sees that a condition can be asked, and that all rows keep to it.
+async fn check_rows(
+    session: &Arc<Session>,
+    statement: &Statement,
+    altered: &Altered,
+    check: &TableCheck,
+    query_id: QueryId,
+) -> Result<()> {
+    let (table, text) = (altered.name.table(), &check.expression);
+    let fields = &altered.fields;
+    expressions::check_condition(session, statement, table, fields, text).await?;
+    let nullable = fields.iter().map(|field| field.clone().with_nullable(true));
+    let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
+    let provider = tarn_catalog::memory::provider_of(schema, altered.batches.clone());
+    let rows = expressions::Rows { session, statement, provider, table, query_id };
+    if rows.has(&format!("NOT ({text})")).await? {
+        let name = &check.name;
+        let message =
+            format!("check constraint \"{name}\" of relation \"{table}\" is violated by some row");
+        return Err(Error::Value { code: "23514", message });
+    }
     Ok(())
 }
 
@@ -466,99 +615,48 @@ fn alter_column(altered: &mut Altered, name: &ast::Ident, op: &AlterColumnOperat
     Ok(())
 }
 
-/// DROP of one object.
-pub(crate) fn drop_one(
+/// What DROP EXPRESSION says to a plain column.
+fn not_generated(
     session: &Arc<Session>,
-    object_type: &ObjectType,
-    name: &ast::ObjectName,
-    if_exists: bool,
-    cascade: bool,
+    table: &TableName,
+    (column, lenient): (&str, bool),
 ) -> Result<()> {
-    let target = target_of(name)?;
-    let kind = object_type.to_string().to_lowercase();
-    let found = match object_type {
-        // Indexes are never made, so none can be dropped; scripts drop what they created.
-        ObjectType::Index => return Ok(()),
-        ObjectType::Schema => {
-            let found = session.has_schema(&target.table);
-            if found {
-                return drop_schema(session, &target.table, cascade);
-            }
-            None
-        }
-        ObjectType::Table | ObjectType::View => {
-            SessionLookup::new(session).resolve(target.schema.as_deref(), &target.table)
-        }
-        other => return Err(unsupported(format!("DROP {other}"))),
-    };
-    if let Some((name, relation)) = found {
-        session.require_drop(&name)?;
-        let view = *object_type == ObjectType::View;
-        return drop_relation(session, &name, &relation, view, cascade);
-    }
-    if if_exists {
-        let message = format!("{kind} \"{}\" does not exist, skipping", target.table);
-        session.notice("NOTICE", "00000", message);
+    let table = table.table();
+    let message =
+        format!("column \"{column}\" of relation \"{table}\" is not a stored generated column");
+    if lenient {
+        session.notice("NOTICE", "00000", format!("{message}, skipping"));
         return Ok(());
     }
-    let code = if *object_type == ObjectType::Schema { "3F000" } else { "42P01" };
-    let message = format!("{kind} \"{}\" does not exist", target.table);
-    Err(PlannerError::Semantics { code, message, position: None }.into())
+    Err(Error::Value { code: "55000", message })
 }
 
-fn drop_relation(
+/// ALTER COLUMN … DROP EXPRESSION of a table in memory.
+fn drop_expression(
     session: &Arc<Session>,
     name: &TableName,
-    relation: &Relation,
-    view: bool,
-    cascade: bool,
-) -> Result<()> {
-    if view != matches!(relation, Relation::View { .. }) {
-        let expected = if view { "a view" } else { "a table" };
-        let name = name.table().to_owned();
-        return Err(CatalogError::WrongObjectType { name, expected }.into());
+    table: &Arc<MemoryTable>,
+    (column, lenient): (&str, bool),
+) -> Result<CommandTag> {
+    let tag = CommandTag::new("ALTER TABLE");
+    let Ok(at) = table.schema().index_of(column) else {
+        return Err(crate::define::comments::no_column(name, column));
+    };
+    let mut details = table.details().clone();
+    if details.generated_of(at).is_none() {
+        not_generated(session, name, (column, lenient))?;
+        return Ok(tag);
     }
-    check_found(session, name)?;
-    let mut doomed = vec![name.clone()];
-    let mut at = 0;
-    while let Some(current) = doomed.get(at).cloned() {
-        for dependent in session.dependents(&current) {
-            // A view over views may outlive them, unlike in PostgreSQL: it says what it misses.
-            if !cascade && view {
-                continue;
-            }
-            if !cascade {
-                return Err(CatalogError::DependentObjects {
-                    name: format!("table {}", name.table()),
-                    dependent: format!("view {}", dependent.table()),
-                }
-                .into());
-            }
-            if !doomed.contains(&dependent) {
-                doomed.push(dependent);
-            }
-        }
-        at += 1;
+    if let Some(text) = details.generated.get_mut(at) {
+        *text = None;
     }
-    if doomed.len() > 1 {
-        let message = match doomed.get(1) {
-            Some(view) if doomed.len() == 2 => format!("drop cascades to view {}", view.table()),
-            _ => format!("drop cascades to {} other objects", doomed.len() - 1),
-        };
-        session.notice("NOTICE", "00000", message);
-    }
-    for name in &doomed {
-        remove(session, name);
-    }
-    Ok(())
-}
-
-/// Takes a relation away, and its files if they are the server's own.
-fn remove(session: &Arc<Session>, name: &TableName) {
-    if let Some(relation) = session.relation(name) {
-        session.retire_files(name, &relation);
-    }
-    session.put(name, None, OnCommit::Preserve);
+    let on_commit = on_commit_of(session, name);
+    let access = session.object(name).map(|object| object.access).unwrap_or_default();
+    let (schema, limits) = (Arc::clone(table.schema()), table.limits().clone());
+    let plain = MemoryTable::with_details(name.table(), schema, details, limits);
+    plain.fill(table.rows().batches().to_vec(), &table.rows())?;
+    session.put(name, Some(Object { access, ..Object::table(plain) }), on_commit);
+    Ok(tag)
 }
 
 /// Refuses to drop what would be found in storage again.
@@ -595,22 +693,10 @@ pub(crate) fn set_schema(
     }
     session.require_owner(&name)?;
     session.require_create_in(schema)?;
-    move_to(session, &name, &TableName::new(schema, name.table()))?;
+    if name.schema() != schema {
+        move_to(session, &name, &TableName::new(schema, name.table()))?;
+    }
     Ok(CommandTag::new("ALTER TABLE"))
-}
-
-/// What a transaction has done to a Delta table is kept under its name until it is committed.
-pub(crate) fn refuse_staged(session: &Arc<Session>, name: &TableName) -> Result<()> {
-    let Some(Relation::Lake(table)) = session.relation(name) else { return Ok(()) };
-    let any: Arc<dyn std::any::Any + Send + Sync> = table;
-    if any.downcast::<tarn_catalog::delta::StagedTable>().is_err() {
-        return Ok(());
-    }
-    Err(PlannerError::Unsupported {
-        what: "renaming a Delta table that the transaction has changed".to_owned(),
-        hint: Some("Commit first, or rename it before.".to_owned()),
-    }
-    .into())
 }
 
 /// Gives a relation another name; its files stay where they are.
@@ -618,7 +704,8 @@ pub(crate) fn move_to(session: &Arc<Session>, old: &TableName, new: &TableName) 
     check_found(session, old)?;
     if let Some(view) = session.dependents(old).first() {
         return Err(CatalogError::DependentObjects {
-            name: format!("or alter table {old}"),
+            verb: "rename",
+            name: format!("table {old}"),
             dependent: format!("view {view}"),
         }
         .into());
@@ -626,47 +713,9 @@ pub(crate) fn move_to(session: &Arc<Session>, old: &TableName, new: &TableName) 
     if session.relation(new).is_some() {
         return Err(CatalogError::TableExists { name: new.table().to_owned() }.into());
     }
-    refuse_staged(session, old)?;
-    let Some(object) = session.object(old) else {
+    if session.object(old).is_none() {
         return Err(CatalogError::TableNotFound { name: old.table().to_owned() }.into());
-    };
-    let on_commit = on_commit_of(session, old);
-    session.put(old, None, on_commit);
-    session.put(new, Some(object), on_commit);
-    Ok(())
-}
-
-fn drop_schema(session: &Arc<Session>, name: &str, cascade: bool) -> Result<()> {
-    session.require_schema_owner(name)?;
-    if session.shared.catalog.is_system_schema(name) {
-        let reason = "the schema belongs to the server".to_owned();
-        return Err(CatalogError::NotWritable { name: name.to_owned(), reason }.into());
     }
-    let inside = session.relations_of(name);
-    if let (Some(dependent), false) = (inside.first(), cascade) {
-        return Err(CatalogError::DependentObjects {
-            name: format!("schema {name}"),
-            dependent: dependent.to_string(),
-        }
-        .into());
-    }
-    for relation in &inside {
-        check_found(session, relation)?;
-    }
-    // Views of other schemas that read what is in this one go, too.
-    let mut doomed = inside;
-    let mut at = 0;
-    while let Some(current) = doomed.get(at).cloned() {
-        for dependent in session.dependents(&current) {
-            if !doomed.contains(&dependent) {
-                doomed.push(dependent);
-            }
-        }
-        at += 1;
-    }
-    for relation in &doomed {
-        remove(session, relation);
-    }
-    session.put_schema(name, false);
+    session.rename(old, new, on_commit_of(session, old));
     Ok(())
 }

@@ -34,8 +34,6 @@ const N_KEY_BYTES: usize = 32;
 const VERIFIER_PREFIX: &str = "SCRAM-SHA-256$";
 const N_SALT_BYTES: usize = 16;
 const N_PASSWORD_CHARS: usize = 24;
-/// Where older versions kept the verifiers.
-const USERS_FILE: &str = "users";
 /// The number of the role that is there from the start, as in PostgreSQL.
 const FIRST_ROLE_OID: u32 = 10;
 
@@ -93,7 +91,7 @@ impl Verifier {
         usable.then_some(Self { salt, iterations, stored_key, server_key })
     }
 
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         format!(
             "{VERIFIER_PREFIX}{}:{}${}:{}",
             self.iterations,
@@ -137,7 +135,7 @@ pub struct UserStore {
 
 impl UserStore {
     /// Sees that there is the role `tarn`: at the first start it is made with the password given,
-    /// or with a new one. Roles that older versions kept in a file are taken over.
+    /// or with a new one.
     ///
     /// # Errors
     /// When the files in the data directory cannot be read or written, and what the catalog says.
@@ -150,7 +148,6 @@ impl UserStore {
             throttle: Throttle::default(),
         };
         let files = |source| StartError::DataDir { path: config.data_dir.clone(), source };
-        store.take_over(&config.data_dir.join(USERS_FILE)).await?;
         let known = catalog.role(FIRST_ROLE);
         let verifier = known.as_ref().and_then(|role| Verifier::parse(role.verifier.as_deref()?));
         let password = match (&config.password, config.auth) {
@@ -184,30 +181,6 @@ impl UserStore {
             }
         }
         Ok(store)
-    }
-
-    /// Moves the roles of the file that older versions had into the catalog.
-    async fn take_over(&self, path: &Path) -> Result<(), StartError> {
-        let failed = |source| StartError::DataDir { path: path.to_owned(), source };
-        if !path.exists() {
-            return Ok(());
-        }
-        let text = std::fs::read_to_string(path).map_err(failed)?;
-        for line in text.lines() {
-            let Some((name, verifier)) = line.split_once(' ') else { continue };
-            let role = RoleDef {
-                oid: if name == FIRST_ROLE { FIRST_ROLE_OID } else { 0 },
-                verifier: Verifier::parse(verifier).map(|verifier| verifier.to_text()),
-                superuser: true,
-                login: true,
-                ..RoleDef::default()
-            };
-            match self.put(name, role, Expect::New).await {
-                Ok(()) | Err(CatalogError::ObjectExists { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        std::fs::rename(path, path.with_extension("imported")).map_err(failed)
     }
 
     async fn put(&self, name: &str, role: RoleDef, expect: Expect) -> Result<(), CatalogError> {

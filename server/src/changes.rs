@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tarn_catalog::delta::{DeltaSnapshot, DeltaTable, ReadSet, StagedTable};
 use tarn_catalog::log::{Access, Entry};
 use tarn_catalog::memory::{MemoryTable, Rows};
-use tarn_catalog::registry::{Change, Expect, Object, Relation};
+use tarn_catalog::registry::{Change, Cut, Expect, Object, Relation};
 use tarn_catalog::{CatalogError, CatalogSnapshot, LakeTable, TableDetails, TableName, Travel};
 
 use crate::Shared;
@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::lookup::TEMPORARY;
 use crate::session::{Inner, Session};
 
+mod rename;
 mod rights;
 
 /// A temporary table or view of a session.
@@ -107,8 +108,9 @@ impl Changes {
         for made in &self.made {
             made.keep();
         }
+        let is_shared = shared.config.catalog.is_some();
         for folder in &self.dropped {
-            shared.garbage.remove_folder(folder, shared.running.ids());
+            shared.garbage.remove_folder(folder, shared.running.ids(), is_shared);
         }
     }
 
@@ -463,17 +465,20 @@ impl Session {
         if name.schema() == TEMPORARY || self.is_changed(name) {
             return Ok(Arc::clone(table));
         }
-        let isolation = self.setting("transaction_isolation").unwrap_or_default();
-        let repeatable = matches!(isolation.as_str(), "repeatable read" | "serializable");
+        let repeatable = self.is_repeatable();
         let private = table.fork();
         let access = self.object(name).map(|object| object.access).unwrap_or_default();
         let base = private.rows().generation();
         let access_before = self.access_now(name);
         let mut inner = self.inner.lock();
-        let pin = inner.pins.remove(&(name.clone(), Travel::Latest));
-        let moved = pin.is_some_and(|pin| pin.version != tarn_catalog::TableVersion::Number(base));
-        if moved && repeatable {
-            return Err(Error::WriteConflict);
+        let key = (name.clone(), Travel::Latest);
+        if repeatable {
+            let now = tarn_catalog::TableVersion::Number(base);
+            if inner.pins.get(&key).is_some_and(|pin| pin.version != now) {
+                return Err(Error::WriteConflict);
+            }
+        } else {
+            inner.pins.remove(&key);
         }
         let changed = Changed {
             before: Some(Relation::Memory(Arc::clone(table))),
@@ -490,6 +495,12 @@ impl Session {
         Ok(private)
     }
 
+    /// Whether the transaction goes on seeing what it has seen first.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        let isolation = self.setting("transaction_isolation").unwrap_or_default();
+        matches!(isolation.as_str(), "repeatable read" | "serializable")
+    }
+
     /// The Delta table that a statement of the transaction writes, with what it has done to it
     /// before.
     ///
@@ -499,6 +510,19 @@ impl Session {
         &self,
         name: &TableName,
         table: &Arc<dyn LakeTable>,
+    ) -> Result<Arc<StagedTable>> {
+        self.writable_lake_at(name, table, &self.cut()).await
+    }
+
+    /// The same for a statement that has looked at other tables at a cut.
+    ///
+    /// The version may be newer than the one that the transaction has read before: the statement
+    /// has to read the table as [`StagedTable::snapshot`] is, wherever it names it.
+    pub(crate) async fn writable_lake_at(
+        &self,
+        name: &TableName,
+        table: &Arc<dyn LakeTable>,
+        cut: &Cut,
     ) -> Result<Arc<StagedTable>> {
         let any: Arc<dyn Any + Send + Sync> = Arc::clone(table) as _;
         let any = match any.downcast::<StagedTable>() {
@@ -514,18 +538,33 @@ impl Session {
             // The transaction has made it.
             return Ok(delta.stage().await?);
         }
-        let isolation = self.setting("transaction_isolation").unwrap_or_default();
-        let repeatable = matches!(isolation.as_str(), "repeatable read" | "serializable");
         let pin = self.inner.lock().pins.get(&(name.clone(), Travel::Latest)).cloned();
-        let pinned = pin.filter(|_| repeatable).and_then(|pin| {
+        let pinned = pin.filter(|_| self.is_repeatable()).and_then(|pin| {
             let any: Arc<dyn Any + Send + Sync> = pin.provider;
             any.downcast::<DeltaSnapshot>().ok()
         });
-        match pinned {
+        if let Some(base) = pinned {
             // What it has read before counts: that must not have changed when it commits.
-            Some(base) => Ok(delta.stage_at(base).reads(ReadSet::Everything)),
-            None => Ok(self.shared.catalog.stage_at(&delta, &self.cut()).await?),
+            return Ok(delta.stage_on(base)?.reads(ReadSet::Everything));
         }
+        let catalog = &self.shared.catalog;
+        match catalog.stage_at(&delta, cut).await {
+            Ok(staged) => Ok(staged),
+            Err(error) => {
+                let fate = catalog.fate_after(&error, name, delta.as_ref()).await;
+                Err(fate.told(name.table()).unwrap_or(error).into())
+            }
+        }
+    }
+
+    /// Whether the transaction itself has put a table into a folder.
+    pub(crate) fn has_made_table_at(&self, location: &str) -> bool {
+        let inner = self.inner.lock();
+        let after = inner.changes.relations.values().filter_map(|changed| changed.after.as_ref());
+        after.map(|object| &object.relation).any(|relation| match relation {
+            Relation::Lake(table) => table.location() == location,
+            Relation::Memory(_) | Relation::View { .. } => false,
+        })
     }
 
     /// Keeps what a statement has done to a Delta table.
@@ -535,6 +574,7 @@ impl Session {
         let access = known.as_ref().map(|object| Arc::clone(&object.access)).unwrap_or_default();
         let known = known.map(|object| object.details);
         let access_before = self.access_now(name);
+        let repeatable = self.is_repeatable();
         let mut inner = self.inner.lock();
         let relation = Relation::Lake(Arc::clone(&staged) as Arc<dyn LakeTable>);
         let schema = datafusion::catalog::TableProvider::schema(staged.snapshot().as_ref());
@@ -543,8 +583,9 @@ impl Session {
             columns: tarn_catalog::entry::columns_of(&schema),
             depends_on: vec![],
             details: with_notes(staged.snapshot().details(), known.as_deref()),
-            access,
+            access: Arc::clone(&access),
         };
+        let left = rights::without_gone(&access, &object.columns);
         let changed = inner.changes.relations.entry(name.clone()).or_insert_with(|| Changed {
             before: found,
             access: access_before,
@@ -556,13 +597,20 @@ impl Session {
         });
         changed.after = Some(object);
         changed.staged = Some(staged);
-        inner.pins.remove(&(name.clone(), Travel::Latest));
+        if !repeatable {
+            // Back at a savepoint it reads no older version than the one that it has written.
+            inner.pins.remove(&(name.clone(), Travel::Latest));
+        }
         drop(inner);
         self.touch();
+        if let Some(left) = left {
+            // RESTORE and CREATE OR REPLACE may have taken columns away.
+            self.put_access(name, &access, Arc::new(left));
+        }
     }
 
-    /// Lets the catalog see the columns and remarks that a commit has given to Delta tables, before
-    /// anybody reads their rows.
+    /// Lets the catalog see the columns and remarks that a commit has given to Delta tables, and how
+    /// many rows they have, before anybody reads them.
     pub(crate) async fn learn_definitions(&self) {
         let redefined = |changed: &&Changed| {
             changed
@@ -576,11 +624,28 @@ impl Session {
             let relations = relations.filter(|(_, changed)| redefined(changed));
             relations.map(|(name, _)| name.clone()).collect()
         };
+        for (name, rows) in self.written_rows() {
+            self.shared.catalog.note_rows(&name, rows);
+        }
         for name in names {
             if let Err(error) = self.shared.catalog.pin(&name, Travel::Latest).await {
                 tracing::debug!(%name, %error, "the table's new definition is read later");
             }
         }
+    }
+
+    /// How many rows the Delta tables have that the transaction has made or written.
+    fn written_rows(&self) -> Vec<(TableName, u64)> {
+        let inner = self.inner.lock();
+        let relations = inner.changes.relations.iter();
+        let rows =
+            relations.filter_map(|(name, changed)| match &changed.after.as_ref()?.relation {
+                Relation::Lake(table) => {
+                    Some((name.clone(), Arc::clone(table).delta()?.known_rows()?))
+                }
+                Relation::Memory(_) | Relation::View { .. } => None,
+            });
+        rows.collect()
     }
 
     /// Notes that more was done to a table that [`Self::writable`] gave than adding rows.

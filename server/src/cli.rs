@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use tarn_catalog::discovery::make_private_folder;
 use tarn_catalog::object_store::ObjectStores;
 
 use crate::client::{ClientOptions, Format, Script};
@@ -83,6 +84,7 @@ fn setting_args(demo: bool) -> impl Iterator<Item = Arg> {
             Kind::Text => arg.value_name("PATH_OR_URL").help(help),
             Kind::Bytes => arg.value_name("SIZE").help(help),
             Kind::Count => arg.value_name("N").help(help),
+            Kind::Time => arg.value_name("TIME").help(help),
             Kind::Scale => arg.value_name("FACTOR").help(help),
             Kind::Choice(choices) => arg.value_name(choices.join("|")).help(help),
         }
@@ -197,7 +199,7 @@ async fn serve_until_stopped(mut config: ServerConfig, is_demo: bool) -> Result<
     if is_demo {
         check_ports(&config)?;
         let data_dir = config.data_dir.clone();
-        crate::server::make_data_dir(&data_dir)
+        make_private_folder(&data_dir)
             .map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
         let folder = demo::write(&data_dir, config.scale)
             .await

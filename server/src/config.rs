@@ -24,6 +24,8 @@ pub enum Kind {
     Bytes,
     /// A whole number from 1.
     Count,
+    /// A time of whole seconds, with an optional unit: `30`, `30s`, `2min`.
+    Time,
     /// A number above 0.
     Scale,
     /// A switch: its presence means on.
@@ -127,9 +129,9 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         "auth-timeout",
-        Kind::Count,
-        "60",
-        "Seconds that a client may take to connect and prove who it is",
+        Kind::Time,
+        "60s",
+        "How long a client may take to connect and prove who it is; seconds, or with a unit: 30s, 2min",
     ),
     setting(
         "queries-max",
@@ -152,21 +154,21 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         "store-retry-timeout",
-        Kind::Count,
-        "60",
-        "Seconds after which a request to an object store is not tried again",
+        Kind::Time,
+        "60s",
+        "How long a request to an object store is tried again; seconds, or with a unit: 30s, 2min",
     ),
     setting(
         "store-timeout",
-        Kind::Count,
-        "30",
-        "Seconds that one request to an object store may take",
+        Kind::Time,
+        "30s",
+        "How long one request to an object store may take; seconds, or with a unit: 30s, 2min",
     ),
     setting(
         "store-connect-timeout",
-        Kind::Count,
-        "5",
-        "Seconds that connecting to an object store may take",
+        Kind::Time,
+        "5s",
+        "How long connecting to an object store may take; seconds, or with a unit: 30s, 2min",
     ),
     setting(
         "fsync",
@@ -387,8 +389,11 @@ impl Values {
     }
 
     fn seconds(&self, name: &str, default: u64) -> Result<u64, ConfigError> {
-        let count = self.count(name, usize::try_from(default).unwrap_or(usize::MAX))?;
-        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+        match self.get(name) {
+            None => Ok(default),
+            Some(text) => parse_seconds(text)
+                .ok_or_else(|| self.invalid(name, "a time from 1 s, such as 30s or 2min")),
+        }
     }
 
     fn store_limits(&self) -> Result<StoreLimits, ConfigError> {
@@ -481,6 +486,20 @@ fn parse_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes > 0)
 }
 
+/// Reads `30`, `30s`, `2min` and `1h`.
+fn parse_seconds(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|seconds| *seconds > 0)
+}
+
 impl ServerConfig {
     /// Checks gathered values and fills in defaults.
     ///
@@ -534,9 +553,7 @@ impl ServerConfig {
             n_threads,
             n_connections_max: values.count("connections-max", 1_000)?,
             n_connections_reserved: values.count("connections-reserved", 3)?,
-            auth_timeout: Duration::from_secs(
-                u64::try_from(values.count("auth-timeout", 60)?).unwrap_or(u64::MAX),
-            ),
+            auth_timeout: Duration::from_secs(values.seconds("auth-timeout", 60)?),
             n_queries_max: values.count("queries-max", n_threads.saturating_mul(4))?,
             n_waiting_max: values.count("queue-max", 1_000)?,
             store_limits: values.store_limits()?,

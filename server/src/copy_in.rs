@@ -14,7 +14,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use tarn_catalog::rights::Privilege;
 use tarn_exec::QueryId;
-use tarn_planner::statement::{Copy, CopyOptions};
+use tarn_planner::statement::{Copy, CopyOptions, FileKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -29,14 +29,20 @@ mod columns;
 mod fields;
 mod files;
 mod groups;
+mod json;
 pub(crate) mod lines;
+mod members;
+mod objects;
 mod source;
 mod values;
 
 pub(crate) use files::run as copy_files;
+pub(crate) use json::copy_hint;
 
-use chunks::{Chunk, Chunker};
+use chunks::Chunk;
+use json::Objects;
 use lines::LineReader;
+use objects::Cutter;
 use source::{Arrivals, Piece};
 
 /// Pieces that wait for the writer.
@@ -51,6 +57,8 @@ pub struct CopyIn {
     copy: Copy,
     /// The columns that are sent, in that order.
     schema: SchemaRef,
+    /// How they are found in JSON.
+    objects: Option<Objects>,
     bytes_max: usize,
     /// Whether all rows are in memory at the end.
     is_gathered: bool,
@@ -86,9 +94,10 @@ impl CopyIn {
     pub(crate) fn start(&self, zone: Zone) -> Incoming {
         let (sender, receiver) = mpsc::channel(N_WAITING_PIECES_MAX);
         let options = self.copy.options.clone();
-        let chunker = Chunker::new(&options, N_BYTES_CHUNK);
+        let objects = self.objects.clone().unwrap_or_default();
+        let chunker = Cutter::new(&options, self.objects.is_some(), N_BYTES_CHUNK);
         let reader = LineReader::new(self.table(), Arc::clone(&self.schema), options, zone);
-        let reader = Arc::new(reader);
+        let reader = Arc::new(reader.with_members(objects.members));
         let arrivals = Arrivals::new(receiver, Arc::clone(&reader));
         // One task keeps the rows in their order, which tables in memory show.
         let n_threads = self.session.shared.engine.n_threads();
@@ -96,7 +105,8 @@ impl CopyIn {
         let (session, copy) = (Arc::clone(&self.session), self.copy.clone());
         let work = async move {
             let Some(table) = &copy.table else { return Ok(0) };
-            let source = Source { rows: rows?, columns: vec![], condition: copy.condition };
+            let (columns, values) = (objects.columns, objects.values);
+            let source = Source { rows: rows?, columns, values, condition: copy.condition };
             insert_rows(&session, table, source, QueryId::next()).await
         };
         let task = Some(self.session.shared.engine.spawn(Box::pin(work)));
@@ -126,7 +136,7 @@ pub(crate) struct Incoming {
     task: Option<JoinHandle<Result<u64>>>,
     arrivals: Arc<Arrivals>,
     reader: Arc<LineReader>,
-    chunker: Chunker,
+    chunker: Cutter,
     bytes_max: usize,
     is_gathered: bool,
     n_bytes: usize,
@@ -141,7 +151,7 @@ impl Incoming {
         self.hand_over(Piece::Rows(rows)).await
     }
 
-    /// Takes bytes of text or CSV, which may end anywhere.
+    /// Takes bytes of text, CSV or JSON, which may end anywhere.
     ///
     /// # Errors
     /// As [`Self::send`]; 53400 for more than may be in memory.
@@ -246,7 +256,9 @@ async fn prepare(session: &Arc<Session>, copy: &Copy) -> Result<CopyIn> {
     };
     let table = WriteTable::find(session, target, &[Privilege::Insert]).await?;
     check_writable(session, "COPY FROM", Some(&table.name))?;
-    let schema = columns_of(&table, copy)?;
+    let mut schema = columns_of(&table, copy)?;
+    let named = schema.fields().iter().map(|field| field.name().clone()).collect();
+    table.require_columns(Privilege::Insert, &named)?;
     let options = &copy.options;
     for (what, columns) in
         [("FORCE_NOT_NULL", &options.force_not_null), ("FORCE_NULL", &options.force_null)]
@@ -256,10 +268,15 @@ async fn prepare(session: &Arc<Session>, copy: &Copy) -> Result<CopyIn> {
             return Err(Error::Value { code: "42P10", message });
         }
     }
+    let mut objects = None;
+    if copy.file.as_ref().is_some_and(|file| file.kind == FileKind::Json) {
+        let (with_marks, found) = json::columns(&table, copy, &schema);
+        (schema, objects) = (with_marks, Some(found));
+    }
     let bytes_max = session.shared.config.memory_table_bytes_max;
     let is_gathered = table.is_in_memory();
     let (session, copy) = (Arc::clone(session), copy.clone());
-    Ok(CopyIn { session, copy, schema, bytes_max, is_gathered })
+    Ok(CopyIn { session, copy, schema, objects, bytes_max, is_gathered })
 }
 
 /// The columns that come: those listed, or all that are not generated.

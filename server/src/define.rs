@@ -5,7 +5,8 @@
 //! | this | which definition it is; names; views, indexes |
 //! | `tables` | CREATE TABLE in all its forms |
 //! | `columns` | columns, keys and checks of CREATE TABLE |
-//! | `expressions` | what CHECK and GENERATED may say |
+//! | `expressions`, `defaults` | what CHECK, GENERATED and DEFAULT may say |
+//! | `uses` | which of them use a column |
 //! | `lake`, `fill` | tables in open formats; their rows, for CREATE TABLE … AS |
 //! | `replace` | OR REPLACE of a Delta table at the same place |
 //! | `schemas` | schemas and databases |
@@ -37,13 +38,15 @@ use crate::transaction::StatementTransaction;
 
 pub(crate) mod columns;
 pub(crate) mod comments;
+pub(crate) mod defaults;
 pub(crate) mod expressions;
-mod fill;
+pub(crate) mod fill;
 pub(crate) mod lake;
 mod replace;
 mod schemas;
 mod storage;
 mod tables;
+pub(crate) mod uses;
 
 /// Runs one CREATE, ALTER or DROP.
 pub(crate) async fn run(
@@ -82,6 +85,10 @@ pub(crate) async fn run(
         (Define::SetProperties { table, if_exists, properties }, _) => {
             crate::alter::lake::set_properties(session, statement, table, *if_exists, properties)
                 .await
+        }
+        (Define::DropExpression { table, if_exists, column, lenient }, _) => {
+            let column = (column.as_str(), *lenient);
+            crate::alter::lake::drop_expression(session, statement, table, *if_exists, column).await
         }
         (Define::SetSchema { table, if_exists, schema }, _) => {
             crate::alter::set_schema(session, table, *if_exists, schema)
@@ -164,6 +171,7 @@ async fn create_view(
     if create.materialized {
         return Err(unsupported("CREATE MATERIALIZED VIEW"));
     }
+    refuse_options(&create.options)?;
     let mut name = new_name(session, &create.name, create.temporary)?;
     let inner = statement.with_ast(Ast::Query(create.query.clone()));
     let state = session.state();
@@ -197,6 +205,16 @@ async fn create_view(
     let object = Object { relation, columns, depends_on, details, access };
     session.put(&name, Some(object), OnCommit::Preserve);
     Ok(CommandTag::new("CREATE VIEW"))
+}
+
+/// Refuses options that would change who may read what: a view is read with its owner's rights.
+fn refuse_options(options: &ast::CreateTableOptions) -> Result<()> {
+    if matches!(options, ast::CreateTableOptions::None) {
+        return Ok(());
+    }
+    let what = format!("CREATE VIEW … {options}");
+    let hint = "Views are read with the rights of their owner; grant SELECT on the view.";
+    Err(PlannerError::Unsupported { what, hint: Some(hint.to_owned()) }.into())
 }
 
 /// Refuses a name without a schema for which the view reads several relations: which one it means

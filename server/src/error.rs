@@ -1,6 +1,7 @@
 //! Errors as clients see them: the only place that knows SQLSTATEs and gRPC codes.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod codes;
 mod engine;
 mod storage;
 
@@ -9,6 +10,7 @@ use tarn_catalog::object_store::StoreFault;
 use tarn_exec::ExecError;
 use tarn_planner::PlannerError;
 
+use codes::catalog_code;
 use engine::EngineFault;
 
 /// The result of serving a client.
@@ -376,6 +378,7 @@ impl Error {
                  tarn.vacuum_retention_check = off to delete them all the same."
                     .to_owned(),
             ),
+            Self::CopyData { code, .. } => crate::copy_in::copy_hint(code),
             Self::CopyFromView { .. } => Some("Try the COPY (SELECT ...) TO variant.".to_owned()),
             Self::ForwardOnly => {
                 Some("Declare it with SCROLL option to enable backward scan.".to_owned())
@@ -544,55 +547,10 @@ fn exec_code(error: &ExecError) -> &'static str {
     }
 }
 
-pub(crate) fn catalog_code(error: &CatalogError) -> &'static str {
-    match error {
-        CatalogError::TableNotFound { .. } => "42P01",
-        CatalogError::SchemaNotFound { .. } => "3F000",
-        CatalogError::TableExists { .. } => "42P07",
-        CatalogError::SchemaExists { .. } => "42P06",
-        CatalogError::Conflict { .. } | CatalogError::Reserved { .. } => "40001",
-        CatalogError::HalfCommitted { .. } => "40002",
-        CatalogError::DependentObjects { .. } => "2BP01",
-        CatalogError::WrongObjectType { .. } => "42809",
-        CatalogError::NotWritable { .. } => "25006",
-        CatalogError::PartitionValue { .. } => "22023",
-        CatalogError::PartitionNull { .. } => "23502",
-        CatalogError::TableTooLarge { .. } | CatalogError::MemoryTablesFull { .. } => "53400",
-        CatalogError::VersionNotFound { .. } => "22023",
-        CatalogError::ChangesNotRecorded { .. } => "55000",
-        CatalogError::FilesMissing { .. } => "58P01",
-        CatalogError::TravelUnsupported { .. } | CatalogError::UnsupportedFeature { .. } => "0A000",
-        CatalogError::UnsupportedColumnType { .. }
-        | CatalogError::ColumnMappingNeeded { .. }
-        | CatalogError::TypeWideningNeeded { .. } => "0A000",
-        CatalogError::InvalidDefinition { .. } => "42P16",
-        CatalogError::InvalidProperty { .. } | CatalogError::InvalidFileOption { .. } => "22023",
-        CatalogError::Corrupt { .. } | CatalogError::StoredText { .. } => "XX001",
-        CatalogError::PathNotFound { .. } => "58P01",
-        CatalogError::InvalidLocation { .. } => "22023",
-        CatalogError::Storage { source, .. } | CatalogError::WriteStorage { source, .. } => {
-            storage::code(StoreFault::of(source.as_ref()))
-        }
-        CatalogError::CommitUnclear { .. } => "40003",
-        CatalogError::CatalogLog { .. } => "58030",
-        CatalogError::CatalogDamaged { .. } => "XX001",
-        CatalogError::CatalogTooNew { .. } => "0A000",
-        CatalogError::SecretKey { .. } => "F0000",
-        CatalogError::PermissionDenied { .. } => "42501",
-        CatalogError::ObjectNotFound { kind: "database", .. } => "3D000",
-        CatalogError::ObjectExists { kind: "database", .. } => "42P04",
-        CatalogError::ObjectNotFound { .. } => "42704",
-        CatalogError::ObjectExists { .. } => "42710",
-        CatalogError::Engine { source, .. } => EngineFault::of(source).code,
-        CatalogError::Internal { .. } => "XX000",
-    }
-}
-
 fn catalog_detail(error: &CatalogError) -> Option<String> {
     match error {
-        CatalogError::DependentObjects { name, dependent } => {
-            let altered = ["or alter ", "or rename "].iter().find_map(|how| name.strip_prefix(how));
-            Some(format!("{dependent} depends on {}", altered.unwrap_or(name)))
+        CatalogError::DependentObjects { name, dependent, .. } => {
+            Some(format!("{dependent} depends on {name}"))
         }
         CatalogError::NotWritable { reason, .. } => Some(sentence(reason)),
         CatalogError::PartitionValue { reason, .. } => Some(sentence(reason)),
@@ -636,9 +594,11 @@ fn catalog_detail(error: &CatalogError) -> Option<String> {
         | CatalogError::ColumnMappingNeeded { .. }
         | CatalogError::TypeWideningNeeded { .. }
         | CatalogError::InvalidDefinition { .. }
+        | CatalogError::ReservedColumn { .. }
         | CatalogError::InvalidProperty { .. }
         | CatalogError::InvalidFileOption { .. }
         | CatalogError::ChangesNotRecorded { .. }
+        | CatalogError::FileValue { .. }
         | CatalogError::Corrupt { source: None, .. }
         | CatalogError::CatalogLog { source: None, .. }
         | CatalogError::CatalogDamaged { .. }
@@ -684,13 +644,48 @@ fn catalog_hint(error: &CatalogError) -> Option<String> {
     }
 }
 
+/// What to do about a column or its values.
+#[expect(clippy::wildcard_enum_match_arm, reason = "fixed_hint names all the others")]
+fn column_hint(error: &CatalogError) -> Option<&'static str> {
+    match error {
+        CatalogError::StoredText { .. } => Some(
+            "Another program has written it: the notes tarn.pg_type in the table's schema say \
+             which texts a column takes. RESTORE brings back a version from before.",
+        ),
+        CatalogError::PartitionValue { .. } => {
+            Some("Partition the table by another column, or by one that is generated from it.")
+        }
+        CatalogError::PartitionNull { .. } => {
+            Some("The empty text is NULL in a partition column: that is how Delta stores both.")
+        }
+        CatalogError::UnsupportedColumnType { .. } => {
+            Some("Declare the column as text and cast it where it is used.")
+        }
+        CatalogError::ReservedColumn { .. } => {
+            Some("Use another name, or leave the table property delta.enableChangeDataFeed off.")
+        }
+        CatalogError::ColumnMappingNeeded { .. } => Some(
+            "Switch it on with ALTER TABLE … SET TBLPROPERTIES ('delta.columnMapping.mode' = \
+             'name'); other programs have to know the feature then.",
+        ),
+        CatalogError::TypeWideningNeeded { .. } => Some(
+            "Switch it on with ALTER TABLE … SET TBLPROPERTIES ('delta.enableTypeWidening' = \
+             'true'); other programs have to know the feature then.",
+        ),
+        _ => None,
+    }
+}
+
 fn fixed_hint(error: &CatalogError) -> Option<&'static str> {
     match error {
         CatalogError::Conflict { .. } | CatalogError::Reserved { .. } => {
             Some("The transaction might succeed if retried.")
         }
-        CatalogError::DependentObjects { .. } => {
+        CatalogError::DependentObjects { verb: "drop", .. } => {
             Some("Use DROP ... CASCADE to drop the dependent objects too.")
+        }
+        CatalogError::DependentObjects { .. } => {
+            Some("Views keep their text: drop the view first, and make it again afterwards.")
         }
         CatalogError::TravelUnsupported { .. } => Some("Only Delta tables keep their history."),
         CatalogError::FilesMissing { .. } => {
@@ -711,32 +706,21 @@ fn fixed_hint(error: &CatalogError) -> Option<&'static str> {
         CatalogError::SecretKey { .. } => {
             Some("Servers that share a catalog need the same key: set TARN_SECRET_KEY.")
         }
+        CatalogError::FileValue { .. } => {
+            Some("COPY the files into a table whose columns have the types that are meant.")
+        }
         CatalogError::Corrupt { .. } => {
             Some("Other tables are not affected; restore the damaged file.")
         }
-        CatalogError::StoredText { .. } => Some(
-            "Another program has written it: the notes tarn.pg_type in the table's schema say \
-             which texts a column takes. RESTORE brings back a version from before.",
-        ),
         CatalogError::PermissionDenied { .. } => Some(ASK),
-        CatalogError::PartitionValue { .. } => {
-            Some("Partition the table by another column, or by one that is generated from it.")
-        }
-        CatalogError::PartitionNull { .. } => {
-            Some("The empty text is NULL in a partition column: that is how Delta stores both.")
-        }
         CatalogError::InvalidFileOption { .. } => Some("Without it, the files are looked at."),
-        CatalogError::UnsupportedColumnType { .. } => {
-            Some("Declare the column as text and cast it where it is used.")
-        }
-        CatalogError::ColumnMappingNeeded { .. } => Some(
-            "Switch it on with ALTER TABLE … SET TBLPROPERTIES ('delta.columnMapping.mode' = \
-             'name'); other programs have to know the feature then.",
-        ),
-        CatalogError::TypeWideningNeeded { .. } => Some(
-            "Switch it on with ALTER TABLE … SET TBLPROPERTIES ('delta.enableTypeWidening' = \
-             'true'); other programs have to know the feature then.",
-        ),
+        CatalogError::StoredText { .. }
+        | CatalogError::PartitionValue { .. }
+        | CatalogError::PartitionNull { .. }
+        | CatalogError::UnsupportedColumnType { .. }
+        | CatalogError::ReservedColumn { .. }
+        | CatalogError::ColumnMappingNeeded { .. }
+        | CatalogError::TypeWideningNeeded { .. } => column_hint(error),
         CatalogError::TableNotFound { .. }
         | CatalogError::InvalidProperty { .. }
         | CatalogError::SchemaNotFound { .. }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use futures::FutureExt;
 use sqlparser::ast::Statement as Ast;
 use tarn_exec::{Lane, QueryId};
 use tarn_planner::binder::bind;
@@ -91,7 +92,7 @@ async fn planned(
 ) -> Result<Shown> {
     let started = Instant::now();
     let state = session.state();
-    let (inner, logical, title) = match explained(session, statement, &state).await? {
+    let (inner, logical, title) = match explained(session, statement, &state).boxed().await? {
         Some(Explained { operation, table, query }) => {
             let title = Some(format!("{operation} on {table}"));
             match query {
@@ -163,11 +164,16 @@ fn text(shown: Shown, form: Explain) -> Vec<String> {
     logical
 }
 
+/// What a plan says, without the characters that keep internal names apart from those of users.
+fn readable(text: &str) -> String {
+    text.replace('\u{1}', "#").replace('\0', "")
+}
+
 fn push_lines(lines: &mut Vec<String>, title: &str, text: &str) {
     if !title.is_empty() {
         lines.push(title.to_owned());
     }
-    lines.extend(text.lines().map(|line| line.replace('\u{1}', "#")));
+    lines.extend(text.lines().map(readable));
 }
 
 /// The plan as PostgreSQL's JSON: one object for each operator, with those below it in `Plans`.
@@ -196,7 +202,7 @@ fn json_node(plan: &Arc<dyn ExecutionPlan>) -> serde_json::Value {
     let mut node = serde_json::Map::new();
     node.insert("Node Type".to_owned(), plan.name().into());
     let line = DisplayableExecutionPlan::new(plan.as_ref()).one_line().to_string();
-    node.insert("Details".to_owned(), line.trim().replace('\u{1}', "#").into());
+    node.insert("Details".to_owned(), readable(line.trim()).into());
     if let Ok(statistics) = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new())
         && let Some(n_rows) = statistics.num_rows.get_value()
     {

@@ -2,7 +2,8 @@
 //! back.
 //!
 //! They are removed in the background, once the queries that were running when their table went
-//! have ended. What is left when the server stops, or cannot be removed, stays in storage: no table
+//! have ended; where the catalog has a place that servers can share, a minute later, for the queries
+//! of the others. What is left when the server stops, or cannot be removed, stays in storage: no table
 //! names it.
 
 use std::collections::BTreeSet;
@@ -19,6 +20,8 @@ use crate::Shared;
 
 /// How long a dropped table's files wait for queries that began before it was dropped.
 const WAIT_S_MAX: u64 = 600;
+/// How long they wait where other servers may have queries that nobody here knows of.
+const WAIT_FOR_OTHERS: Duration = Duration::from_secs(60);
 /// How often the queries are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -37,6 +40,8 @@ struct Removal {
     files: Option<Vec<String>>,
     /// Queries that may be reading it.
     readers: BTreeSet<QueryId>,
+    /// Nothing goes before, for readers that this server does not know.
+    waits: Duration,
     since: Instant,
 }
 
@@ -48,14 +53,21 @@ impl Default for Garbage {
 }
 
 impl Garbage {
-    /// Removes a folder when nobody reads it.
-    pub(crate) fn remove_folder(&self, folder: &str, readers: BTreeSet<QueryId>) {
-        self.push(folder, None, readers);
+    /// Removes a folder when nobody reads it; where other servers may read it, some time later.
+    pub(crate) fn remove_folder(&self, folder: &str, readers: BTreeSet<QueryId>, is_shared: bool) {
+        let waits = if is_shared { WAIT_FOR_OTHERS } else { Duration::ZERO };
+        self.push(folder, None, readers, waits);
     }
 
-    fn push(&self, folder: &str, files: Option<Vec<String>>, readers: BTreeSet<QueryId>) {
+    fn push(
+        &self,
+        folder: &str,
+        files: Option<Vec<String>>,
+        readers: BTreeSet<QueryId>,
+        waits: Duration,
+    ) {
         let folder = folder.to_owned();
-        let removal = Removal { folder, files, readers, since: Instant::now() };
+        let removal = Removal { folder, files, readers, waits, since: Instant::now() };
         if self.sender.send(removal).is_err() {
             tracing::debug!("the server stops, files of dropped tables stay");
         }
@@ -98,7 +110,8 @@ impl MadeFolder {
 impl Drop for MadeFolder {
     fn drop(&mut self) {
         if !*self.kept.lock() {
-            self.shared.garbage.push(&self.folder, self.files.take(), BTreeSet::new());
+            let files = self.files.take();
+            self.shared.garbage.push(&self.folder, files, BTreeSet::new(), Duration::ZERO);
         }
     }
 }
@@ -119,7 +132,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, stop: CancellationToken) {
         }
         let running = shared.running.ids();
         let (ready, rest) = waiting.into_iter().partition(|removal: &Removal| {
-            removal.readers.is_disjoint(&running) || removal.since.elapsed().as_secs() > WAIT_S_MAX
+            let waited = removal.since.elapsed();
+            let is_read = !removal.readers.is_disjoint(&running);
+            (waited >= removal.waits && !is_read) || waited.as_secs() > WAIT_S_MAX
         });
         waiting = rest;
         remove_all(&stores, ready).await;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use tarn_catalog::delta::DeltaTable;
 use tarn_catalog::delta::history::Point;
+use tarn_catalog::delta::{DeltaSnapshot, DeltaTable};
 use tarn_catalog::registry::Relation as Known;
 use tarn_catalog::{CatalogError, TableName, TableVersion, Travel};
 use tarn_planner::binder::Found;
@@ -24,9 +24,14 @@ pub(crate) async fn find(
     let pinned = lookup.pin(name, Travel::Latest).await?;
     let newest = match pinned.version {
         TableVersion::Number(number) | TableVersion::Commit { number, .. } => number,
-        TableVersion::Fingerprint(_) => {
-            return Err(CatalogError::Internal { what: "a version without a number".to_owned() });
-        }
+        // The transaction writes it: what it has begun with counts.
+        TableVersion::Fingerprint(_) => match pinned.provider.downcast_ref::<DeltaSnapshot>() {
+            Some(snapshot) => snapshot.version(),
+            None => {
+                let what = "a version without a number".to_owned();
+                return Err(CatalogError::Internal { what });
+            }
+        },
     };
     // What the transaction itself has changed is no version yet.
     let newest = newest.min(table.snapshot(Travel::Latest).await?.version());

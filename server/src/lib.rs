@@ -28,6 +28,7 @@ pub mod error;
 mod explain;
 pub mod flight;
 mod garbage;
+mod gone;
 mod history;
 mod http;
 mod lookup;

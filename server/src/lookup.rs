@@ -15,25 +15,59 @@ use tarn_planner::rewrite::{Relation, TravelSpec};
 
 use crate::access::check::Asker;
 use crate::error::Result;
+use crate::gone::Place;
 use crate::session::{Session, Status};
 use crate::system_tables;
 
 /// The schema of a session's temporary tables.
 pub(crate) const TEMPORARY: &str = "pg_temp";
 
-/// The binder's view of the catalog for one statement.
-pub(crate) struct SessionLookup<'a> {
-    session: &'a Arc<Session>,
+/// The versions that one statement reads, however often it is bound; clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct StatementView {
     /// What the statement has pinned: a table that it names twice, perhaps through a view, has one
     /// version.
-    pinned: Mutex<HashMap<(TableName, Travel), Pinned>>,
+    pinned: Arc<Mutex<HashMap<(TableName, Travel), Pinned>>>,
     /// The moment at which it sees transactions over several tables.
     cut: Cut,
 }
 
+impl StatementView {
+    pub(crate) fn new(session: &Session) -> Self {
+        Self { pinned: Arc::default(), cut: session.cut() }
+    }
+
+    /// The moment at which it sees transactions over several tables.
+    pub(crate) fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// Lets the statement see a table in this state.
+    pub(crate) fn put(&self, name: &TableName, pinned: Pinned) {
+        self.pinned.lock().insert((name.clone(), Travel::Latest), pinned);
+    }
+
+    /// The Delta tables that it has pinned.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let pinned = self.pinned.lock();
+        pinned.values().filter_map(|pinned| Place::of(pinned.provider.as_ref())).collect()
+    }
+}
+
+/// The binder's view of the catalog for one statement.
+pub(crate) struct SessionLookup<'a> {
+    session: &'a Arc<Session>,
+    view: StatementView,
+}
+
 impl<'a> SessionLookup<'a> {
     pub(crate) fn new(session: &'a Arc<Session>) -> Self {
-        Self { session, pinned: Mutex::default(), cut: session.cut() }
+        Self { session, view: StatementView::new(session) }
+    }
+
+    /// A lookup that gives the versions which others of the same statement have given.
+    pub(crate) fn seeing(session: &'a Arc<Session>, view: &StatementView) -> Self {
+        Self { session, view: view.clone() }
     }
 
     /// The version that a statement beginning now would read; `None` if the table is gone.
@@ -103,8 +137,15 @@ impl<'a> SessionLookup<'a> {
         let asker = Asker::of(self.session);
         for schema in path.into_iter().filter(|schema| asker.may_use(schema)) {
             let name = TableName::new(schema, table);
-            if let Some(known) = self.session.shared.catalog.get_unopened(&name).await? {
-                return Ok(Some((name, known)));
+            match self.session.shared.catalog.get_unopened(&name).await {
+                Ok(Some(known)) => return Ok(Some((name, known))),
+                Ok(None) => {}
+                // What cannot be opened is nobody's but the superusers'.
+                Err(_) if !asker.is_superuser() => {
+                    let name = name.table().to_owned();
+                    return Err(CatalogError::PermissionDenied { kind: "table", name });
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -135,36 +176,55 @@ impl<'a> SessionLookup<'a> {
             }
             return Ok(Some(found));
         }
+        // As in PostgreSQL: who may not look into a schema is not told what is not in it.
+        if let Some(schema) = schema.filter(|schema| self.session.has_schema(schema)) {
+            self.asker(within).require_usage(schema)?;
+        }
         let known = match relation.maybe_cte {
             true => self.resolve(schema, &relation.table),
             false => self.search(schema, &relation.table).await?,
         };
-        if let Some((name, known)) = &known {
-            self.asker(within).require(name, Some(known), &[Privilege::Select])?;
+        // Also where the schema is missing, as in PostgreSQL.
+        let Some((name, known)) = known else { return Ok(None) };
+        let limit = self.asker(within).require_columns(&name, &known)?;
+        // Rights on columns are about those of today: the past had others of the same names.
+        if let Some(limit) = &limit
+            && (relation.call.is_some()
+                || travel != Travel::Latest
+                || self.session.reads_snapshot())
+        {
+            return Err(limit.denied());
         }
-        if let (Some(call), Some((name, known))) = (&relation.call, &known) {
-            return crate::history::find(self, name, known, call).await.map(Some);
+        if let Some(call) = &relation.call {
+            return crate::history::find(self, &name, &known, call).await.map(Some);
         }
-        match known {
-            Some((name, Known::View { definition })) => {
-                if travel == Travel::Latest {
-                    let object = self.session.object(&name);
-                    let scope = self.scope_of(&name, object.as_ref());
-                    let columns = object.map(|object| object.columns).unwrap_or_default();
-                    let columns = columns.into_iter().map(|column| column.name).collect();
-                    return Ok(Some(Found::View { name, definition, columns, scope }));
-                }
-                let table = name.table().to_owned();
-                Err(CatalogError::TravelUnsupported { table, format: "view" })
+        let found = self.pinned_relation(name, known, travel).await?;
+        Ok(Some(match limit {
+            Some(limit) => Found::Limited(Box::new(found), limit),
+            None => found,
+        }))
+    }
+
+    async fn pinned_relation(
+        &self,
+        name: TableName,
+        known: Known,
+        travel: Travel,
+    ) -> Result<Found, CatalogError> {
+        if let Known::View { definition } = known {
+            if travel == Travel::Latest {
+                let object = self.session.object(&name);
+                let scope = self.scope_of(&name, object.as_ref());
+                let columns = object.map(|object| object.columns).unwrap_or_default();
+                let columns = columns.into_iter().map(|column| column.name).collect();
+                return Ok(Found::View { name, definition, columns, scope });
             }
-            Some((name, _)) => {
-                let pinned = self.pin(&name, travel).await?;
-                let version = Some(pinned.version);
-                Ok(Some(Found::Table { name, provider: pinned.provider, version }))
-            }
-            // Also where the schema is missing, as in PostgreSQL.
-            None => Ok(None),
+            let table = name.table().to_owned();
+            return Err(CatalogError::TravelUnsupported { table, format: "view" });
         }
+        let pinned = self.pin(&name, travel).await?;
+        let version = Some(pinned.version);
+        Ok(Found::Table { name, provider: pinned.provider, version })
     }
 
     /// Whose rights count.
@@ -218,15 +278,16 @@ impl<'a> SessionLookup<'a> {
         travel: Travel,
     ) -> Result<Pinned, CatalogError> {
         let key = (name.clone(), travel.clone());
-        if let Some(pinned) = self.pinned.lock().get(&key) {
+        if let Some(pinned) = self.view.pinned.lock().get(&key) {
             return Ok(pinned.clone());
         }
         let pinned = self.pin_for_transaction(name, travel).await?;
-        self.pinned.lock().insert(key, pinned.clone());
+        self.view.pinned.lock().insert(key, pinned.clone());
         Ok(pinned)
     }
 
-    /// Pins a table; inside a transaction every statement gets the version that the first one got.
+    /// Pins a table; inside a transaction every statement gets the version that the first one got,
+    /// until the transaction writes the table.
     async fn pin_for_transaction(
         &self,
         name: &TableName,
@@ -254,7 +315,7 @@ impl<'a> SessionLookup<'a> {
         }
         let catalog = &self.session.shared.catalog;
         let pinned = match (&travel, crate::snapshot::travel(self.session, name, travel.clone())) {
-            (Travel::Latest, travel) => catalog.pin_at(name, travel, &self.cut).await?,
+            (Travel::Latest, travel) => catalog.pin_at(name, travel, self.view.cut()).await?,
             (_, travel) => catalog.pin(name, travel).await?,
         };
         if in_transaction {
@@ -274,7 +335,7 @@ impl Lookup for SessionLookup<'_> {
     }
 
     fn suggest(&self, relation: &Relation) -> Option<String> {
-        let snapshot = self.session.shared.catalog.snapshot();
+        let snapshot = self.session.catalog_snapshot();
         let asker = Asker::of(self.session);
         let tables = snapshot
             .schemas

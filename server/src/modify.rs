@@ -6,12 +6,14 @@
 //!                                          memory: changed in place   lake: files, deleted rows
 //!                                                      └──────► RETURNING ◄──────┘
 //! ```
-//! Each statement works on a copy that only its transaction sees (`changes`).
+//! Each statement works on a copy that only its transaction sees (`changes`). The copy is made
+//! before the statement is planned, so that all it reads of the table is one version of it.
 //!
 //! | module | what |
 //! |---|---|
 //! | `target` | the table that is written |
 //! | `rights` | which rights on the table a statement needs |
+//! | `columns` | the same for its columns |
 //! | `plan` | the statement's query, planned |
 //! | `gate` | what every row has to pass |
 //! | `memory` | tables in memory |
@@ -28,18 +30,20 @@ use parking_lot::Mutex;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::memory::{MemoryTable, provider_of};
 use tarn_catalog::rights::Privilege;
-use tarn_catalog::{CatalogError, TableName};
+use tarn_catalog::{CatalogError, LakeTable, TableName, Travel};
 use tarn_exec::QueryId;
 use tarn_planner::Statement;
 use tarn_planner::statement::Write;
 use tarn_planner::write::{Effect, ROW, Replace, TARGET, Target, WriteQuery, target_of};
 
 use crate::error::{Error, Result};
+use crate::gone;
 use crate::lookup::TEMPORARY;
 use crate::query::{CommandTag, Execution, Rows};
 use crate::session::Session;
 use crate::transaction::StatementTransaction;
 
+mod columns;
 pub(crate) mod explain;
 mod gate;
 mod lake;
@@ -48,7 +52,7 @@ mod plan;
 mod rights;
 mod target;
 
-use gate::{Gate, Gated};
+use gate::{Behind, Gate, Gated};
 pub(crate) use memory::append;
 use plan::Planned;
 pub(crate) use plan::describe;
@@ -104,8 +108,38 @@ pub(crate) struct Source {
     pub(crate) rows: Arc<dyn TableProvider>,
     /// The columns that are taken, by name; all of them where none is listed.
     pub(crate) columns: Vec<String>,
+    /// Columns that are not taken as they are.
+    pub(crate) values: Vec<ColumnValue>,
     /// Which rows are taken, as SQL.
     pub(crate) condition: Option<String>,
+}
+
+/// What a column is given instead of the column of the rows that has its name.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnValue {
+    pub(crate) column: String,
+    /// An expression over the columns of the rows, as SQL.
+    pub(crate) value: String,
+}
+
+impl Source {
+    /// All columns of the rows, the given values instead of some, as SQL.
+    fn selected(&self) -> String {
+        let schema = self.rows.schema();
+        let columns = schema.fields().iter().map(|field| {
+            let name = quoted(field.name());
+            match self.values.iter().find(|value| value.column == *field.name()) {
+                Some(found) => format!("{} AS {name}", found.value),
+                None => name,
+            }
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A name as SQL has it, whatever is in it.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Adds rows to a table: `INSERT INTO t (a, b) SELECT a, b FROM` those rows.
@@ -116,7 +150,6 @@ pub(crate) async fn insert_rows(
     query_id: QueryId,
 ) -> Result<u64> {
     let _turn = session.writing.lock().await;
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let mut columns: Vec<String> = source.columns.iter().map(|name| quoted(name)).collect();
     if columns.is_empty() {
         columns = source.rows.schema().fields().iter().map(|f| quoted(f.name())).collect();
@@ -126,7 +159,10 @@ pub(crate) async fn insert_rows(
         Some(schema) => format!("{}.{}", quoted(schema), quoted(&table.table)),
         None => quoted(&table.table),
     };
-    let rows = quoted(TARGET);
+    let mut rows = quoted(TARGET);
+    if !source.values.is_empty() {
+        rows = format!("(SELECT {} FROM {rows}) AS {rows}", source.selected());
+    }
     let mut text = format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows}");
     if let Some(condition) = &source.condition {
         text.push_str(" WHERE ");
@@ -159,7 +195,6 @@ pub(crate) async fn fill_column(
     column: &str,
     query_id: QueryId,
 ) -> Result<u64> {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let text = format!(
         "UPDATE {}.{} SET {} = DEFAULT",
         quoted(table.schema()),
@@ -184,6 +219,8 @@ struct Done {
     n_rows: u64,
     /// The rows for RETURNING, where it is there.
     touched: Vec<RecordBatch>,
+    /// Their columns, where they are more than the table's.
+    returned: Option<SchemaRef>,
 }
 
 impl Writing<'_> {
@@ -225,31 +262,56 @@ impl Writing<'_> {
         let session = self.session;
         if let Ast::Truncate(truncate) = self.statement.ast() {
             for table in &truncate.table_names {
-                let target = target_of(&table.name)?;
-                let table = WriteTable::find(session, &target, &[Privilege::Truncate]).await?;
-                check_writable(session, "TRUNCATE TABLE", Some(&table.name))?;
-                match table.open(session).await? {
+                let (target, rights) = (target_of(&table.name)?, [Privilege::Truncate]);
+                let opened = WriteTable::open(session, &target, &rights, "TRUNCATE TABLE").await;
+                let (table, written) = match opened {
+                    Err(Error::Catalog(CatalogError::TableNotFound { name }))
+                        if truncate.if_exists =>
+                    {
+                        let message = format!("relation \"{name}\" does not exist, skipping");
+                        session.notice("NOTICE", "00000", message);
+                        continue;
+                    }
+                    opened => opened?,
+                };
+                match written {
                     Written::Memory(memory) => clear(session, &table.name, &memory)?,
-                    Written::Lake(staged) => lake::truncate(session, &table.name, &staged)?,
+                    Written::Lake(staged) => self.truncate(&table, &staged).boxed().await?,
                 }
             }
             return Ok(Execution::Done(CommandTag::new(self.verb())));
         }
         let target = tarn_planner::write::target(self.statement.ast())?;
-        let privileges = rights::needed(self.statement.ast());
-        let table = WriteTable::find(session, &target, &privileges).await?;
-        check_writable(session, self.verb().trim_end_matches(" 0"), Some(&table.name))?;
+        let rights = rights::needed(self.statement.ast());
+        let what = self.verb().trim_end_matches(" 0");
+        let (table, written) = WriteTable::open(session, &target, &rights, what).await?;
         self.note_attempt(table.name.table());
-        let write = plan::write_query(self, &table).await?;
-        let written = table.open(session).await?;
-        let done = match &written {
-            Written::Memory(memory) => self.to_memory(&write, &table, memory).boxed().await?,
-            Written::Lake(staged) => self.to_lake(&write, &table, staged).boxed().await?,
+        let error = match self.write_to(&table, &written).boxed().await {
+            Err(error) if gone::may_be_gone(&error) => error,
+            done => return done,
         };
-        session.check_temporary_size()?;
+        // What was dropped meanwhile, by another server, is looked for again: it may be there anew.
+        match gone::told(session, table.view.places()).await {
+            Some(_) => Err(CatalogError::Conflict { name: table.name.table().to_owned() }.into()),
+            None => Err(error),
+        }
+    }
+
+    async fn write_to(&self, table: &WriteTable, written: &Written) -> Result<Execution> {
+        let write = plan::write_query(self, table).await?;
+        if let (Written::Memory(memory), Some(_)) = (written, &write.returning) {
+            // A subquery of RETURNING reads what was there before the statement.
+            let before = Arc::clone(memory) as Arc<dyn LakeTable>;
+            table.view.put(&table.name, before.pin(Travel::Latest).await?);
+        }
+        let done = match written {
+            Written::Memory(memory) => self.to_memory(&write, table, memory).boxed().await?,
+            Written::Lake(staged) => self.to_lake(&write, table, staged).boxed().await?,
+        };
+        self.session.check_temporary_size()?;
         self.note_rows(done.n_rows);
         match &write.returning {
-            Some(returning) => self.returning(returning, &table, done.touched).await,
+            Some(returning) => self.returning(returning, table, done).await,
             None => Ok(Execution::Done(CommandTag::with_rows(self.verb(), done.n_rows))),
         }
     }
@@ -264,8 +326,8 @@ impl Writing<'_> {
         let old = match &write.replaces {
             Some(Replace::Where { query, .. }) => {
                 let target = memory::numbered(memory)?;
-                let old = plan::old_rows(self, query, target).await?;
-                let gate = self.gate(table, Effect::Delete, vec![]);
+                let old = plan::old_rows(self, table, query, target).await?;
+                let gate = self.gate(table, Effect::Delete, (vec![], Behind::default()));
                 self.gated(old, &gate).await?
             }
             Some(Replace::All) | None => vec![],
@@ -277,7 +339,9 @@ impl Writing<'_> {
             }
         };
         let planned = plan::rows(self, write, table, target).boxed().await?;
-        let gate = self.gate(table, write.effect, planned.checks.clone());
+        let behind = planned.behind(write, table);
+        let returned = behind.returned.clone();
+        let gate = self.gate(table, write.effect, (planned.checks.clone(), behind));
         let changes = self.gated(planned, &gate).await?;
         if matches!(write.replaces, Some(Replace::All)) {
             clear(session, &table.name, memory)?;
@@ -286,19 +350,20 @@ impl Writing<'_> {
         memory::change(session, &table.name, memory, &changes)?;
         let n_rows = changes.iter().map(|change| change.n_rows as u64).sum();
         let touched = match &write.returning {
-            Some(_) => changes.into_iter().filter_map(|change| change.values).collect(),
+            Some(_) => changes.iter().filter_map(Gated::touched).cloned().collect(),
             None => vec![],
         };
-        Ok(Done { n_rows, touched })
+        Ok(Done { n_rows, touched, returned })
     }
 
     fn gate(
         &self,
         table: &WriteTable,
         effect: Effect,
-        checks: Vec<tarn_planner::write::Check>,
+        (checks, behind): (Vec<tarn_planner::write::Check>, Behind),
     ) -> Arc<Gate> {
-        Arc::new(Gate::new(table.name.table(), Arc::clone(&table.schema), effect, checks))
+        let schema = Arc::clone(&table.schema);
+        Arc::new(Gate::new(table.name.table(), schema, effect, checks, behind))
     }
 
     /// Runs a query to its end and passes what it yields through the gate.
@@ -325,10 +390,11 @@ impl Writing<'_> {
         &self,
         returning: &Ast,
         table: &WriteTable,
-        touched: Vec<RecordBatch>,
+        done: Done,
     ) -> Result<Execution> {
-        let target = provider_of(Arc::clone(&table.schema), touched);
-        let (planned, schema) = plan::returning(self, returning, target).await?;
+        let schema = done.returned.unwrap_or_else(|| Arc::clone(&table.schema));
+        let target = provider_of(schema, done.touched);
+        let (planned, schema) = plan::returning(self, table, returning, target).await?;
         let Planned { logical, state, statement, .. } = planned;
         let batches = self.session.collect(&logical, &state, &statement, self.query_id).await?;
         let renamed = batches.iter().map(|batch| crate::query::rename(batch, &schema));

@@ -390,7 +390,8 @@ impl Session {
         let result = bounded_until_commit(Box::pin(work), &session, &token, deadline).await;
         if result.is_err() && changes_something {
             // A writer that was stopped undoes its changes before the client goes on.
-            let undone = tokio::time::timeout(UNDO_LIMIT, self.writing.lock()).await;
+            let undo_max = std::time::Duration::from_secs(UNDO_SECONDS_MAX);
+            let undone = tokio::time::timeout(undo_max, self.writing.lock()).await;
             drop(undone);
         }
         if !matches!(result, Ok(Execution::Rows(_) | Execution::CopyOut(_))) {
@@ -746,8 +747,8 @@ impl Session {
     }
 }
 
-/// How long the end of a failed statement waits for its writer.
-const UNDO_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// How many seconds the end of a failed statement waits for its writer.
+const UNDO_SECONDS_MAX: u64 = 5;
 
 /// The bytes of an array's own rows, be it a part of a larger one.
 fn bytes_of(column: &ArrayRef) -> usize {

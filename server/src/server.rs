@@ -1,11 +1,12 @@
 //! The life of the process: listeners, background work, ordered stop.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use tarn_catalog::discovery::make_private_folder;
 use tarn_catalog::log::{self, SecretKey};
 use tarn_catalog::memory::RowsBudget;
 use tarn_catalog::object_store::ObjectStores;
@@ -27,6 +28,8 @@ pub const DATABASE: &str = "tarn";
 
 /// How long running statements may go on after the server was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long files are waited for that statements leave behind which were cut off.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections that may wait until they are taken, of each frontend.
 const N_WAITING_CONNECTIONS_MAX: u32 = 1024;
@@ -139,25 +142,13 @@ impl Handle {
         }
         self.shared.close_databases().await;
         self.shared.engine.stop();
+        // Statements that were cut off have let go what they had written only now.
+        let finished = tarn_catalog::delta::finish_upkeep();
+        if tokio::time::timeout(CLEAN_UP_TIMEOUT, finished).await.is_err() {
+            pending.push("removal of unneeded files");
+        }
         pending
     }
-}
-
-/// Makes the data directory where there is none: for the server's user only, because rights in SQL
-/// do not protect files. One that is there keeps its permissions.
-pub(crate) fn make_data_dir(folder: &Path) -> std::io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    // Those above it may be for others, too.
-    if let Some(parent) = folder.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    // Another process may have made it meanwhile.
-    builder.recursive(true).create(folder)
 }
 
 /// Starts a server.
@@ -169,7 +160,7 @@ pub async fn start(config: ServerConfig) -> Result<Handle, StartError> {
     tls::install_provider();
     telemetry::metrics();
     let data_dir = |source| StartError::DataDir { path: config.data_dir.clone(), source };
-    make_data_dir(&config.data_dir).map_err(data_dir)?;
+    make_private_folder(&config.data_dir).map_err(data_dir)?;
     let identity = config.tls.as_ref().map(Identity::load).transpose().map_err(StartError::Tls)?;
     let acceptor =
         identity.as_ref().map(Identity::acceptor).transpose().map_err(StartError::Tls)?;

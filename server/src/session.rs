@@ -213,7 +213,7 @@ impl Session {
             busy: AtomicBool::new(false),
             committing: AtomicBool::new(false),
             followed: Mutex::default(),
-            login: Login::new(user, n_renames),
+            login: Login::new(user, n_renames, shared.users.oid(user)),
             protocol,
             client,
             started_at: Utc::now(),
@@ -311,6 +311,7 @@ impl Session {
         let began = Instant::now();
         self.shared.catalog.refresh().await?;
         self.check_database()?;
+        self.check_role()?;
         self.follow_renames();
         *self.followed.lock() = Some(began);
         Ok(())

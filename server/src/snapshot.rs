@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tarn_catalog::delta::upkeep::Awaited;
 use tarn_catalog::registry::Relation as Known;
 use tarn_catalog::{CatalogError, Pinned, TableName, Travel};
 
@@ -76,6 +77,11 @@ impl Session {
         self.setting("snapshot").filter(|value| !value.is_empty())
     }
 
+    /// Whether tables are read as they were at a moment that the session has chosen.
+    pub(crate) fn reads_snapshot(&self) -> bool {
+        self.snapshot_setting().is_some()
+    }
+
     /// Refuses writes while a snapshot is read.
     pub(crate) fn check_no_snapshot(&self, what: &str) -> Result<()> {
         match self.snapshot_setting() {
@@ -136,6 +142,45 @@ pub(crate) fn travel(session: &Session, name: &TableName, travel: Travel) -> Tra
         }
         _ => travel,
     }
+}
+
+/// Adds what a session may come to read of the table in a folder without having looked at it yet.
+pub(crate) fn await_versions(session: &Session, location: &str, awaited: &mut Awaited) {
+    let settings = {
+        let mut inner = session.inner.lock();
+        if let Some(began) = inner.reads_as_of() {
+            awaited.since = awaited.since.min(began);
+        }
+        let settings = inner.values_to_come("snapshot");
+        if settings.is_empty() {
+            // What a former value has pinned is not read again.
+            inner.snapshot = SnapshotPins::default();
+        }
+        settings
+    };
+    for snapshot in settings.iter().filter_map(|setting| read(setting)) {
+        match snapshot {
+            Snapshot::Instant(at) => awaited.versions.push(Travel::Timestamp(at)),
+            Snapshot::Versions(versions) => {
+                let here = versions.into_iter().filter(|(schema, table, _)| {
+                    is_at(session, schema.as_deref(), table, location)
+                });
+                awaited.versions.extend(here.map(|(_, _, version)| Travel::Version(version)));
+            }
+        }
+    }
+}
+
+/// Whether a session may mean the table in a folder by a name.
+fn is_at(session: &Session, schema: Option<&str>, table: &str, location: &str) -> bool {
+    let schemas = match schema {
+        Some(schema) => vec![schema.to_owned()],
+        None => session.search_path(),
+    };
+    schemas.into_iter().any(|schema| match session.relation(&TableName::new(schema, table)) {
+        Some(Known::Lake(found)) => found.location() == location,
+        Some(Known::Memory(_) | Known::View { .. }) | None => false,
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! The statements of one Query message, and those between two Syncs, are a transaction without
 //! BEGIN: `Implicit`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -133,6 +133,32 @@ impl Inner {
             notifications: vec![],
             noted: HashSet::new(),
         }
+    }
+
+    /// When the open transaction began, if it reads all tables as they were then.
+    pub(crate) fn reads_as_of(&self) -> Option<DateTime<Utc>> {
+        let (Transaction::Active(block) | Transaction::Failed(block)) = &self.transaction else {
+            return None;
+        };
+        let is_read_only = self.variables.get("transaction_read_only").as_deref() == Some("on");
+        is_read_only.then_some(block.started_at)
+    }
+
+    /// The values that a setting has now, or has again when the transaction or a part of it ends;
+    /// without the empty one.
+    pub(crate) fn values_to_come(&self, name: &str) -> BTreeSet<String> {
+        let block = self.transaction.block();
+        let savepoints = block.into_iter().flat_map(|block| &block.savepoints);
+        let states = savepoints.map(|savepoint| &savepoint.state);
+        let states = states.chain(block.map(|block| &block.before));
+        let kept = states.map(|state| (&state.variables, &state.locals));
+        let all = kept.chain([(&self.variables, &self.locals)]);
+        all.flat_map(|(variables, locals)| {
+            [variables.get(name), locals.get(name).cloned().flatten()]
+        })
+        .flatten()
+        .filter(|value| !value.is_empty())
+        .collect()
     }
 
     fn restore(&mut self, state: State) {

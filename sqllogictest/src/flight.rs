@@ -81,7 +81,18 @@ fn returns_rows(sql: &str) -> bool {
         .chars()
         .take_while(|c| c.is_alphabetic())
         .collect();
-    words.contains(&first.to_ascii_lowercase().as_str())
+    words.contains(&first.to_ascii_lowercase().as_str()) && !writes_behind_with(sql)
+}
+
+/// Whether an INSERT, UPDATE, DELETE or MERGE stands behind the queries of a WITH.
+fn writes_behind_with(sql: &str) -> bool {
+    let words: Vec<String> = sql.split_whitespace().map(str::to_ascii_lowercase).collect();
+    let is_write = |word: &str| ["insert", "update", "delete", "merge"].contains(&word);
+    words.first().is_some_and(|word| word == "with")
+        && words.windows(2).any(|pair| match pair {
+            [before, word] => before.ends_with(')') && is_write(word),
+            _ => false,
+        })
 }
 
 /// A status has no field for the SQLSTATE: tarn writes `42P01: message`, detail and hint on further

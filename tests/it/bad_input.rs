@@ -115,6 +115,75 @@ async fn broken_rows_are_left_out_where_that_is_asked_for() -> Result<()> {
     Ok(())
 }
 
+/// JSON is read by the table's columns: nothing is guessed from the beginning of a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_read_as_csv_is() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(&[folder.path().to_owned()]).await?;
+    let client = server.connect().await?;
+    let copy = |name: &str, text: &str, options: &str| -> Result<String> {
+        let path = folder.path().join(format!("{name}.json"));
+        std::fs::write(&path, text)?;
+        Ok(format!("COPY t FROM '{}' {options}", path.display()))
+    };
+    client
+        .batch_execute(
+            "CREATE TABLE t (a bigint, b text, n numeric(30,5), day date, j jsonb, l int[],
+             id int NOT NULL DEFAULT 5) USING delta",
+        )
+        .await?;
+    let many = "{\"a\":7}\n".repeat(50_000);
+    let late = "{\"a\":1.0,\"b\":\"late\\u00e9\",\"n\":12345678901234567.12345,\
+                \"day\":\"2024-02-29\",\"j\":{\"k\":[\"x\",null]},\"l\":[1,null],\"id\":6}\n";
+    for (name, text) in [("lines", format!("{many}{late}")), ("array", format!("[{late}]"))] {
+        client.batch_execute("TRUNCATE t").await?;
+        client.batch_execute(&copy(name, &text, "")?).await?;
+        let sql = "SELECT concat_ws(' ', a, b, n, day, j, l, id) FROM t WHERE a <> 7";
+        let found: String = client.query_one(sql, &[]).await?.get(0);
+        let expected =
+            "1 lateé 12345678901234567.12345 2024-02-29 {\"k\": [\"x\", null]} {1,NULL} 6";
+        ensure!(found == expected, "{name}: {found}");
+    }
+    client.batch_execute(&copy("defaults", &many, "WHERE id = 5")?).await?;
+    let sql = "SELECT count(*) FROM t WHERE id = 5 AND b IS NULL";
+    let n: i64 = client.query_one(sql, &[]).await?.get(0);
+    ensure!(n == 50_000, "{n} rows have the default");
+    client.batch_execute("TRUNCATE t").await?;
+    for (name, text, code, place) in [
+        ("fraction", format!("{many}{{\"a\":1.9}}\n"), "22P02", "line 50001, column a: \"1.9\""),
+        ("large", "{\"a\":1}\n{\"a\":9223372036854775808}".to_owned(), "22003", "line 2, column a"),
+        ("type", "\n{\"a\":1}\n\n{\"day\":\"x\"}".to_owned(), "22007", "line 4, column day"),
+        ("zero", "{\"b\":\"\\u0000\"}".to_owned(), "22P05", "line 1, column b"),
+        ("broken", "{\"a\":1}\n{\"a\":\n{\"a\":2}\n".to_owned(), "22P02", "line 2"),
+        ("unknown", "{\"a\":1}\n{\"z\":1}\n".to_owned(), "42703", "line 2"),
+        ("array", "[{\"a\":1}".to_owned(), "22P02", "line 1"),
+        ("null", "{\"a\":1}\n{\"id\":null}\n".to_owned(), "23502", ""),
+    ] {
+        let error = check(&client, &copy(name, &text, "")?, code).await?;
+        let context = error.where_().unwrap_or_default();
+        ensure!(context.contains(place), "{name}: \"{context}\" lacks \"{place}\"");
+    }
+    check(&client, &copy("header", "", "(HEADER)")?, "42601").await?;
+    client.batch_execute(&copy("empty", "", "")?).await?;
+    ensure!(count(&client, "t").await? == 0, "rows of a broken file are there");
+    let some = "{\"a\":1}\n{\"a\":\"x\"}\n{\"a\":\n{\"a\":2}\n{\"a\":3}\n";
+    check(&client, &copy("some", some, "(ON_ERROR ignore, REJECT_LIMIT 1)")?, "22P02").await?;
+    client.batch_execute(&copy("some", some, "(ON_ERROR ignore, REJECT_LIMIT 2)")?).await?;
+    ensure!(count(&client, "t").await? == 3);
+    let listed = copy("listed", "{\"a\":4,\"z\":[1]}", "")?.replace("COPY t", "COPY t (a, b)");
+    client.batch_execute(&listed).await?;
+    ensure!(count(&client, "t").await? == 4);
+    // The columns of a table of files are those of their beginnings; no value is cut.
+    let path = folder.path().join("files.json");
+    std::fs::write(&path, format!("{}{{\"a\":1.9}}\n", "{\"a\":7}\n".repeat(1_000_000)))?;
+    let sql = format!("CREATE TABLE files USING json LOCATION '{}'", path.display());
+    client.batch_execute(&sql).await?;
+    let error = check(&client, "SELECT sum(a) FROM files", "22P02").await?;
+    ensure!(error.message().contains("files.json"), "{error:?}");
+    server.stop().await;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_fails_the_statement_only() -> Result<()> {
     let Some(disk) = SmallDisk::mount("3m")? else {

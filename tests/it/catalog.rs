@@ -1,5 +1,8 @@
 //! The catalog's log: restarts, several servers on one log, and its places.
 
+mod copies;
+mod damage;
+mod places;
 mod tls;
 
 use std::path::Path;

@@ -117,7 +117,8 @@ pub fn skipped() -> bool {
     missing
 }
 
-fn environment(addr: std::net::SocketAddr) -> Vec<(String, String)> {
+/// What a server needs to know to reach a fake S3.
+pub fn environment(addr: std::net::SocketAddr) -> Vec<(String, String)> {
     [
         ("AWS_ENDPOINT_URL", format!("http://{addr}")),
         ("AWS_ALLOW_HTTP", "true".to_owned()),

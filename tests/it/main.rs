@@ -22,6 +22,8 @@
 //! | `tidy` | dependencies between the crates, sizes, one of each big crate |
 //! | `together` | transactions over several tables, while servers are killed and race |
 //! | `upkeep` | maintenance that is stopped half way |
+//! | `versions` | which version a statement reads and writes while others change the table |
+//! | `vacuum` | what VACUUM leaves for sessions that read the past |
 //! | `tpch` | the 22 queries over both frontends against DuckDB |
 #![allow(
     clippy::disallowed_methods,
@@ -60,6 +62,8 @@ mod tidy;
 mod together;
 mod tpch;
 mod upkeep;
+mod vacuum;
+mod versions;
 mod whole;
 mod wire;
 mod writers;

@@ -364,3 +364,53 @@ async fn databases_are_apart() -> Result<()> {
     server.stop().await;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_on_columns_and_on_objects_to_come_last() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = start(folder.path(), None).await?;
+    let tarn = admin(&server).await?;
+    tarn.batch_execute(
+        "CREATE USER ann PASSWORD 'x'; CREATE VIEW v AS SELECT 1 AS a, 2 AS b;
+         GRANT SELECT (a) ON v TO ann;
+         ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO ann",
+    )
+    .await?;
+    let ann = log_in(&server, "ann", "x").await?.map_err(anyhow::Error::msg)?;
+    let prepared = ann.prepare("SELECT a FROM v").await?;
+    ensure!(ann.query(&prepared, &[]).await?.len() == 1);
+    ensure!(code(&ann, "SELECT b FROM v").await == "42501");
+    // Plans that are kept do not outlive the right.
+    tarn.batch_execute("REVOKE SELECT (a) ON v FROM ann").await?;
+    ensure!(ann.query(&prepared, &[]).await.is_err(), "the plan is still used");
+    tarn.batch_execute("GRANT SELECT (a) ON v TO ann").await?;
+    drop((tarn, ann));
+    server.stop().await;
+    let server = start(folder.path(), None).await?;
+    let tarn = admin(&server).await?;
+    tarn.batch_execute("CREATE VIEW w AS SELECT 3 AS c").await?;
+    let ann = log_in(&server, "ann", "x").await?.map_err(anyhow::Error::msg)?;
+    ensure!(text(&ann, "SELECT a FROM v").await? == "1");
+    ensure!(code(&ann, "SELECT b FROM v").await == "42501");
+    ensure!(text(&ann, "SELECT c FROM w").await? == "3");
+    drop((tarn, ann));
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_not_of_another_role_of_its_name() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = start(folder.path(), None).await?;
+    let tarn = admin(&server).await?;
+    tarn.batch_execute("CREATE USER bob PASSWORD 'x'").await?;
+    let bob = log_in(&server, "bob", "x").await?.map_err(anyhow::Error::msg)?;
+    ensure!(text(&bob, "SELECT current_user").await? == "bob");
+    tarn.batch_execute("DROP ROLE bob").await?;
+    ensure!(code(&bob, "SELECT 1").await == "28000");
+    tarn.batch_execute("CREATE USER bob PASSWORD 'y' SUPERUSER").await?;
+    ensure!(code(&bob, "SELECT 1").await == "28000");
+    drop((tarn, bob));
+    server.stop().await;
+    Ok(())
+}

@@ -17,6 +17,7 @@ use tarn_tests::fakes::Faults;
 use tarn_tests::harness::{lake_python, require_or_skip, wait_until};
 use tokio_postgres::Client;
 
+mod busy;
 mod disk;
 mod foreign;
 

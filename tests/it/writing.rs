@@ -209,3 +209,90 @@ async fn rows_written_before_a_drop_stay_with_the_files() -> Result<()> {
     ensure!(own(&client, "again").await? == "4 10 3", "{}", own(&client, "again").await?);
     Ok(())
 }
+
+/// The Parquet files below a folder, each with its path.
+fn data_files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(data_files(&path)?);
+        } else if path.extension().is_some_and(|ending| ending == "parquet") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// However the rows of many partitions are mixed, each gets a file of each writer at most.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_partitions_have_few_files() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(&[folder.path().to_owned()]).await?;
+    let client = server.connect().await?;
+    let place = folder.path().join("parted-files");
+    let sql = format!(
+        "CREATE TABLE parted USING delta PARTITIONED BY (k) LOCATION '{}' AS
+         SELECT x AS id, x % 300 AS k FROM generate_series(1, 60000) AS g (x)",
+        place.display()
+    );
+    client.batch_execute(&sql).await?;
+    let n = data_files(&place)?.len();
+    ensure!(n == 300, "{n} files");
+    let sql = "SELECT count(*), sum(id)::bigint FROM parted WHERE k = 7";
+    let row = client.query_one(sql, &[]).await?;
+    ensure!((row.get::<_, i64>(0), row.get::<_, i64>(1)) == (200, 5_971_400), "{row:?}");
+    client.batch_execute("UPDATE parted SET id = id + 1; DELETE FROM parted WHERE k > 1").await?;
+    let sum: i64 = client.query_one("SELECT sum(id)::bigint FROM parted", &[]).await?.get(0);
+    ensure!(sum == 12_000_600, "{sum}");
+    server.stop().await;
+    Ok(())
+}
+
+/// A table below the folder of another one is not the other one's rubbish.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_within_tables_are_left_alone() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(&[]).await?;
+    let client = server.connect().await?;
+    let (outer, inner) = (folder.path().join("outer"), folder.path().join("inner"));
+    for (name, place) in [("outer_rows", &outer), ("inner_rows", &inner)] {
+        let url = place.display();
+        let sql = format!(
+            "CREATE TABLE {name} (id integer) USING delta LOCATION '{url}';
+             INSERT INTO {name} VALUES (1)"
+        );
+        client.batch_execute(&sql).await?;
+    }
+    let within = outer.join("sub").join("inner");
+    let refused = client
+        .batch_execute(&format!(
+            "CREATE TABLE nested (id integer) USING delta LOCATION '{}'",
+            within.display()
+        ))
+        .await
+        .err()
+        .context("a table was made inside of another")?;
+    ensure!(refused.code() == Some(&SqlState::INVALID_TABLE_DEFINITION), "{refused}");
+    // Other programs may have put one there all the same.
+    client.batch_execute("DROP TABLE inner_rows").await?;
+    std::fs::create_dir_all(outer.join("sub"))?;
+    std::fs::rename(&inner, &within)?;
+    std::fs::copy(data_files(&outer)?.first().context("no file")?, outer.join("left.parquet"))?;
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(72);
+    for file in data_files(&outer)? {
+        std::fs::File::options().write(true).open(file)?.set_modified(old)?;
+    }
+    client.batch_execute("SET tarn.vacuum_retention_check = off").await?;
+    client.batch_execute("VACUUM outer_rows RETAIN 0 HOURS").await?;
+    ensure!(!outer.join("left.parquet").exists(), "what nobody knows is still there");
+    let sql = format!(
+        "CREATE TABLE inner_rows USING delta LOCATION '{}'; SELECT * FROM inner_rows",
+        within.display()
+    );
+    client.batch_execute(&sql).await?;
+    let sum: i64 = client.query_one("SELECT sum(id)::bigint FROM inner_rows", &[]).await?.get(0);
+    ensure!(sum == 1, "{sum}");
+    server.stop().await;
+    Ok(())
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::decided::RESERVED_FOR;
+use super::decided::{N_TABLES, RESERVED_FOR};
 use super::deletion_vector::DeletionVector;
 use crate::{CatalogError, Result};
 
@@ -53,6 +53,8 @@ pub(super) struct RemoveAction {
     pub(super) partition_values: Option<BTreeMap<String, Option<String>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stats: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deletion_vector: Option<VectorDescriptor>,
 }
@@ -154,6 +156,12 @@ impl Commit {
     /// The transaction that a place in the log is kept for.
     pub(super) fn reserved_for(&self) -> Option<&str> {
         self.info.as_ref()?.get(RESERVED_FOR)?.as_str()
+    }
+
+    /// How many tables that transaction writes; 1 where it does not say.
+    pub(super) fn reserved_tables(&self) -> u64 {
+        let said = self.info.as_ref().and_then(|info| info.get(N_TABLES)?.as_u64());
+        said.unwrap_or(1)
     }
 
     /// When it was made, where commits say so themselves.

@@ -11,7 +11,10 @@
 //!
 //! Renamed fields inside structs cannot be reached by renaming a column reference: there the array
 //! read is relabelled by [`RelabelExpr`], which moves no data. The same expression turns texts into
-//! values of the types that Delta lacks (`sql_types`).
+//! values of the types that Delta lacks (`sql_types`); what filters on them say of the texts is added
+//! for the Parquet source (`follows`).
+
+mod follows;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -24,8 +27,8 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::physical_plan::parquet::ParquetVirtualColumn;
 use datafusion::functions::core::getfield::GetFieldFunc;
-use datafusion::logical_expr::{ColumnarValue, Operator};
-use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapter, PhysicalExprAdapter, PhysicalExprAdapterFactory,
@@ -88,32 +91,8 @@ impl PhysicalExprAdapter for DeltaAdapter {
             Ok(Transformed::new(stored, true, TreeNodeRecursion::Jump))
         })
         .data()?
-        .transform_up(|expr| Ok(with_texts(expr)))
+        .transform_up(|expr| Ok(follows::with_bounds(expr)))
         .data()
-    }
-}
-
-/// A comparison of a value that is a text in the file, with what follows for the text.
-fn with_texts(expr: Arc<dyn PhysicalExpr>) -> Transformed<Arc<dyn PhysicalExpr>> {
-    let follows = || -> Option<Arc<dyn PhysicalExpr>> {
-        let comparison = expr.downcast_ref::<BinaryExpr>()?;
-        let (left, right) = (comparison.left(), comparison.right());
-        let (column, op, literal) = match left.downcast_ref::<RelabelExpr>() {
-            Some(column) => (column, *comparison.op(), right),
-            None => (right.downcast_ref::<RelabelExpr>()?, comparison.op().swap()?, left),
-        };
-        let value = literal.downcast_ref::<Literal>()?.value();
-        if value.data_type() != *column.field.data_type() {
-            return None;
-        }
-        sql_types::follows(&column.stored, &column.stored_type, op, value)
-    };
-    match follows() {
-        Some(follows) => {
-            let both = BinaryExpr::new(follows, Operator::And, Arc::clone(&expr));
-            Transformed::yes(Arc::new(both))
-        }
-        None => Transformed::no(expr),
     }
 }
 

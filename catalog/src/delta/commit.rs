@@ -84,6 +84,11 @@ impl CommitLog<'_> {
         for _ in 0..UNCLEAR_PUTS_MAX {
             match self.store.put_opts(&path, content.clone(), PutMode::Create.into()).await {
                 Ok(_) => return Ok(Landed::Ours),
+                // One before it may have landed, or land yet.
+                Err(error) if !is_unclear(&error) && unclear.is_some() => {
+                    unclear = Some(error);
+                    break;
+                }
                 Err(error) if !is_unclear(&error) => {
                     return Err(CatalogError::WriteStorage {
                         what: format!("commit {version} of table \"{}\"", self.table),
@@ -112,8 +117,8 @@ pub(super) struct Attempt<'a> {
     pub(super) known: u64,
     /// Transactions whose reservations stop nobody any more.
     pub(super) settled: &'a HashSet<String>,
-    /// Whether a place is kept only, for what is decided later.
-    pub(super) reserves: bool,
+    /// Whether a place is kept only, for what is decided later for so many tables.
+    pub(super) reserves: Option<usize>,
 }
 
 /// Commits what was staged on a version, after all commits that have come since.
@@ -129,8 +134,8 @@ pub(super) async fn run(
         false => None,
     };
     let token = match attempt.reserves {
-        true => decided::reservation_token(attempt.token),
-        false => attempt.token.to_owned(),
+        Some(_) => decided::reservation_token(attempt.token),
+        None => attempt.token.to_owned(),
     };
     let mut version = base.version() + 1;
     loop {
@@ -143,8 +148,11 @@ pub(super) async fn run(
             None => {
                 let time_ms = has_times.then(|| last_time.map_or(0, |last| last + 1));
                 let actions = match attempt.reserves {
-                    true => vec![decided::reservation(attempt.token, base.version(), time_ms)],
-                    false => staged.actions(base, attempt.token, time_ms),
+                    Some(n_tables) => {
+                        let whose = (attempt.token, n_tables);
+                        vec![decided::reservation(whose, base.version(), time_ms)]
+                    }
+                    None => staged.actions(base, attempt.token, time_ms),
                 };
                 let lines: String = actions.iter().map(|action| format!("{action}\n")).collect();
                 match log.put(version, &token, &lines.into_bytes().into()).await? {
@@ -168,7 +176,8 @@ pub(super) fn check_reservation(
 ) -> Result<()> {
     match found.reserved_for() {
         Some(token) if !settled.contains(token) => {
-            Err(CatalogError::Reserved { name: table.to_owned(), token: token.to_owned() })
+            let (name, token) = (table.to_owned(), token.to_owned());
+            Err(CatalogError::Reserved { name, token, n_tables: found.reserved_tables() })
         }
         _ => Ok(()),
     }

@@ -80,7 +80,7 @@ impl ReadSet {
 /// `Conflict` if the changes do not hold after it.
 pub(super) fn check(base: &DeltaSnapshot, staged: &Staged, winner: &Commit) -> Result<()> {
     let conflict = || Err(CatalogError::Conflict { name: base.table.clone() });
-    if winner.protocol.is_some() {
+    if winner.protocol.is_some() || (staged.is_exclusive && winner.reserved_for().is_none()) {
         return conflict();
     }
     if let Some(action) = &winner.metadata

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::layout::TableLayout;
 use super::metadata::TableMetadata;
-use super::table::{DeltaTable, as_folder};
+use super::table::DeltaTable;
 use super::write::now_ms;
 use super::writer::{NewFile, WriteTarget};
 use crate::object_store::Location;
@@ -43,6 +43,7 @@ pub struct NewDeltaTable {
     location: Location,
     metadata: TableMetadata,
     target: Arc<WriteTarget>,
+    is_managed: bool,
 }
 
 impl NewDeltaTable {
@@ -52,10 +53,22 @@ impl NewDeltaTable {
     /// `UnsupportedFeature` for columns that tarn does not have.
     pub fn new(name: &str, location: &Location, metadata: TableMetadata) -> Result<Self> {
         let layout = Arc::new(TableLayout::of(name, &metadata)?);
-        let (url, root) = (as_folder(&location.url), location.path.clone());
+        let root = location.path.clone();
         let store = Arc::clone(&location.store);
-        let target = Arc::new(WriteTarget::new(name, url, root, store, layout, &metadata));
-        Ok(Self { name: name.to_owned(), location: location.clone(), metadata, target })
+        let target = Arc::new(WriteTarget::new(name, root, store, layout, &metadata));
+        Ok(Self {
+            name: name.to_owned(),
+            location: location.clone(),
+            metadata,
+            target,
+            is_managed: false,
+        })
+    }
+
+    /// Notes whether the files go with the table, for its history.
+    #[must_use]
+    pub fn with_managed(self, is_managed: bool) -> Self {
+        Self { is_managed, ..self }
     }
 
     /// What the table's files are made for.
@@ -67,50 +80,43 @@ impl NewDeltaTable {
     /// Makes the table: version 0 with its columns and these files.
     ///
     /// # Errors
-    /// `TableExists` if the folder has a log, `WriteStorage`, and what opening a table reports. The
-    /// files are deleted then.
+    /// `TableExists` if the folder has a log: the files are deleted then. `WriteStorage`, and what
+    /// opening a table reports: the table may be there.
     pub async fn create(&self, files: Vec<NewFile>, creation: Creation) -> Result<Arc<DeltaTable>> {
         let adds = files.iter().map(NewFile::add_action).collect();
-        let made = create_table(&self.name, &self.location, &self.metadata, adds, creation).await;
-        if made.is_err() {
-            self.target.delete(&files).await;
+        files.iter().filter_map(NewFile::made).for_each(|file| file.keep());
+        let made = self.put(adds, creation).await;
+        if matches!(made, Err(CatalogError::TableExists { .. })) {
+            files.iter().filter_map(NewFile::made).for_each(|file| file.release());
         }
         made
     }
-}
 
-/// Makes a table in a folder that has none: version 0 with these columns and `add` actions.
-///
-/// # Errors
-/// `TableExists` if the folder has a log, `WriteStorage`, and what opening a table reports.
-async fn create_table(
-    name: &str,
-    location: &Location,
-    metadata: &TableMetadata,
-    adds: Vec<Value>,
-    creation: Creation,
-) -> Result<Arc<DeltaTable>> {
-    let token = Uuid::new_v4().to_string();
-    let partitions = json!(metadata.partition_columns()).to_string();
-    let info = json!({"commitInfo": {
-        "timestamp": now_ms(),
-        "operation": creation.name(),
-        "operationParameters": {
-            "partitionBy": partitions,
-            "description": metadata.description(),
-            "properties": json!(metadata.configuration()).to_string(),
-            "isManaged": "false",
-        },
-        "isBlindAppend": true,
-        "engineInfo": concat!("tarn/", env!("CARGO_PKG_VERSION")),
-        "txnId": token,
-    }});
-    let head = [info, metadata.protocol_action(), metadata.meta_action()];
-    let lines = head.iter().chain(&adds).map(|action| format!("{action}\n"));
-    let content = lines.collect::<String>().into_bytes();
-    put_first(name, location, &token, content).await?;
-    let (store, store_url) = (Arc::clone(&location.store), location.store_url.clone());
-    DeltaTable::open(name, &location.url, store, store_url, location.footers.clone()).await
+    /// Puts version 0 with these `add` actions, and opens the table.
+    async fn put(&self, adds: Vec<Value>, creation: Creation) -> Result<Arc<DeltaTable>> {
+        let Self { name, location, metadata, .. } = self;
+        let token = Uuid::new_v4().to_string();
+        let partitions = json!(metadata.partition_columns()).to_string();
+        let info = json!({"commitInfo": {
+            "timestamp": now_ms(),
+            "operation": creation.name(),
+            "operationParameters": {
+                "partitionBy": partitions,
+                "description": metadata.description(),
+                "properties": json!(metadata.configuration()).to_string(),
+                "isManaged": self.is_managed.to_string(),
+            },
+            "isBlindAppend": true,
+            "engineInfo": concat!("tarn/", env!("CARGO_PKG_VERSION")),
+            "txnId": token,
+        }});
+        let head = [info, metadata.protocol_action(), metadata.meta_action()];
+        let lines = head.iter().chain(&adds).map(|action| format!("{action}\n"));
+        let content = lines.collect::<String>().into_bytes();
+        put_first(name, location, &token, content).await?;
+        let (store, store_url) = (Arc::clone(&location.store), location.store_url.clone());
+        DeltaTable::open(name, &location.url, store, store_url, location.footers.clone()).await
+    }
 }
 
 /// Puts version 0 unless there is one; a lost answer is settled by reading it back.

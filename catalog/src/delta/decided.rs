@@ -25,6 +25,9 @@ use crate::{CatalogError, Result};
 /// The key in `commitInfo` that names the transaction a place is kept for.
 pub(super) const RESERVED_FOR: &str = "tarnReservedFor";
 
+/// The key in `commitInfo` that says how many tables that transaction writes.
+pub(super) const N_TABLES: &str = "tarnTables";
+
 /// Where commits lie that are too long for the catalog's log; VACUUM and readers leave such names
 /// alone.
 const CONTENT_FOLDER: &str = "_tarn";
@@ -59,7 +62,11 @@ pub struct Decided<'a> {
 }
 
 /// The line of a reservation.
-pub(super) fn reservation(token: &str, read_version: u64, time_ms: Option<i64>) -> Value {
+pub(super) fn reservation(
+    (token, n_tables): (&str, usize),
+    read_version: u64,
+    time_ms: Option<i64>,
+) -> Value {
     let mut info = json!({
         "timestamp": now_ms(),
         "operation": "RESERVE",
@@ -69,6 +76,7 @@ pub(super) fn reservation(token: &str, read_version: u64, time_ms: Option<i64>) 
         "engineInfo": concat!("tarn/", env!("CARGO_PKG_VERSION")),
         "txnId": reservation_token(token),
         RESERVED_FOR: token,
+        N_TABLES: n_tables,
     });
     set_time(&mut info, time_ms);
     json!({ "commitInfo": info })
@@ -87,13 +95,18 @@ fn set_time(info: &mut Value, time_ms: Option<i64>) {
 }
 
 impl StagedTable {
-    /// Keeps the place of a transaction in the table's log; returns its version.
+    /// Keeps the place of a transaction over so many tables in the table's log; returns its version.
     ///
     /// # Errors
     /// As [`Self::commit`], and `Reserved` where another transaction has done so before, unless it
     /// is among those that are settled.
-    pub async fn reserve(&self, token: &str, settled: &HashSet<String>) -> Result<u64> {
-        self.put(token, settled, true).await
+    pub async fn reserve(
+        &self,
+        token: &str,
+        n_tables: usize,
+        settled: &HashSet<String>,
+    ) -> Result<u64> {
+        self.put(token, settled, Some(n_tables)).await
     }
 
     /// Commits, past the reservations of transactions that are settled.
@@ -101,7 +114,7 @@ impl StagedTable {
     /// # Errors
     /// As [`Self::commit`], and `Reserved` for another reservation.
     pub async fn commit_past(&self, token: &str, settled: &HashSet<String>) -> Result<u64> {
-        self.put(token, settled, false).await
+        self.put(token, settled, None).await
     }
 
     /// Whether commits of the table say their time.
@@ -184,6 +197,11 @@ impl DeltaTable {
             what: what(),
             source: Some(Box::new(source)),
         })
+    }
+
+    /// Removes what was kept for a transaction that is not decided and never will be.
+    pub async fn forget_undecided(&self, token: &str) {
+        self.forget_content(&format!("{token}.json")).await;
     }
 
     /// Removes the file; one that stays does no harm.

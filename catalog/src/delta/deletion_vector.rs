@@ -241,7 +241,7 @@ pub(super) fn encode_z85(bytes: &[u8]) -> String {
 }
 
 /// CRC-32 as in zlib, a byte at a time by table.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0_u32; 256];
         let mut index = 0;

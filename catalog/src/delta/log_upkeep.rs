@@ -48,7 +48,7 @@ pub struct Upkeep {
     pub files_deleted: usize,
 }
 
-/// Waits until the work on logs that was begun has ended.
+/// Waits until the work on logs, and on files that nobody needs, that was begun has ended.
 ///
 /// # Cancel safety
 /// The work goes on.
@@ -72,6 +72,17 @@ impl Drop for Running {
     }
 }
 
+/// Begins work that no statement waits for, and that the end of the process does.
+pub(super) fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+    let Ok(runtime) = log_runtime() else { return };
+    RUNNING.fetch_add(1, Ordering::AcqRel);
+    let running = Running;
+    runtime.spawn(async move {
+        let _running = running;
+        work.await;
+    });
+}
+
 /// Begins what is due after one of several commits.
 pub(super) fn after_commits(
     table: Arc<DeltaTable>,
@@ -93,11 +104,7 @@ pub(super) fn after_commit(table: Arc<DeltaTable>, snapshot: &DeltaSnapshot, ver
     if !is_due && !looks {
         return;
     }
-    let Ok(runtime) = log_runtime() else { return };
-    RUNNING.fetch_add(1, Ordering::AcqRel);
-    let running = Running;
-    runtime.spawn(async move {
-        let _running = running;
+    in_background(async move {
         let _turn = TURNS.acquire().await;
         let done = match is_due {
             true => table.keep_up(version).await,

@@ -8,6 +8,7 @@
 //! | `create` | the metadata of a new table |
 //! | `change` | what ALTER TABLE and COMMENT do |
 //! | `properties` | which TBLPROPERTIES there are and what features they need |
+//! | `widest` | columns as wide as in several versions |
 //!
 //! What Delta has no place for stands in the metadata of its columns and in its configuration
 //! under names that start with `tarn.`, which other programs keep and ignore.
@@ -31,6 +32,7 @@ mod properties;
 mod protocol;
 #[cfg(test)]
 mod tests;
+mod widest;
 
 pub use change::NewColumn;
 pub use protocol::TableProtocol;

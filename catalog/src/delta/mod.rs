@@ -23,6 +23,7 @@
 //! | `staged` | [`StagedTable`]: changes that only one transaction sees |
 //! | `features` | what a table asks of its writers |
 //! | `rows`, `row_ids` | sets of rows by file; a table with its rows' identities |
+//! | `row_counts` | how many rows a file has where the log does not say |
 //! | `writer` | rows to data files with statistics, in parallel |
 //! | `log_upkeep` | checkpoints and the removal of old log files, in the background |
 //! | [`write`] | creates tables; appends, for demo data and tests |
@@ -52,6 +53,7 @@ mod log_upkeep;
 pub mod metadata;
 mod point_lookup;
 mod replay;
+mod row_counts;
 mod row_ids;
 mod rows;
 mod scan;
@@ -60,6 +62,7 @@ mod sql_types;
 mod staged;
 mod statistics;
 mod table;
+mod unnamed;
 pub mod upkeep;
 pub mod write;
 mod writer;
@@ -70,11 +73,14 @@ mod tests;
 pub use conflict::ReadSet;
 pub use create::{Creation, NewDeltaTable};
 pub use decided::{Decided, Place};
+pub(crate) use deletion_vector::crc32;
 pub use log_upkeep::{Upkeep, finish_upkeep};
 pub use metadata::TableMetadata;
 pub use point_lookup::{Condition, Looked, LookupCache, Missing, is_key_type};
 pub use rows::{FileNumber, RowsByFile};
+pub use scan::FILES_LEFT_OUT;
 pub use snapshot::DeltaSnapshot;
+pub use sql_types::interval_text;
 pub use staged::{MetadataChange, Operation, StagedTable, TableChange};
 pub use table::{DeltaTable, is_delta};
 pub use writer::{FileWriter, NewFile, WriteOptions, WriteTarget, write_files};

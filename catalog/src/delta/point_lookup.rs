@@ -303,6 +303,7 @@ impl DeltaSnapshot {
             statistics: None,
             limit: None,
             is_narrow: false,
+            n_left_out: 0,
         };
         scan::data_source(state, parts)
     }

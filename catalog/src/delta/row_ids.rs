@@ -123,6 +123,10 @@ impl NumberedTable {
             statistics: Some(statistics),
             limit,
             is_narrow: filters.iter().any(|f| scan::narrow::is_narrow(&self.snapshot, f)),
+            n_left_out: match self.files {
+                Some(_) => 0,
+                None => self.snapshot.n_files().saturating_sub(files.len()),
+            },
         };
         let scan = scan::data_source(state, parts)?;
         let input = scan.schema();

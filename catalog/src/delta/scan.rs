@@ -6,6 +6,7 @@
 //! when DataFusion has cut the file into byte ranges, so files with deleted rows are read in parallel
 //! like any other.
 
+mod lists;
 pub(super) mod narrow;
 
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -27,6 +30,7 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::MetricBuilder;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 
@@ -87,6 +91,7 @@ pub(super) fn select_files(
         }
     }
     let is_exact = inexact.is_empty();
+    lists::narrow(&IndexStatistics { index: &snapshot.index, layout }, &inexact, &mut keep);
     if let Some(predicate) = conjunction(inexact)
         && let Some(may_match) = match_statistics(snapshot, state, predicate)
     {
@@ -169,12 +174,7 @@ async fn load_selection(snapshot: &DeltaSnapshot, i: usize) -> Result<(), Catalo
     let (Some(vector), Some(slot)) = (vector, snapshot.selections.get(i)) else {
         return Ok(());
     };
-    let stored = index.stored_rows.get(i).copied().flatten();
-    let n_rows = stored.ok_or_else(|| CatalogError::Corrupt {
-        table: snapshot.table.clone(),
-        what: "a file with deleted rows, but the log does not say how many rows it has".into(),
-        source: None,
-    })?;
+    let n_rows = snapshot.stored_rows(i).await?;
     let store = snapshot.store.as_ref();
     let selection = vector.load(&snapshot.table, &snapshot.url, store, n_rows).await?;
     // Another scan may have been faster; its result is the same.
@@ -214,6 +214,7 @@ pub(super) fn plan(
         statistics: Some(snapshot.statistics_of(files)),
         limit,
         is_narrow: filters.iter().any(|filter| narrow::is_narrow(snapshot, filter)),
+        n_left_out: snapshot.index.n_files().saturating_sub(files.len()),
     };
     data_source(state, parts)
 }
@@ -232,7 +233,12 @@ pub(super) struct ScanParts {
     pub(super) limit: Option<usize>,
     /// Whether filters leave so few rows that the source should apply them.
     pub(super) is_narrow: bool,
+    /// Files of the table that hold no rows for the filters, as the log tells.
+    pub(super) n_left_out: usize,
 }
+
+/// The metric of a scan that counts the files which were left out by the log, before it ran.
+pub const FILES_LEFT_OUT: &str = "files_left_out";
 
 /// The scan of groups of files.
 pub(super) fn data_source(state: &dyn Session, parts: ScanParts) -> Result<Arc<dyn ExecutionPlan>> {
@@ -247,6 +253,9 @@ pub(super) fn data_source(state: &dyn Session, parts: ScanParts) -> Result<Arc<d
     let source = ParquetSource::new(parts.schema)
         .with_table_parquet_options(options)
         .with_parquet_file_reader_factory(Arc::new(parts.readers));
+    if parts.n_left_out > 0 {
+        MetricBuilder::new(source.metrics()).global_counter(FILES_LEFT_OUT).add(parts.n_left_out);
+    }
     let adapter = DeltaAdapterFactory { mapping: parts.mapping };
     let mut config = FileScanConfigBuilder::new(parts.object_store_url, Arc::new(source))
         .with_file_groups(parts.groups)
@@ -280,10 +289,16 @@ pub(super) fn group_files(
         }
     }
     let with_statistics = files.len() <= FILES_WITH_STATISTICS_MAX;
+    // Enough for filters on partition columns, which are answered by the values of the file.
+    let unknown = (!with_statistics && !snapshot.layout.partition_names.is_empty())
+        .then(|| Arc::new(Statistics::new_unknown(snapshot.layout.scan_schema.table_schema())));
     let groups = groups.into_iter().map(|(_, mut group)| {
         group.sort_unstable();
         let file = |i| {
             let mut file = partitioned_file(snapshot, i, with_statistics)?;
+            if let Some(unknown) = &unknown {
+                file.statistics = Some(Arc::clone(unknown));
+            }
             let more = more(i)?;
             if !more.is_empty() {
                 // They are of the table's own columns.

@@ -60,6 +60,12 @@ impl DeltaSnapshot {
         &self.table
     }
 
+    /// The URL of the table's folder.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        self.url.as_str()
+    }
+
     /// What tells the table from one that was in its place before.
     #[must_use]
     pub fn identity(&self) -> u64 {

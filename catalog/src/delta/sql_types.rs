@@ -44,6 +44,7 @@ mod text_filters;
 mod texts;
 
 pub(super) use bounds::value_bounds;
+pub use interval::interval_text;
 pub(super) use text_filters::follows;
 pub(super) use texts::{decode, decode_texts, encode, text_of, value_of};
 

@@ -7,8 +7,8 @@
 //!                                              what the transaction reads
 //! ```
 //! A [`StagedTable`] never changes: each statement makes the next one, so a savepoint is a clone and a
-//! rollback a drop. Data files are in storage before they are named here; those that no commit names
-//! are left for VACUUM.
+//! rollback a drop. Data files are in storage before they are named here, and go with the last state
+//! that knows of them unless they are committed ([`super::unnamed`]).
 //!
 //! Not here: how files are written ([`super::writer`]), how a commit gets its number
 //! (`commit`), what makes two of them conflict (`conflict`).
@@ -36,8 +36,10 @@ use super::metadata::TableMetadata;
 use super::rows::{FileNumber, RowsByFile};
 use super::snapshot::DeltaSnapshot;
 use super::table::DeltaTable;
+use super::unnamed::Unnamed;
 use super::write::now_ms;
 use super::writer::NewFile;
+use crate::CatalogError::CommitUnclear;
 use crate::{CatalogError, LakeTable, Pinned, Result, TableDetails, TableVersion, Travel};
 
 /// What a statement did, for the table's history.
@@ -103,7 +105,14 @@ pub(super) struct Staged {
     pub(super) changes: Vec<NewFile>,
     pub(super) operations: Vec<Operation>,
     pub(super) reads: ReadSet,
+    /// No commit of others may come in between, not even one that only adds rows.
+    pub(super) is_exclusive: bool,
     pub(super) metadata: Option<MetadataChange>,
+    /// Files that the transaction has made, by their paths in the log; those of vectors by names of
+    /// their own.
+    made: BTreeMap<String, Arc<Unnamed>>,
+    /// Those of them that are not to be committed any more. Older states may still be read.
+    superseded: BTreeSet<String>,
 }
 
 /// Other columns, properties, constraints or remarks.
@@ -185,12 +194,17 @@ impl StagedTable {
         staged.added.is_empty() && staged.removed.is_empty() && staged.metadata.is_none()
     }
 
-    /// Adds files.
+    /// Adds files; without an operation of its own it is a further step of the one before.
     ///
     /// # Errors
     /// `Corrupt` if what a file says of itself does not fit the table.
-    pub fn append(&self, files: Vec<NewFile>, operation: Operation) -> Result<Arc<Self>> {
+    pub fn append(
+        &self,
+        files: Vec<NewFile>,
+        operation: impl Into<Option<Operation>>,
+    ) -> Result<Arc<Self>> {
         let mut next = self.next(operation);
+        next.own(&files);
         next.add(files.into_iter().map(|file| file.into_add(true)))?;
         Ok(Arc::new(next))
     }
@@ -234,10 +248,16 @@ impl StagedTable {
             }
         }
         changed.retain(|(file, _)| !gone.contains(file));
+        next.own(&change.added);
         let vectors = next.write_vectors(&changed).await?;
         let mut added = Vec::with_capacity(vectors.len() + change.added.len());
         for ((file, _), vector) in changed.iter().zip(vectors) {
             let mut add = next.seen.add_action(*file)?;
+            if add.stats.is_none() {
+                // The protocol wants the number of rows beside a deletion vector.
+                let n_rows = next.seen.stored_rows(*file).await?;
+                add.stats = Some(super::writer::stats::text_of(n_rows, &[], false));
+            }
             add.deletion_vector = Some((&vector).into());
             add.data_change = data_change;
             added.push(add);
@@ -275,16 +295,22 @@ impl StagedTable {
             features::check_deletable(&self.seen)?;
         }
         let mut next = self.next(operation);
+        next.own(&added);
         let added = added.into_iter().map(|file| file.into_add(data_change)).collect();
         next.replace(&removed.into_iter().collect(), added, data_change)?;
         Ok(Arc::new(next))
     }
 
-    /// Gives the table other columns, properties, constraints or remarks.
+    /// Gives the table other columns, properties, constraints or remarks; without an operation of
+    /// its own it is a further step of the one before.
     ///
     /// # Errors
     /// `UnsupportedFeature` for columns that tarn does not have.
-    pub fn set_metadata(&self, change: MetadataChange, operation: Operation) -> Result<Arc<Self>> {
+    pub fn set_metadata(
+        &self,
+        change: MetadataChange,
+        operation: impl Into<Option<Operation>>,
+    ) -> Result<Arc<Self>> {
         let mut next = self.next(operation);
         next.seen = Arc::new(self.seen.with_metadata(Arc::clone(&change.metadata))?);
         let staged = next.staged_mut();
@@ -305,6 +331,14 @@ impl StagedTable {
         let mut next = self.clone();
         let staged = next.staged_mut();
         staged.reads = std::mem::take(&mut staged.reads).and(reads);
+        Arc::new(next)
+    }
+
+    /// Has every commit of others that comes in between be a conflict.
+    #[must_use]
+    pub(super) fn exclusive(&self) -> Arc<Self> {
+        let mut next = self.clone();
+        next.staged_mut().is_exclusive = true;
         Arc::new(next)
     }
 
@@ -332,7 +366,7 @@ impl StagedTable {
         &self,
         token: &str,
         settled: &HashSet<String>,
-        reserves: bool,
+        reserves: Option<usize>,
     ) -> Result<u64> {
         if self.is_unchanged() {
             return Ok(self.base.version());
@@ -340,7 +374,26 @@ impl StagedTable {
         features::check_writable(&self.base)?;
         let known = self.table.newest_known();
         let attempt = Attempt { token, known, settled, reserves };
-        self.table.commit(&self.base, &self.seen, (&self.staged, attempt)).await
+        if reserves.is_none() {
+            self.keep_files();
+        }
+        let done = self.table.commit(&self.base, &self.seen, (&self.staged, attempt)).await;
+        let is_refused = done.as_ref().is_err_and(|error| !matches!(error, CommitUnclear { .. }));
+        if is_refused && reserves.is_none() {
+            self.release_files();
+        }
+        done
+    }
+
+    /// Keeps the files that its commit names: from now on it may be there.
+    pub fn keep_files(&self) {
+        self.staged.named().for_each(Unnamed::keep);
+    }
+
+    /// Lets them go with the last state that knows of them: it is certain that its commit is not
+    /// there and never will be.
+    pub fn release_files(&self) {
+        self.staged.named().for_each(Unnamed::release);
     }
 
     /// Lets the log be kept short after a commit that others have put.
@@ -356,15 +409,21 @@ impl StagedTable {
         actions.iter().map(|action| format!("{action}\n")).collect()
     }
 
-    fn next(&self, operation: Operation) -> Self {
+    fn next(&self, operation: impl Into<Option<Operation>>) -> Self {
         let mut next = self.clone();
         next.state = new_state();
-        next.staged_mut().operations.push(operation);
+        next.staged_mut().operations.extend(operation.into());
         next
     }
 
     fn staged_mut(&mut self) -> &mut Staged {
         Arc::make_mut(&mut self.staged)
+    }
+
+    /// Takes over new files.
+    fn own(&mut self, files: &[NewFile]) {
+        let made = files.iter().filter_map(|f| Some((f.path().to_owned(), Arc::clone(f.made()?))));
+        self.staged_mut().made.extend(made);
     }
 
     fn add(&mut self, adds: impl Iterator<Item = AddAction>) -> Result<()> {
@@ -382,16 +441,18 @@ impl StagedTable {
         for file in gone {
             let path = seen.path_of(*file)?.clone();
             let staged = self.staged_mut();
-            let was_added = staged.added.remove(&path).is_some();
+            let was_added = staged.added.remove(&path);
+            staged.superseded.extend(was_added.iter().map(|add| add.path.clone()));
             // A file that this transaction has made leaves no trace; one whose deletion vector it
             // has changed is taken out of the base already.
-            if !was_added {
+            if was_added.is_none() {
                 let remove = seen.remove_action(*file, data_change)?;
                 staged.removed.insert(path, remove);
             }
         }
         let index = FileIndex::of_adds(&seen.table, &seen.url, &seen.layout, &added)?;
         for (path, add) in index.paths.iter().zip(added) {
+            self.staged_mut().superseded.remove(&add.path);
             self.staged_mut().added.insert(path.clone(), add);
         }
         let keep: BooleanArray =
@@ -408,21 +469,12 @@ impl StagedTable {
     ) -> Result<Option<roaring::RoaringTreemap>> {
         let mut deleted = self.seen.deleted_rows(file).await?;
         deleted |= rows;
-        let stored = self.seen.index.stored_rows.get(file).copied().flatten();
-        match stored {
-            Some(stored) if deleted.len() >= stored => Ok(None),
-            Some(_) => Ok(Some(deleted)),
-            None => Err(CatalogError::NotWritable {
-                name: self.seen.table.clone(),
-                reason: "the log does not say how many rows a file has, which rows of it are \
-                         deleted cannot be noted"
-                    .to_owned(),
-            }),
-        }
+        let stored = self.seen.stored_rows(file).await?;
+        Ok((deleted.len() < stored).then_some(deleted))
     }
 
     async fn write_vectors(
-        &self,
+        &mut self,
         changed: &[(FileNumber, roaring::RoaringTreemap)],
     ) -> Result<Vec<DeletionVector>> {
         if changed.is_empty() {
@@ -438,7 +490,8 @@ impl StagedTable {
         let vectors: Result<Vec<DeletionVector>> =
             changed.iter().map(|(_, deleted)| file.push(deleted)).collect();
         let vectors = vectors?;
-        file.put(self.seen.store.as_ref(), &self.seen.root()?).await?;
+        let made = file.put(&self.seen.store, &self.seen.root()?).await?;
+        self.staged_mut().made.insert(made.path().to_string(), made);
         Ok(vectors)
     }
 }
@@ -499,6 +552,9 @@ impl DeltaSnapshot {
     /// The action that takes this file out.
     fn remove_action(&self, file: FileNumber, data_change: bool) -> Result<RemoveAction> {
         let index = &self.index;
+        // Readers of changes have to know which numbers of rows the vector leaves.
+        let has_vector = index.deletion_vectors.get(file).is_some_and(Option::is_some);
+        let stats = || super::writer::stats::of_index(index, &self.layout, file);
         Ok(RemoveAction {
             path: index.log_path(file).ok_or_else(|| no_file(file))?.to_owned(),
             deletion_timestamp: i64::try_from(now_ms()).ok(),
@@ -506,6 +562,7 @@ impl DeltaSnapshot {
             extended_file_metadata: Some(true),
             partition_values: Some(self.partition_texts(file)?),
             size: index.size_bytes.get(file).copied(),
+            stats: has_vector.then(stats).flatten(),
             deletion_vector: self.vector_of(file),
         })
     }
@@ -530,6 +587,13 @@ impl DeltaSnapshot {
 }
 
 impl Staged {
+    /// The files that the commit names and that no version has named before.
+    fn named(&self) -> impl Iterator<Item = &Unnamed> {
+        let made = self.made.iter().filter(|(path, _)| !self.superseded.contains(*path));
+        let changes = self.changes.iter().filter_map(NewFile::made);
+        made.map(|(_, file)| file).chain(changes).map(AsRef::as_ref)
+    }
+
     /// The actions of the commit; the token in them is what it is found by again.
     ///
     /// `time_ms` is the least time that the commit may have, where commits say their own.

@@ -410,17 +410,19 @@ impl DeltaTable {
         (staged, attempt): (&Staged, Attempt<'_>),
     ) -> Result<u64> {
         let log = self.commit_log();
-        let Some(newest) = self.commit_file(base.version()).await? else {
+        match self.commit_file(base.version()).await? {
+            Some(newest) if newest.size <= RESERVATION_BYTES_MAX => {
+                if let Some(found) = log.read(base.version()).await? {
+                    commit::check_reservation(&self.name, &found, attempt.settled)?;
+                }
+            }
+            Some(_) => {}
+            None if self.ends_with(base).await? => {}
             // Another table was put in this place: its log ends before.
-            return Err(CatalogError::Conflict { name: self.name.clone() });
-        };
-        if newest.size <= RESERVATION_BYTES_MAX
-            && let Some(found) = log.read(base.version()).await?
-        {
-            commit::check_reservation(&self.name, &found, attempt.settled)?;
+            None => return Err(CatalogError::Conflict { name: self.name.clone() }),
         }
         let version = commit::run(&log, base, staged, attempt).await?;
-        if attempt.reserves {
+        if attempt.reserves.is_some() {
             return Ok(version);
         }
         // What it looks like is known, unless others have come between.
@@ -440,9 +442,28 @@ impl DeltaTable {
         Ok(version)
     }
 
+    /// Whether the log that is in storage ends with this version of this table. Its commit may be
+    /// gone, or may never have been copied, where a checkpoint has all of it.
+    async fn ends_with(&self, base: &DeltaSnapshot) -> Result<bool> {
+        match self.log.latest(None).await {
+            Ok(found) => {
+                let id = found.table_configuration().metadata().id();
+                Ok(found.version() == base.version() && id == base.metadata.id())
+            }
+            Err(error @ CatalogError::Storage { .. }) => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// The newest version that this process knows of.
     pub(super) fn newest_known(&self) -> u64 {
         self.kept().map_or(0, |latest| latest.snapshot.version())
+    }
+
+    /// The rows of that version, where the log tells; nothing is read for this.
+    #[must_use]
+    pub fn known_rows(&self) -> Option<u64> {
+        self.kept()?.snapshot.n_rows()
     }
 
     fn kept(&self) -> Option<Arc<Latest>> {

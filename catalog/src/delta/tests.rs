@@ -32,8 +32,10 @@ use crate::listing::FooterCache;
 use crate::{CatalogError, LakeTable, TableVersion, Travel};
 
 mod formats;
+mod history;
 mod lossy;
 mod staged;
+mod unnamed;
 
 struct Lake {
     store: Arc<dyn ObjectStore>,

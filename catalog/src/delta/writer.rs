@@ -8,15 +8,18 @@
 //! ```
 //! One [`FileWriter`] takes one stream of batches; several of them work side by side, one per stream
 //! ([`write_files`]). A file is in storage as a whole before its [`NewFile`] is given out, and no reader
-//! knows of it before a commit names it. What a failed write leaves behind is deleted where that is
-//! possible, else it is left for VACUUM.
+//! knows of it before a commit names it. Who drops a [`NewFile`], or a writer, before that has the file
+//! deleted (`unnamed`).
 //!
 //! | module | what |
 //! |---|---|
 //! | `target` | what is written to: columns, folder, properties |
 //! | `encoding` | how columns are stored |
-//! | `file` | one Parquet file on its way |
+//! | `file`, `upload` | one Parquet file on its way, its bytes |
 //! | `stats` | the statistics text of an add action, and partition values as text |
+//!
+//! Rows of more partitions than files may be open wait in memory, so that each partition gets few
+//! files however its rows are mixed with others.
 //!
 //! Not here: constraints and generated columns, which need SQL; NULLs in columns without are
 //! refused as a last line of defence.
@@ -25,19 +28,23 @@ pub(super) mod encoding;
 mod file;
 pub(super) mod stats;
 mod target;
+mod upload;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::DataType;
 use datafusion::common::{Result as EngineResult, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::stream::{self, FuturesUnordered};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::actions::AddAction;
+use super::unnamed::Unnamed;
 use super::write::{partition_ranges, sort_order};
 use crate::{CatalogError, Result};
 use file::OpenFile;
@@ -45,6 +52,13 @@ pub use target::WriteTarget;
 
 /// Files of one writer that are open at a time, one per partition.
 const OPEN_FILES_MAX: usize = 64;
+/// Rows of one writer that wait for files.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Files that are closed at a time: each waits for storage.
+const FILES_CLOSED_AT_A_TIME: usize = 8;
+
+/// The partition values of a file, as the log writes them.
+type PartitionKey = Vec<Option<String>>;
 
 /// How files are written.
 #[derive(Debug, Clone)]
@@ -67,11 +81,14 @@ impl Default for WriteOptions {
     }
 }
 
-/// A data file in storage that no version names yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A data file in storage that no version names yet; it goes with the last of its clones, unless it
+/// was committed.
+#[derive(Debug, Clone)]
 pub struct NewFile {
     add: AddAction,
     n_rows: u64,
+    /// `None` for one that a version has named before.
+    made: Option<Arc<Unnamed>>,
 }
 
 impl NewFile {
@@ -90,13 +107,19 @@ impl NewFile {
             add.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
         let stored = stats.and_then(|stats| stats.get("numRecords")?.as_u64()).unwrap_or_default();
         let deleted = add.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality);
-        Ok(Self { add, n_rows: stored.saturating_sub(deleted) })
+        Ok(Self { add, n_rows: stored.saturating_sub(deleted), made: None })
     }
 
     /// The path as the log writes it.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.add.path
+    }
+
+    /// The name below the table's folder, as storage has it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        percent_decode_str(&self.add.path).decode_utf8_lossy().into_owned()
     }
 
     /// The file's size.
@@ -115,6 +138,11 @@ impl NewFile {
     #[must_use]
     pub fn add_action(&self) -> Value {
         json!({ "add": self.add })
+    }
+
+    /// What keeps the file, or lets it go.
+    pub(super) fn made(&self) -> Option<&Arc<Unnamed>> {
+        self.made.as_ref()
     }
 
     pub(super) fn into_add(self, data_change: bool) -> AddAction {
@@ -139,8 +167,9 @@ impl NewFile {
 /// # Errors
 /// What a stream gives; `NotWritable` for rows that do not fit, `WriteStorage`. What was written is
 /// deleted then.
+///
 /// # Cancel safety
-/// Files that are complete stay in storage, unnamed.
+/// What was written is deleted.
 pub async fn write_files(
     target: &Arc<WriteTarget>,
     streams: Vec<SendableRecordBatchStream>,
@@ -150,24 +179,11 @@ pub async fn write_files(
         .into_iter()
         .map(|stream| write_stream(Arc::clone(target), stream, options))
         .collect();
-    let (mut files, mut failed) = (Vec::new(), None);
+    let mut files = Vec::new();
     while let Some(done) = tasks.next().await {
-        match done {
-            Ok(done) => files.extend(done),
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-        }
+        files.extend(done?);
     }
-    drop(tasks);
-    match failed {
-        None => Ok(files),
-        Some(error) => {
-            target.delete(&files).await;
-            Err(error)
-        }
-    }
+    Ok(files)
 }
 
 async fn write_stream(
@@ -177,24 +193,20 @@ async fn write_stream(
 ) -> EngineResult<Vec<NewFile>> {
     let mut writer = FileWriter::new(target, options.clone());
     while let Some(batch) = stream.next().await {
-        let written = match batch {
-            Ok(batch) => writer.write(&batch).await.map_err(Into::into),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
-            writer.abort().await;
-            return Err(error);
-        }
+        writer.write(&batch?).await?;
     }
     Ok(writer.finish().await?)
 }
 
-/// Writes one sequence of rows.
+/// Writes one sequence of rows; dropped before its end it leaves nothing.
 #[derive(Debug)]
 pub struct FileWriter {
     target: Arc<WriteTarget>,
     options: WriteOptions,
-    open: HashMap<Vec<Option<String>>, OpenFile>,
+    open: HashMap<PartitionKey, OpenFile>,
+    /// Rows of partitions without an open file.
+    waiting: HashMap<PartitionKey, Vec<RecordBatch>>,
+    n_bytes_waiting: usize,
     done: Vec<NewFile>,
 }
 
@@ -202,7 +214,14 @@ impl FileWriter {
     /// A writer that has written nothing: no file is made before the first row.
     #[must_use]
     pub fn new(target: Arc<WriteTarget>, options: WriteOptions) -> Self {
-        Self { target, options, open: HashMap::new(), done: Vec::new() }
+        Self {
+            target,
+            options,
+            open: HashMap::new(),
+            waiting: HashMap::new(),
+            n_bytes_waiting: 0,
+            done: Vec::new(),
+        }
     }
 
     /// Takes rows, with the table's columns by name.
@@ -224,7 +243,7 @@ impl FileWriter {
         let keys = self.target.key_columns(&rows);
         for range in partition_ranges(&keys, rows.num_rows()).map_err(refused)? {
             let part = rows.slice(range.start, range.len());
-            let key: Result<Vec<Option<String>>> = keys
+            let key: Result<PartitionKey> = keys
                 .iter()
                 .zip(self.target.partition_fields())
                 .map(|(values, field)| {
@@ -243,42 +262,57 @@ impl FileWriter {
     /// # Errors
     /// `WriteStorage`; the files are deleted then.
     pub async fn finish(mut self) -> Result<Vec<NewFile>> {
-        let keys: Vec<_> = self.open.keys().cloned().collect();
-        for key in keys {
-            if let Err(error) = self.close(&key).await {
-                self.abort().await;
-                return Err(error);
-            }
-        }
+        self.close_all().await?;
         Ok(std::mem::take(&mut self.done))
     }
 
-    /// Deletes what was written, as far as storage lets.
-    pub async fn abort(mut self) {
-        for (_, file) in self.open.drain() {
-            file.abort().await;
-        }
-        self.target.delete(&self.done).await;
-    }
-
-    async fn write_partition(&mut self, key: Vec<Option<String>>, rows: RecordBatch) -> Result<()> {
+    async fn write_partition(&mut self, key: PartitionKey, rows: RecordBatch) -> Result<()> {
         let stored = self.target.stored(&rows)?;
         if !self.open.contains_key(&key) {
-            if self.open.len() >= OPEN_FILES_MAX {
-                let largest = self.open.iter().max_by_key(|(_, file)| file.n_rows());
-                if let Some(largest) = largest.map(|(key, _)| key.clone()) {
-                    self.close(&largest).await?;
-                }
+            if self.open.len() >= OPEN_FILES_MAX || self.waiting.contains_key(&key) {
+                return self.wait(key, stored).await;
             }
-            let values: BTreeMap<String, Option<String>> =
-                self.target.partition_names().iter().cloned().zip(key.iter().cloned()).collect();
-            let file = OpenFile::try_new(&self.target, values, &stored, &self.options)?;
+            let file = open(&self.target, &key, &stored, &self.options)?;
             self.open.insert(key.clone(), file);
         }
         let Some(file) = self.open.get_mut(&key) else { return Ok(()) };
         file.write(&stored).await?;
         if file.n_bytes() >= self.options.file_bytes_target {
             self.close(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps rows for later; when there are too many, all that wait become files.
+    async fn wait(&mut self, key: PartitionKey, rows: RecordBatch) -> Result<()> {
+        self.n_bytes_waiting = self.n_bytes_waiting.saturating_add(slice_bytes(&rows));
+        self.waiting.entry(key).or_default().push(rows);
+        if self.n_bytes_waiting > WAITING_BYTES_MAX {
+            self.write_waiting().await?;
+        }
+        Ok(())
+    }
+
+    async fn write_waiting(&mut self) -> Result<()> {
+        self.n_bytes_waiting = 0;
+        let (target, options) = (&self.target, &self.options);
+        let files = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .map(|(key, rows)| write_file(target, options, key, rows));
+        let mut files = stream::iter(files).buffer_unordered(FILES_CLOSED_AT_A_TIME);
+        while let Some(file) = files.next().await {
+            self.done.push(file?);
+        }
+        Ok(())
+    }
+
+    async fn close_all(&mut self) -> Result<()> {
+        self.write_waiting().await?;
+        let target = &self.target;
+        let closed = self.open.drain().map(|(_, file)| file.close(target));
+        let mut closed = stream::iter(closed).buffer_unordered(FILES_CLOSED_AT_A_TIME);
+        while let Some(file) = closed.next().await {
+            self.done.push(file?);
         }
         Ok(())
     }
@@ -290,3 +324,45 @@ impl FileWriter {
         Ok(())
     }
 }
+
+fn open(
+    target: &Arc<WriteTarget>,
+    key: &[Option<String>],
+    rows: &RecordBatch,
+    options: &WriteOptions,
+) -> Result<OpenFile> {
+    let values: BTreeMap<String, Option<String>> =
+        target.partition_names().iter().cloned().zip(key.iter().cloned()).collect();
+    OpenFile::try_new(target, values, rows, options)
+}
+
+/// Writes a file from its first to its last row.
+async fn write_file(
+    target: &Arc<WriteTarget>,
+    options: &WriteOptions,
+    key: PartitionKey,
+    rows: Vec<RecordBatch>,
+) -> Result<NewFile> {
+    let first = rows.first().ok_or_else(|| target.refused(&"a file without rows"))?;
+    let mut file = open(target, &key, first, options)?;
+    for rows in &rows {
+        file.write(rows).await?;
+    }
+    file.close(target).await
+}
+
+/// What the rows of a part of a batch take, without the rest of what it is a part of.
+fn slice_bytes(rows: &RecordBatch) -> usize {
+    let bytes = |values: &ArrayRef| values.to_data().get_slice_memory_size();
+    // Views count each of their buffers whole; their texts are taken to be short.
+    rows.columns()
+        .iter()
+        .map(|values| match values.data_type() {
+            DataType::Utf8View | DataType::BinaryView => values.len().saturating_mul(VIEW_BYTES),
+            _ => bytes(values).unwrap_or_else(|_| values.len().saturating_mul(VIEW_BYTES)),
+        })
+        .sum()
+}
+
+/// What a text and its view are taken to need.
+const VIEW_BYTES: usize = 48;

@@ -98,6 +98,11 @@ fn parquet_schema(footer: &ParquetMetaData) -> Result<Schema, DataFusionError> {
 /// Tells trouble with the storage from trouble with the content, and names the file.
 pub(super) fn read_error(table: &str, path: &str, error: DataFusionError) -> CatalogError {
     let root = error.find_root();
+    if let DataFusionError::External(inner) = root
+        && let Some(CatalogError::FileValue { code, what }) = inner.downcast_ref()
+    {
+        return CatalogError::FileValue { code, what: format!("{path}: {what}") };
+    }
     match storage_cause(root) {
         Some(
             ::object_store::Error::Precondition { .. } | ::object_store::Error::NotFound { .. },

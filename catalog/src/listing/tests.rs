@@ -351,9 +351,9 @@ async fn compression_is_taken_from_options_before_names() {
         ("xz", FileCompressionType::XZ),
         ("none", FileCompressionType::UNCOMPRESSED),
     ] {
-        let text = futures::stream::iter([Ok(bytes::Bytes::from_static(b"a,b\n1,2\n"))]).boxed();
+        let text = futures::stream::iter([Ok(Bytes::from_static(b"a,b\n1,2\n"))]).boxed();
         let packed = packing.convert_to_compress_stream(text).unwrap();
-        let packed: Vec<bytes::Bytes> = packed.try_collect().await.unwrap();
+        let packed: Vec<Bytes> = packed.try_collect().await.unwrap();
         let path = format!("{name}.csv");
         lake.put(&path, packed.concat()).await;
         let table = lake.table_with(&path, Format::Csv, &[("compression", name)]);

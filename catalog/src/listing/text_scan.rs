@@ -31,6 +31,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use super::facts::read_error;
 use super::options::FileOptions;
 use super::text::{self, ArrayOpener, CsvLayout};
+use super::whole;
 use crate::object_store::Location;
 
 /// Bytes asked of the store at a time.
@@ -154,7 +155,7 @@ impl FileOpener for TextOpener {
         let decoder = match file.extension::<CsvLayout>() {
             Some(layout) => Decoder::Csv(Box::new(self.csv_decoder(layout))),
             None => {
-                let builder = JsonReaderBuilder::new(Arc::clone(&self.wanted));
+                let builder = JsonReaderBuilder::new(whole::as_written(&self.wanted));
                 let builder = builder.with_batch_size(self.batch_rows).with_coerce_primitive(true);
                 Decoder::Json(ArrayOpener::default(), Box::new(builder.build_decoder()?))
             }
@@ -191,10 +192,10 @@ impl TextOpener {
 /// Orders columns as wanted and fills in those that the file lacks.
 fn conform(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch> {
     let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
-        Some(column) => Arc::clone(column),
-        None => new_null_array(field.data_type(), batch.num_rows()),
+        Some(column) => whole::numbers(column, field),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
     };
-    let columns = wanted.fields().iter().map(column).collect();
+    let columns = wanted.fields().iter().map(column).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &options)?)
 }

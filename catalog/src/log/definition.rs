@@ -221,6 +221,27 @@ pub enum Securable {
     Relation(String, String, String),
     /// A storage credential.
     Storage(String),
+    /// Objects that a role will make, in one schema or in the whole database.
+    Defaults {
+        /// Who makes them.
+        role: String,
+        /// The database.
+        database: String,
+        /// The schema; `None` is all.
+        schema: Option<String>,
+        /// Which objects.
+        of: DefaultsOf,
+    },
+}
+
+/// The objects that rights can be given on before there are any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultsOf {
+    /// Tables and views.
+    Relations,
+    /// Schemas.
+    Schemas,
 }
 
 /// The rights of a role on an object.
@@ -231,6 +252,24 @@ pub struct GrantDef {
     pub privileges: BTreeMap<String, bool>,
     /// Who gave them.
     pub grantor: String,
+    /// The same for single columns of a relation, by their names. A server that does not know them
+    /// gives less than was granted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, BTreeMap<String, bool>>,
+}
+
+impl GrantDef {
+    /// One without rights, for somebody to put them in.
+    #[must_use]
+    pub fn by(grantor: &str) -> Self {
+        Self { grantor: grantor.to_owned(), ..Self::default() }
+    }
+
+    /// Whether it gives nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.privileges.is_empty() && self.columns.is_empty()
+    }
 }
 
 /// Where data of a credential is and how to get at it.

@@ -1,5 +1,6 @@
 //! What a place for the catalog's log has to do.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -25,6 +26,32 @@ pub enum Appended {
     Conflict,
 }
 
+/// What there is at the place of a log, whether or not it can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The numbers of the records.
+    pub records: BTreeSet<u64>,
+    /// The numbers of the checkpoints.
+    pub checkpoints: BTreeSet<u64>,
+    /// What says which checkpoint is the newest; `None` where nothing does.
+    pub pointer: Option<String>,
+}
+
+impl Inventory {
+    /// Notes a file or object by its name.
+    pub(super) fn note(&mut self, name: &str) {
+        let number = |ending: &str| -> Option<u64> {
+            let digits = name.strip_suffix(ending).filter(|digits| digits.len() == 20)?;
+            digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+        };
+        if let Some(version) = number(".checkpoint.json") {
+            self.checkpoints.insert(version);
+        } else if let Some(version) = number(".json") {
+            self.records.insert(version);
+        }
+    }
+}
+
 /// An append-only list of numbered records, shared by several servers.
 ///
 /// The only synchronisation is that of two appends with one number exactly one succeeds. Records
@@ -39,6 +66,12 @@ pub trait CatalogLog: fmt::Debug + Send + Sync {
     /// # Errors
     /// `CatalogLog` when the place cannot be read.
     fn tail(&self, from: u64) -> BoxFuture<'_, Result<Vec<Numbered>>>;
+
+    /// Everything that is there, also behind a record that is missing.
+    ///
+    /// # Errors
+    /// `CatalogLog` when the place cannot be read.
+    fn inventory(&self) -> BoxFuture<'_, Result<Inventory>>;
 
     /// Whether a record of this number exists, where that is known without waiting: a look at the
     /// local disk.

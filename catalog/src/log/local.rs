@@ -18,9 +18,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::driver::{
-    Appended, CatalogLog, Numbered, POINTER, RECORDS_PER_READ_MAX, checkpoint_name, record_name,
+    Appended, CatalogLog, Inventory, Numbered, POINTER, RECORDS_PER_READ_MAX, checkpoint_name,
+    record_name,
 };
-use crate::discovery::PRIVATE;
+use crate::discovery::{PRIVATE, make_private_folder};
 use crate::{CatalogError, Result};
 
 /// A log in a folder of the local file system.
@@ -38,7 +39,7 @@ impl LocalLog {
     pub fn open(folder: &Path) -> Result<Self> {
         let place = folder.display().to_string();
         let log = Self { folder: Arc::new(folder.to_owned()), place: place.into() };
-        std::fs::create_dir_all(folder)
+        make_private_folder(folder)
             .and_then(|()| std::fs::write(folder.join(PRIVATE), ""))
             .map_err(|error| log.failed("make the folder", error))?;
         Ok(log)
@@ -91,6 +92,18 @@ impl CatalogLog for LocalLog {
                 version += 1;
             }
             Ok(records)
+        })
+    }
+
+    fn inventory(&self) -> BoxFuture<'_, Result<Inventory>> {
+        self.run("list the records", |folder| {
+            let mut found = Inventory::default();
+            for entry in std::fs::read_dir(folder)? {
+                found.note(&entry?.file_name().to_string_lossy());
+            }
+            let pointer = read(&folder.join(POINTER))?;
+            found.pointer = pointer.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            Ok(found)
         })
     }
 

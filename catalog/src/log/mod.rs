@@ -18,6 +18,7 @@
 //! | `state`, `renamed` | what the records say; a role with another name |
 //! | `secret` | encryption of credentials |
 //! | `transaction` | commits over several tables |
+//! | `faults` | what is wrong with a state, and what to do about it |
 //! | `tools` | checking a log, copying it to another place |
 //!
 //! Not here: rows of tables (in the tables' own format), tables in memory, tables found below the
@@ -25,6 +26,7 @@
 
 mod definition;
 mod driver;
+mod faults;
 mod local;
 mod postgres;
 mod record;
@@ -44,10 +46,10 @@ use crate::object_store::ObjectStores;
 use crate::{CatalogError, Result};
 
 pub use definition::{
-    Access, Columns, DatabaseDef, GrantDef, RelationDef, RelationKind, RoleDef, SchemaDef, Scope,
-    Securable, StatisticsDef, StorageDef,
+    Access, Columns, DatabaseDef, DefaultsOf, GrantDef, RelationDef, RelationKind, RoleDef,
+    SchemaDef, Scope, Securable, StatisticsDef, StorageDef,
 };
-pub use driver::{Appended, CatalogLog, Numbered, RECORDS_PER_READ_MAX};
+pub use driver::{Appended, CatalogLog, Inventory, Numbered, RECORDS_PER_READ_MAX};
 pub use local::LocalLog;
 pub use postgres::PostgresLog;
 pub use record::{Entry, decode, encode, encode_checkpoint};

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, Error as PgError};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::driver::{Appended, CatalogLog, Numbered, RECORDS_PER_READ_MAX};
+use super::driver::{Appended, CatalogLog, Inventory, Numbered, RECORDS_PER_READ_MAX};
 use crate::{CatalogError, Result, postgres_tls};
 
 /// How often a statement is sent again over a new connection.
@@ -179,6 +179,20 @@ impl CatalogLog for PostgresLog {
             let run = records.iter().zip(from..).take_while(|(r, n)| r.version == *n).count();
             records.truncate(run);
             Ok(records)
+        }
+        .boxed()
+    }
+
+    fn inventory(&self) -> BoxFuture<'_, Result<Inventory>> {
+        async move {
+            let numbers = async |table: &str| {
+                let sql = format!("SELECT version, ''::bytea FROM {table} WHERE version >= $1");
+                let found = self.read(&sql, i64::MIN).await?;
+                Ok::<_, CatalogError>(found.into_iter().map(|row| row.version).collect())
+            };
+            let records = numbers("tarn_catalog_log").await?;
+            let checkpoints = numbers("tarn_catalog_checkpoint").await?;
+            Ok(Inventory { records, checkpoints, pointer: None })
         }
         .boxed()
     }

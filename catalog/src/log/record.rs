@@ -1,7 +1,7 @@
 //! The text of a record: JSON lines, the first one about the record, then one for each change.
 //!
 //! ```text
-//! {"tarn_catalog":1,"version":7,"token":"2f0c…","at":"2026-11-21T10:00:00Z"}
+//! {"tarn_catalog":1,"version":7,"token":"2f0c…","at":"2026-11-21T10:00:00Z","n_entries":2,"crc":7}
 //! {"put_schema":{"database":"tarn","name":"sales","schema":{"oid":16384}}}
 //! {"put_relation":{"database":"tarn","schema":"sales","name":"v","relation":{…}}}
 //! ```
@@ -17,6 +17,7 @@ use super::definition::{
 };
 use super::driver::Numbered;
 use super::transaction::{Outcome, TransactionDef};
+use crate::delta::crc32;
 use crate::{CatalogError, Result};
 
 /// The form of records that this server writes; it reads no newer one.
@@ -166,6 +167,9 @@ struct Header {
     checkpoint: bool,
     /// How many entries follow, so that a text which was cut off is noticed.
     n_entries: usize,
+    /// The CRC-32 of the lines of the entries; records of the first servers have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crc: Option<u32>,
 }
 
 /// Writes a record.
@@ -186,6 +190,11 @@ pub fn encode_checkpoint(version: u64, entries: &[Entry]) -> Result<Bytes> {
 
 fn write(version: u64, entries: &[Entry], checkpoint: bool) -> Result<Bytes> {
     let internal = |error: serde_json::Error| CatalogError::Internal { what: error.to_string() };
+    let mut lines = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut lines, entry).map_err(internal)?;
+        lines.push(b'\n');
+    }
     let header = Header {
         tarn_catalog: FORM,
         version,
@@ -193,13 +202,11 @@ fn write(version: u64, entries: &[Entry], checkpoint: bool) -> Result<Bytes> {
         at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         checkpoint,
         n_entries: entries.len(),
+        crc: Some(crc32(&lines)),
     };
     let mut text = serde_json::to_vec(&header).map_err(internal)?;
-    for entry in entries {
-        text.push(b'\n');
-        serde_json::to_writer(&mut text, entry).map_err(internal)?;
-    }
     text.push(b'\n');
+    text.extend(lines);
     Ok(text.into())
 }
 
@@ -212,8 +219,7 @@ pub fn decode(place: &str, record: &Numbered, checkpoint: bool) -> Result<Vec<En
     let damaged =
         |what: String| CatalogError::CatalogDamaged { place: place.to_owned(), version, what };
     let text = std::str::from_utf8(&record.bytes).map_err(|error| damaged(error.to_string()))?;
-    let mut lines = text.lines();
-    let header = lines.next().unwrap_or_default();
+    let (header, rest) = text.split_once('\n').unwrap_or((text, ""));
     let header: Header =
         serde_json::from_str(header).map_err(|e| damaged(format!("line 1: {e}")))?;
     if header.tarn_catalog > FORM {
@@ -224,7 +230,7 @@ pub fn decode(place: &str, record: &Numbered, checkpoint: bool) -> Result<Vec<En
         return Err(damaged(format!("it says that it is number {}", header.version)));
     }
     let mut entries = Vec::with_capacity(header.n_entries.min(1 << 16));
-    for (at, line) in lines.enumerate() {
+    for (at, line) in rest.lines().enumerate() {
         let entry = serde_json::from_str(line).map_err(|error| match unknown_kind(line) {
             Some(kind) => CatalogError::CatalogTooNew { place: place.to_owned(), version, kind },
             None => damaged(format!("line {}: {error}", at + 2)),
@@ -234,6 +240,9 @@ pub fn decode(place: &str, record: &Numbered, checkpoint: bool) -> Result<Vec<En
     if entries.len() != header.n_entries {
         let (want, got) = (header.n_entries, entries.len());
         return Err(damaged(format!("it has {got} entries instead of {want}")));
+    }
+    if header.crc.is_some_and(|crc| crc != crc32(rest.as_bytes())) {
+        return Err(damaged("its checksum is wrong: somebody has changed it".to_owned()));
     }
     Ok(entries)
 }

@@ -17,7 +17,10 @@ impl Definitions {
                 replace(group, old, new);
             }
         }
-        rekey(&mut self.grants, |(_, role), grant| {
+        rekey(&mut self.grants, |(on, role), grant| {
+            if let Securable::Defaults { role, .. } = on {
+                replace(role, old, new);
+            }
             replace(role, old, new);
             replace(&mut grant.grantor, old, new);
         });
@@ -51,7 +54,8 @@ impl Definitions {
         rekey(&mut self.grants, |(on, _), _| match on {
             Securable::Database(name)
             | Securable::Schema(name, _)
-            | Securable::Relation(name, ..) => replace(name, old, new),
+            | Securable::Relation(name, ..)
+            | Securable::Defaults { database: name, .. } => replace(name, old, new),
             Securable::Storage(_) => {}
         });
         rekey(&mut self.settings, |(scope, _), _| {

@@ -214,7 +214,7 @@ impl Definitions {
                     return Err(format!("schema \"{name}\" goes while it holds \"{relation}\""));
                 }
                 let gone = Securable::Schema(database.clone(), name.clone());
-                self.grants.retain(|(on, _), _| *on != gone);
+                self.grants.retain(|(on, _), _| *on != gone && !on.is_default_in(database, name));
             }
             Entry::PutRelation { database, schema, name, relation } => {
                 self.pass(relation.oid);
@@ -235,7 +235,9 @@ impl Definitions {
 
     fn drop_role(&mut self, name: &str) -> Result<(), String> {
         self.roles.remove(name).ok_or_else(|| missing("role", name))?;
-        self.grants.retain(|(_, role), _| role != name);
+        self.grants.retain(|(on, role), _| {
+            role != name && !matches!(on, Securable::Defaults { role, .. } if role == name)
+        });
         self.settings.retain(|(scope, _), _| match scope {
             Scope::Role(role) | Scope::RoleInDatabase(role, _) => role != name,
             Scope::System | Scope::Database(_) => true,
@@ -394,43 +396,6 @@ impl Definitions {
         }));
         entries
     }
-
-    /// What is wrong with the state as a whole; empty where nothing is.
-    #[must_use]
-    pub fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        let mut seen: BTreeMap<u32, String> = BTreeMap::new();
-        let mut note = |oid: u32, what: String| {
-            if let Some(other) = seen.insert(oid, what.clone()) {
-                faults.push(format!("{what} and {other} have the same number {oid}"));
-            }
-        };
-        for (database, known) in &self.databases {
-            for (schema, known) in &known.schemas {
-                note(known.def.oid, format!("schema {database}.{schema}"));
-                for (name, relation) in &known.relations {
-                    note(relation.oid, format!("relation {database}.{schema}.{name}"));
-                }
-            }
-        }
-        for (database, known) in &self.databases {
-            for (schema, name, relation) in known.relations() {
-                if let Err(error) = relation.columns.to_entries() {
-                    faults.push(format!("relation {database}.{schema}.{name}: {error}"));
-                }
-            }
-        }
-        for (on, role) in self.grants.keys() {
-            let built_in = role == "public" || role.starts_with("pg_");
-            if !built_in && !self.roles.contains_key(role) {
-                faults.push(format!("rights on {on:?} for the role \"{role}\", which is gone"));
-            }
-        }
-        faults.extend(self.broken.values().map(|what| {
-            format!("{what}: compare the tables, and RESTORE those that have it or write it again")
-        }));
-        faults
-    }
 }
 
 impl Database {
@@ -449,11 +414,23 @@ fn database_with_public(def: DatabaseDef) -> Database {
     Database { def, schemas: BTreeMap::from([(PUBLIC.to_owned(), public)]) }
 }
 
+impl Securable {
+    fn is_default_in(&self, wanted: &str, name: &str) -> bool {
+        match self {
+            Self::Defaults { database, schema, .. } => {
+                database == wanted && schema.as_deref() == Some(name)
+            }
+            _ => false,
+        }
+    }
+}
+
 fn database_of(on: &Securable) -> Option<&String> {
     match on {
-        Securable::Database(name) | Securable::Schema(name, _) | Securable::Relation(name, ..) => {
-            Some(name)
-        }
+        Securable::Database(name)
+        | Securable::Schema(name, _)
+        | Securable::Relation(name, ..)
+        | Securable::Defaults { database: name, .. } => Some(name),
         Securable::Storage(_) => None,
     }
 }

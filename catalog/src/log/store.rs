@@ -11,7 +11,8 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 
 use super::driver::{
-    Appended, CatalogLog, Numbered, POINTER, RECORDS_PER_READ_MAX, checkpoint_name, record_name,
+    Appended, CatalogLog, Inventory, Numbered, POINTER, RECORDS_PER_READ_MAX, checkpoint_name,
+    record_name,
 };
 use crate::discovery::PRIVATE;
 use crate::{CatalogError, Result};
@@ -137,6 +138,24 @@ impl CatalogLog for StoreLog {
                 }
             }
             Ok(records)
+        }
+        .boxed()
+    }
+
+    fn inventory(&self) -> BoxFuture<'_, Result<Inventory>> {
+        async move {
+            let mut found = Inventory::default();
+            let mut listed = self.store.list(Some(&self.prefix));
+            while let Some(object) = listed.next().await {
+                let object = object.map_err(|error| self.failed("list the records", error))?;
+                let below = object.location.prefix_match(&self.prefix).map(Iterator::count);
+                if let (Some(1), Some(name)) = (below, object.location.filename()) {
+                    found.note(name);
+                }
+            }
+            let pointer = self.read(POINTER).await?;
+            found.pointer = pointer.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            Ok(found)
         }
         .boxed()
     }

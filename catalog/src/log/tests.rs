@@ -120,7 +120,8 @@ async fn damage_is_found() {
     assert!(check(&log, "tarn").await.unwrap().faults.is_empty());
     std::fs::remove_file(&path).unwrap();
     let report = check(&log, "tarn").await.unwrap();
-    assert!(report.faults[0].contains("records 3 to 5 are missing"), "{:?}", report.faults);
+    assert!(report.faults[0].contains("record 3 is missing"), "{:?}", report.faults);
+    assert!(report.is_usable, "the checkpoint has it: {report:?}");
 }
 
 #[tokio::test]
@@ -169,7 +170,7 @@ fn the_state_survives_its_checkpoint() {
             role: "ann".to_owned(),
             grant: GrantDef {
                 privileges: BTreeMap::from([("usage".to_owned(), false)]),
-                grantor: "tarn".to_owned(),
+                ..GrantDef::by("tarn")
             },
         },
         Entry::PutStorage {

@@ -208,5 +208,9 @@ impl<'a> Relation<'a> {
 
 /// The list of rights on an object, where something was said of them.
 pub(crate) fn acl(access: &Access, kind: Kind) -> Option<Vec<String>> {
-    access.grants.as_ref().map(|_| access.items(kind))
+    access.grants.as_ref()?;
+    let items = access.items(kind);
+    // Where all that was said is about columns, the relation itself has what it began with.
+    let begun = || Access { grants: None, ..access.clone() }.items(kind);
+    (!access.names_columns() || items != begun()).then_some(items)
 }

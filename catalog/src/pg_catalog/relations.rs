@@ -104,6 +104,12 @@ pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
             (relation.oid, column, info)
         }));
     }
+    let mut rights = Vec::with_capacity(all.len());
+    for relation in &relations {
+        let access = relation.entry.map(|entry| entry.access.as_ref());
+        let access = access.filter(|access| access.names_columns());
+        rights.extend(relation.columns().map(|c| access.and_then(|a| a.column_items(c.name))));
+    }
     let keys = keys(columns.snapshot);
     for key in &keys {
         for (number, name) in (1..).zip(&key.key.columns) {
@@ -113,6 +119,7 @@ pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
             let (pg_type, nullable) = (found.pg_type, true);
             let column = Column { name, number, pg_type, nullable, default: None, generated: None };
             all.push((key.oid, column, type_info(pg_type.oid)));
+            rights.push(None);
         }
     }
     let each = || all.iter();
@@ -141,6 +148,7 @@ pub(super) fn pg_attribute(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
             each().map(|(_, column, _)| if column.generated.is_some() { "s" } else { "" }),
         )
         .all_true("attislocal")
+        .lists("attacl", rights.into_iter())
         .int("attcollation", types().map(|info| info.map_or(0, |info| i64::from(info.collation()))))
         .finish()
 }

@@ -6,7 +6,8 @@ use super::objects::{OWNER_OID, acl, namespaces, role_oid, schema_entry};
 use super::relations::ColumnsOf;
 use super::system::DATABASE_OID;
 use crate::Result;
-use crate::entry::{CatalogSnapshot, DatabaseEntry};
+use crate::entry::{CatalogSnapshot, DatabaseEntry, DefaultRights};
+use crate::log::DefaultsOf;
 use crate::rights::Kind;
 
 /// The number of UTF8 in `pg_encoding_to_char`.
@@ -76,6 +77,30 @@ pub(super) fn pg_namespace(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
         .text("nspname", all.iter().map(|(_, name)| *name))
         .oid("nspowner", all.iter().map(|(_, name)| owner(name)))
         .lists("nspacl", all.iter().map(|(_, name)| rights(name)))
+        .finish()
+}
+
+/// Numbers of what has none of its own begin here.
+const DEFAULT_ACL_OID: u32 = 4_000_000_000;
+
+pub(super) fn pg_default_acl(columns: ColumnsOf<'_>) -> Result<RecordBatch> {
+    let snapshot = columns.snapshot;
+    let all = &snapshot.default_rights;
+    let schema = |rights: &DefaultRights| {
+        let entry = rights.schema.as_ref().and_then(|name| schema_entry(snapshot, name));
+        entry.map_or(0, |schema| schema.oid)
+    };
+    let letter = |rights: &DefaultRights| match rights.of {
+        DefaultsOf::Relations => ("r", Kind::Relation),
+        DefaultsOf::Schemas => ("n", Kind::Schema),
+    };
+    columns
+        .of(all.len())
+        .oid("oid", (DEFAULT_ACL_OID..).take(all.len()))
+        .oid("defaclrole", all.iter().map(|rights| role_oid(snapshot, &rights.role)))
+        .oid("defaclnamespace", all.iter().map(schema))
+        .text("defaclobjtype", all.iter().map(|rights| letter(rights).0))
+        .lists("defaclacl", all.iter().map(|rights| Some(rights.access.items(letter(rights).1))))
         .finish()
 }
 

@@ -64,6 +64,7 @@ fn build_anew(name: &str, snapshot: &CatalogSnapshot) -> Option<Result<RecordBat
         "pg_auth_members" => roles::pg_auth_members(columns),
         "pg_db_role_setting" => roles::pg_db_role_setting(columns),
         "pg_shdescription" => roles::pg_shdescription(columns),
+        "pg_default_acl" => server_objects::pg_default_acl(columns),
         "pg_description" => server_objects::pg_description(columns),
         "pg_type" => type_rows::pg_type(columns),
         "pg_stats" => statistics::pg_stats(columns),

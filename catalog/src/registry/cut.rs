@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::gone::Fate;
 use super::{Catalog, Relation};
 use crate::delta::{DeltaSnapshot, DeltaTable, StagedTable};
 use crate::{CatalogError, LakeTable, Pinned, Result, TableName, TableVersion, Travel};
@@ -47,21 +48,43 @@ impl Catalog {
     /// As [`Self::pin`], with the transactions over several tables as of a cut.
     ///
     /// # Errors
-    /// As [`Self::pin`]; `Conflict` for a cut that is too long ago; `CatalogLog` for a second table
-    /// where the log does not say which transactions they hold; what completing one reports.
+    /// As [`Self::pin`]; `TableNotFound` where another server has dropped it meanwhile; `Conflict` for
+    /// a cut that is too long ago; `CatalogLog` for a second table where the log does not say which
+    /// transactions they hold; what completing one reports.
     pub async fn pin_at(
         self: &Arc<Self>,
         name: &TableName,
         travel: Travel,
         cut: &Cut,
     ) -> Result<Pinned> {
-        let delta = match self.get(name) {
-            Some(Relation::Lake(table)) => table.delta(),
-            _ => None,
+        let Some(table) = self.delta(name) else { return self.pin(name, travel).await };
+        let error = match self.pin_delta_at(name, &table, travel.clone(), cut).await {
+            Err(error) => error,
+            pinned => return pinned,
         };
-        let Some(delta) = delta else { return self.pin(name, travel).await };
+        match (self.fate_after(&error, name, table.as_ref()).await, self.delta(name)) {
+            // What has its name now is what the statement means.
+            (Fate::Replaced, Some(table)) => self.pin_delta_at(name, &table, travel, cut).await,
+            (fate, _) => Err(fate.told(name.table()).unwrap_or(error)),
+        }
+    }
+
+    fn delta(&self, name: &TableName) -> Option<Arc<DeltaTable>> {
+        match self.get(name)? {
+            Relation::Lake(table) => table.delta(),
+            Relation::Memory(_) | Relation::View { .. } => None,
+        }
+    }
+
+    async fn pin_delta_at(
+        self: &Arc<Self>,
+        name: &TableName,
+        table: &Arc<DeltaTable>,
+        travel: Travel,
+        cut: &Cut,
+    ) -> Result<Pinned> {
         let latest = travel == Travel::Latest;
-        let snapshot = Box::pin(self.snapshot_at(&delta, travel, cut)).await?;
+        let snapshot = Box::pin(self.snapshot_at(table, travel, cut)).await?;
         let version =
             TableVersion::Commit { number: snapshot.version(), table: snapshot.identity() };
         let pinned = Pinned { provider: snapshot, version };

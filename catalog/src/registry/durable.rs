@@ -229,15 +229,18 @@ impl Catalog {
         // Whatever cannot be followed, the rest is: other servers see all of it.
         let mut done = Ok(());
         for entry in entries {
-            done = done.and(state.follow(entry, &self.database, &self.stores, &mut made));
+            let followed = state.follow(entry, &self.database, &self.stores, &mut made);
+            done = done.and(followed);
         }
-        done = done.and(state.apply_local(changes));
+        let applied = state.apply_local(changes);
+        done = done.and(applied);
         if !changes.is_empty() || !entries.iter().all(Entry::is_about_transaction) {
             state.changed();
         }
         drop(state);
         if entries.iter().any(is_about_storage) {
-            done = done.and(self.use_storages());
+            let used = self.use_storages();
+            done = done.and(used);
         }
         done.map_err(|error| {
             tracing::error!(version, %error, "a record of the catalog could not be put in place");
@@ -329,8 +332,13 @@ impl Catalog {
     /// # Errors
     /// `CatalogLog`, `CatalogDamaged`, `CatalogTooNew`.
     pub(super) async fn look_now(&self) -> Result<()> {
-        let began = Instant::now();
+        let asked = Instant::now();
         let _turn = self.durable.turn.lock().await;
+        // Many may wait for one transaction, which needs the turn itself: one look serves them all.
+        if self.durable.looked.lock().is_some_and(|began| began >= asked) {
+            return Ok(());
+        }
+        let began = Instant::now();
         self.catch_up().await?;
         self.note_look(began);
         Ok(())

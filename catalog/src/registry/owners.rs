@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::{Known, PUBLIC, State};
 use crate::TableName;
-use crate::entry::{CatalogSnapshot, DatabaseEntry, RoleEntry};
-use crate::log::{Access, Definitions, Entry, GrantDef, RoleDef, Scope, Securable};
-use crate::rights::PREDEFINED;
+use crate::entry::{CatalogSnapshot, DatabaseEntry, DefaultRights, RoleEntry};
+use crate::log::{Access, DefaultsOf, Definitions, Entry, GrantDef, RoleDef, Scope, Securable};
+use crate::rights::{Kind, PREDEFINED};
 
 impl Definitions {
     /// The rights on an object that the log has by its name; `None` where nothing was said.
@@ -36,6 +36,69 @@ impl Definitions {
     pub fn access_of_database(&self, database: &str) -> Access {
         let owner = self.databases.get(database).and_then(|known| known.def.owner.clone());
         Access { owner, grants: self.grants_on(&Securable::Database(database.to_owned())) }
+    }
+
+    /// What is said of objects to come in a database.
+    #[must_use]
+    pub fn defaults_in(&self, database: &str) -> Vec<Securable> {
+        let is_there = |on: &&Securable| match on {
+            Securable::Defaults { database: other, .. } => other == database,
+            _ => false,
+        };
+        let said = self.grants.keys().map(|(on, _)| on).filter(is_there);
+        let mut all: Vec<Securable> = said.cloned().collect();
+        all.dedup();
+        all
+    }
+
+    /// Whose a new object is and who may do what with it: what it begins with, or what was said of
+    /// objects to come, and what was said of those in its schema besides.
+    #[must_use]
+    pub fn access_of_new(
+        &self,
+        owner: &str,
+        of: DefaultsOf,
+        (database, schema): (&str, Option<&str>),
+    ) -> Access {
+        let said = |schema: Option<&str>| {
+            self.grants_on(&Securable::Defaults {
+                role: owner.to_owned(),
+                database: database.to_owned(),
+                schema: schema.map(ToOwned::to_owned),
+                of,
+            })
+        };
+        let (everywhere, here) = (said(None), schema.and_then(|schema| said(Some(schema))));
+        let mut access = Access::owned_by(owner);
+        if everywhere.is_none() && here.is_none() {
+            return access;
+        }
+        let kind = match of {
+            DefaultsOf::Relations => Kind::Relation,
+            DefaultsOf::Schemas => Kind::Schema,
+        };
+        let mut all = everywhere.unwrap_or_else(|| access.effective(kind));
+        for (role, grant) in here.unwrap_or_default() {
+            let known = all.entry(role).or_insert_with(|| GrantDef::by(&grant.grantor));
+            for (privilege, option) in grant.privileges {
+                *known.privileges.entry(privilege).or_default() |= option;
+            }
+        }
+        all.retain(|role, grant| role == owner || !grant.is_empty());
+        if all != access.effective(kind) {
+            access.grants = Some(all);
+        }
+        access
+    }
+
+    fn default_rights(&self, database: &str) -> Vec<DefaultRights> {
+        let rights = |on: Securable| {
+            let grants = self.grants_on(&on);
+            let Securable::Defaults { role, schema, of, .. } = on else { return None };
+            let access = Access { owner: Some(role.clone()), grants };
+            Some(DefaultRights { role, schema, of, access })
+        };
+        self.defaults_in(database).into_iter().filter_map(rights).collect()
     }
 
     /// The roles as metadata queries see them, in order of their names.
@@ -108,6 +171,7 @@ impl CatalogSnapshot {
         self.roles = log.role_entries();
         self.databases = log.database_entries();
         self.role_settings = log.setting_rows();
+        self.default_rights = log.default_rights(&self.database);
         for schema in &mut self.schemas {
             let Some(known) = log.schema(&self.database, &schema.name) else { continue };
             schema.access = Arc::new(log.access_of_schema(&self.database, &schema.name));

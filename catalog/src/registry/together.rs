@@ -27,11 +27,17 @@ use crate::log::{Appended, Entry, Outcome, TransactionDef, TransactionTable};
 use crate::open::table_at;
 use crate::{CatalogError, LakeTable, Result};
 
-/// How long a writer waits for a transaction that has reserved a table and is not decided, before it
-/// sees to it that it never is.
+/// How long a writer waits for another server's transaction that has reserved a table and is not
+/// decided, before it sees to it that it never is: at least,
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it looks meanwhile.
-const LOOK_PAUSE: Duration = Duration::from_millis(10);
+/// for each of its tables more,
+const PATIENCE_PER_TABLE: Duration = Duration::from_millis(500);
+/// as often the time that its own attempt has taken, for each table: storage may be slow,
+const PATIENCE_PER_ATTEMPT: u32 = 4;
+/// and at most.
+const PATIENCE_MAX: Duration = Duration::from_secs(120);
+/// How often it looks meanwhile: first, and later.
+const LOOK_PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 /// Longer commits are kept beside the table, not in the record.
 const CONTENT_BYTES_MAX: usize = 64 * 1024;
 
@@ -43,6 +49,29 @@ pub(super) struct Together {
     /// By token: held while a decided transaction is completed. One whose store does not answer
     /// holds up nobody else.
     completing: Turns,
+    /// Transactions of this server that are not decided yet. They will be, or end: nobody here
+    /// calls them off.
+    deciding: Arc<Mutex<HashSet<String>>>,
+}
+
+/// A transaction of this server from its first reservation to its decision.
+#[derive(Debug)]
+struct Deciding {
+    token: String,
+    all: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Together {
+    fn deciding(&self, token: &str) -> Deciding {
+        self.deciding.lock().insert(token.to_owned());
+        Deciding { token: token.to_owned(), all: Arc::clone(&self.deciding) }
+    }
+}
+
+impl Drop for Deciding {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.token);
+    }
 }
 
 /// Locks by name, each there as long as somebody holds it or waits for it.
@@ -97,7 +126,7 @@ impl Catalog {
         async move {
             let token = Uuid::new_v4().to_string();
             catalog.complete(table.location(), u64::MAX).await?;
-            catalog.put_past(&table, &token, false).await
+            catalog.put_past(&table, &token, None).await
         }
         .boxed()
     }
@@ -171,15 +200,15 @@ impl Catalog {
         tables.sort_by(|a, b| a.location().cmp(b.location()));
         let _turns = self.turns_of(&tables).await;
         let token = Uuid::new_v4().to_string();
+        let deciding = self.together.deciding(&token);
         let decided = self.decide(&token, changes, &tables).await;
+        drop(deciding);
         if let Err(error) = decided.as_ref()
             && !matches!(error, CatalogError::HalfCommitted { .. })
         {
             // Others need not wait for it. Where the log does not answer it may be decided, though.
-            if !matches!(error, CatalogError::CatalogLog { .. })
-                && let Err(error) = self.end(&token, Outcome::Aborted, false).await
-            {
-                tracing::debug!(%error, token, "others will wait for a transaction that has failed");
+            if !matches!(error, CatalogError::CatalogLog { .. }) {
+                self.give_up(&token, &tables).await;
             }
             return decided;
         }
@@ -209,6 +238,26 @@ impl Catalog {
                 Err(CatalogError::HalfCommitted { what })
             }
             done => decided.and(done),
+        }
+    }
+
+    /// Sees to it that a transaction that has failed is never decided, and lets go what was written
+    /// for it.
+    async fn give_up(&self, token: &str, tables: &[Arc<StagedTable>]) {
+        match self.end(token, Outcome::Aborted, false).await {
+            Ok(true) => {
+                for table in tables {
+                    table.release_files();
+                    if table.content(token).len() > CONTENT_BYTES_MAX {
+                        table.table().forget_undecided(token).await;
+                    }
+                }
+            }
+            // Somebody else has ended it, or it is decided after all.
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(%error, token, "others will wait for a transaction that has failed");
+            }
         }
     }
 
@@ -246,7 +295,7 @@ impl Catalog {
         let mut parts = Vec::with_capacity(tables.len());
         for table in tables {
             self.complete(table.location(), u64::MAX).await?;
-            let after = self.put_past(table, token, true).await?;
+            let after = self.put_past(table, token, Some(tables.len())).await?;
             let mut content = table.content(token);
             let mut content_file = None;
             if content.len() > CONTENT_BYTES_MAX {
@@ -262,6 +311,8 @@ impl Catalog {
                 content_file,
             });
         }
+        // From here on it may be decided.
+        tables.iter().for_each(|table| table.keep_files());
         let intent = Intent { token: token.to_owned(), tables: parts };
         self.commit_durable(changes, Some(&intent)).await
     }
@@ -271,21 +322,22 @@ impl Catalog {
         self: &Arc<Self>,
         table: &StagedTable,
         token: &str,
-        reserves: bool,
+        reserves: Option<usize>,
     ) -> Result<u64> {
         let mut settled = HashSet::new();
         for _ in 0..N_TRIES_MAX {
+            let tried = Instant::now();
             let put = match reserves {
-                true => table.reserve(token, &settled).await,
-                false => table.commit_past(token, &settled).await,
+                Some(n_tables) => table.reserve(token, n_tables, &settled).await,
+                None => table.commit_past(token, &settled).await,
             };
             match put {
-                Err(CatalogError::Reserved { token, .. }) => {
-                    self.settle(&token).await?;
+                Err(CatalogError::Reserved { token, n_tables, .. }) => {
+                    self.settle(&token, n_tables, tried.elapsed()).await?;
                     settled.insert(token);
                 }
                 // A reservation that may be there does nothing.
-                Err(CatalogError::CommitUnclear { table, cause, .. }) if reserves => {
+                Err(CatalogError::CommitUnclear { table, cause, .. }) if reserves.is_some() => {
                     return Err(CatalogError::WriteStorage {
                         what: format!("a place in the log of table \"{table}\""),
                         source: cause.into(),
@@ -298,13 +350,20 @@ impl Catalog {
     }
 
     /// Waits until a transaction that has reserved a table is in all of its tables, or sees to it
-    /// that it never will be.
+    /// that it never will be. `attempt` is how long it took to meet the reservation.
     ///
     /// # Errors
     /// `CatalogLog`, and what the tables' storage reports.
-    pub async fn settle(self: &Arc<Self>, token: &str) -> Result<()> {
-        let began = Instant::now();
+    pub async fn settle(
+        self: &Arc<Self>,
+        token: &str,
+        n_tables: u64,
+        attempt: Duration,
+    ) -> Result<()> {
+        let (began, patience) = (Instant::now(), patience(n_tables, attempt));
+        let [mut pause, pause_max] = LOOK_PAUSES;
         loop {
+            let is_own = self.together.deciding.lock().contains(token);
             self.look_now().await?;
             let (is_open, ended) = {
                 let state = self.state.read();
@@ -316,11 +375,12 @@ impl Catalog {
             if ended.is_some() {
                 return Ok(());
             }
-            if began.elapsed() >= PATIENCE {
+            if !is_own && began.elapsed() >= patience {
                 tracing::info!(token, "a transaction that was not decided is called off");
                 self.end(token, Outcome::Aborted, false).await?;
             } else {
-                tokio::time::sleep(LOOK_PAUSE).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(pause_max);
             }
         }
     }
@@ -501,6 +561,13 @@ impl Catalog {
         }
         Err(CatalogError::Conflict { name: self.database.clone() })
     }
+}
+
+/// How long to wait for a transaction over so many tables.
+fn patience(n_tables: u64, attempt: Duration) -> Duration {
+    let each = PATIENCE_PER_TABLE.saturating_add(attempt.saturating_mul(PATIENCE_PER_ATTEMPT));
+    let all = each.saturating_mul(u32::try_from(n_tables).unwrap_or(u32::MAX));
+    PATIENCE.saturating_add(all).min(PATIENCE_MAX)
 }
 
 /// What has become of a transaction is no error of those who only wait for it.

@@ -172,8 +172,9 @@ fn needs_conversion(source: &Field, target: &Field) -> bool {
 fn elements_convert(from: &DataType, to: &DataType) -> bool {
     match (element(from), element(to)) {
         (Some(from), Some(to)) => {
-            let rounds = (from.data_type().is_floating() || from.data_type().is_decimal())
-                && to.data_type().is_integer();
+            let rounds = ((from.data_type().is_floating() || from.data_type().is_decimal())
+                && to.data_type().is_integer())
+                || (*from.data_type() == DataType::Float64 && *to.data_type() == DataType::Float32);
             let nested = from.data_type().is_list() && to.data_type().is_list();
             rounds
                 || needs_conversion(from, to)

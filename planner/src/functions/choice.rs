@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 
 use crate::functions::fault::fault;
 use crate::types::is_text;
+use crate::widening::common_float;
 
 /// The functions under the names that they replace.
 pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -57,7 +58,7 @@ impl Choice {
         let common = match typed.first() {
             None => type_union_resolution(types),
             Some(first) if typed.iter().all(|other| other == first) => Some(first.clone()),
-            Some(_) => type_union_resolution(&typed),
+            Some(_) => common_float(&typed).or_else(|| type_union_resolution(&typed)),
         };
         let Some(common) = common else {
             let name = self.inner.name().to_uppercase();

@@ -19,6 +19,7 @@ use tarn_catalog::pg_type::json_kind;
 
 use crate::functions::datetime::span::Span;
 use crate::types::json;
+use crate::widening::meet;
 
 /// True if `x` is among the elements; otherwise NULL if `x` or an element is NULL; otherwise
 /// false. Nothing is a member of no elements, not even NULL.
@@ -59,7 +60,8 @@ impl ScalarUDFImpl for IsMember {
                 )));
             }
         };
-        let common = comparison_coercion(tested, &element).ok_or_else(|| {
+        let floats = meet(tested, &element).then_some(DataType::Float64);
+        let common = floats.or_else(|| comparison_coercion(tested, &element)).ok_or_else(|| {
             DataFusionError::Plan(format!("cannot coerce {tested} and {element} for IN"))
         })?;
         let list = DataType::List(Arc::new(Field::new_list_field(common.clone(), true)));

@@ -343,7 +343,7 @@ fn rename_view(mut tokens: Tokens) -> Tokens {
     if let [alter, view] = places.as_slice()
         && is_word(tokens.get(*alter), "alter")
         && is_word(tokens.get(*view), "view")
-        && tokens.iter().any(|token| is_word(Some(token), "rename"))
+        && tokens.iter().any(|token| ["rename", "schema"].iter().any(|w| is_word(Some(token), w)))
         && let Some(token) = tokens.get_mut(*view)
     {
         token.token = Token::make_keyword("TABLE");

@@ -5,7 +5,7 @@
 //! | `TABLE t` | `SELECT * FROM t` |
 //! | `ORDER BY x USING >` | `ORDER BY x DESC` |
 //! | `FROM ROWS FROM (f(x), g(y))` | `FROM "…"(f(x), g(y))` |
-//! | `FROM ONLY t` | `FROM t` |
+//! | `FROM ONLY t`, `UPDATE ONLY t` | `FROM t`, `UPDATE t` |
 //! | `SELECT WHERE c` | `SELECT FROM (VALUES (1)) AS "…" WHERE c` |
 
 use sqlparser::keywords::Keyword;
@@ -101,6 +101,7 @@ fn follow(token: &Token, keyword: Option<Keyword>, last: Last) -> Last {
         Some(Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::AS) => Last::Query,
         Some(Keyword::ALL | Keyword::DISTINCT) if last == Last::Query => Last::Query,
         Some(Keyword::JOIN) => Last::Join,
+        Some(Keyword::UPDATE) if last == Last::Start => Last::Join,
         _ if *token == Token::LParen => Last::Query,
         _ if *token == Token::Comma => Last::Comma,
         // `EXPLAIN TABLE t`.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `INSERT INTO t BY NAME q` | `INSERT INTO t AS "tarn by name" q` |
 //! | `INSERT INTO t PARTITION (p = 1) q` | the same behind `AS "tarn no alias"` |
+//! | `INSERT INTO t PARTITION (p = 1) (a) q` | `INSERT INTO t (a) PARTITION (p = 1) q` |
 //! | `INSERT INTO t REPLACE WHERE c q` | `… PARTITION ("tarn replace where", (c)) q` |
 //! | `THEN UPDATE SET *` | `THEN UPDATE SET "tarn all" = "tarn all"` |
 //! | `THEN INSERT *` | `THEN INSERT VALUES ("tarn all")` |
@@ -123,33 +124,63 @@ impl Reader<'_> {
             nth += 2;
         }
         nth += 1;
-        if self.are(nth, &["by", "name"]) {
+        let mut has_columns = false;
+        if let Some(end) = self.end_of_list(nth) {
+            has_columns = true;
+            nth = end;
+        }
+        if !has_columns && self.are(nth, &["by", "name"]) {
             let text = vec![keyword("AS"), mark(BY_NAME)];
             return vec![Edit { from: self.index(nth), to: self.index(nth + 2), text }];
         }
         if self.is(nth, "partition") && self.token(nth + 1) == Some(&Token::LParen) {
-            let text = vec![keyword("AS"), mark(NO_ALIAS)];
-            return vec![Edit { from: self.index(nth), to: self.index(nth), text }];
+            if has_columns {
+                return vec![];
+            }
+            let mut text = vec![keyword("AS"), mark(NO_ALIAS)];
+            let at = self.index(nth);
+            // The columns come first below.
+            let Some((list, end)) =
+                self.end_of_list(nth + 1).and_then(|list| Some((list, self.end_of_list(list)?)))
+            else {
+                return vec![Edit { from: at, to: at, text }];
+            };
+            text.extend((list..end).filter_map(|nth| self.token(nth).cloned()));
+            let (from, to) = (self.index(list), self.index(end));
+            return vec![Edit { from: at, to: at, text }, Edit { from, to, text: vec![] }];
         }
         if !self.are(nth, &["replace", "where"]) {
             return vec![];
         }
         let condition = nth + 2;
         let Some(query) = self.query_behind(condition) else { return vec![] };
-        let before = vec![
-            keyword("AS"),
-            mark(NO_ALIAS),
-            keyword("PARTITION"),
-            Token::LParen,
-            mark(REPLACE_WHERE),
-            Token::Comma,
-            Token::LParen,
-        ];
+        let mut before = if has_columns { vec![] } else { vec![keyword("AS"), mark(NO_ALIAS)] };
+        let partition = keyword("PARTITION");
+        before.extend([partition, Token::LParen, mark(REPLACE_WHERE), Token::Comma, Token::LParen]);
         let after = vec![Token::RParen, Token::RParen];
         vec![
             Edit { from: self.index(nth), to: self.index(condition), text: before },
             Edit { from: self.index(query), to: self.index(query), text: after },
         ]
+    }
+
+    /// What stands behind `(…)`; `None` where there is none, or it is a query.
+    fn end_of_list(&self, nth: usize) -> Option<usize> {
+        if self.token(nth) != Some(&Token::LParen)
+            || ["select", "values", "with", "table"].iter().any(|word| self.is(nth + 1, word))
+        {
+            return None;
+        }
+        let mut depth = 0_usize;
+        for at in nth..self.words.len() {
+            match self.token(at) {
+                Some(Token::LParen) => depth += 1,
+                Some(Token::RParen) if depth <= 1 => return Some(at + 1),
+                Some(Token::RParen) => depth -= 1,
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Where the query begins that stands behind a condition.

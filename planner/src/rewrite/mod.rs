@@ -151,6 +151,7 @@ impl Editor for Rewriter<'_> {
             query.locks.clear();
         }
         values::rewrite(&mut query.body);
+        values::split(&mut query.body);
         outputs::qualify_order(query);
         joins::rewrite(query, &mut self.n_marks);
         let result = subqueries::fetch_to_limit(query);

@@ -3,16 +3,22 @@
 //! ```text
 //! VALUES (DATE '2024-01-05'), ('2023-12-31')   =>   …, (CAST('2023-12-31' AS date))
 //! VALUES ('a'::char(1)), ('b'::char(2)), (NULL)  =>  (CAST('a'::char(1) AS bpchar)), …
+//! VALUES (1), ((SELECT 2))  =>  VALUES (1) UNION ALL SELECT (SELECT 2) AS column1
 //! ```
 //!
 //! The planner below wants one type in all rows of a column before it gives literals theirs, with
-//! what metadata says of it: types that are told by it lose their lengths where rows differ.
+//! what metadata says of it: types that are told by it lose their lengths where rows differ. It
+//! cannot run subqueries in VALUES either: rows that have some become queries.
+
+use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    ArrayElemTypeDef, CastKind, DataType, Expr, Ident, ObjectName, SetExpr, Value,
+    ArrayElemTypeDef, CastKind, DataType, Expr, Ident, ObjectName, Query, SelectItem, SetExpr,
+    SetOperator, SetQuantifier, Value, Values,
 };
 
 use crate::statement::fold;
+use crate::walk::{self, Reader};
 
 /// Gives literals the type that another row of their column states.
 pub(super) fn rewrite(body: &mut SetExpr) {
@@ -48,6 +54,75 @@ pub(super) fn rewrite(body: &mut SetExpr) {
         }
         _ => {}
     }
+}
+
+/// Makes queries of rows that hold subqueries.
+pub(super) fn split(body: &mut SetExpr) {
+    match body {
+        SetExpr::SetOperation { left, right, .. } => {
+            split(left);
+            split(right);
+        }
+        SetExpr::Values(values) if values.rows.iter().any(|row| has_query(&row.content)) => {
+            let rows = std::mem::take(&mut values.rows);
+            let mut pieces: Vec<SetExpr> = Vec::new();
+            for row in rows {
+                if has_query(&row.content) {
+                    pieces.push(query_of(row.content));
+                } else if let Some(SetExpr::Values(values)) = pieces.last_mut() {
+                    values.rows.push(row);
+                } else {
+                    let rows = vec![row];
+                    pieces.push(SetExpr::Values(Values { rows, ..values.clone() }));
+                }
+            }
+            if let Some(all) = together(pieces) {
+                *body = all;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn has_query(row: &[Expr]) -> bool {
+    row.iter().any(|cell| walk::read_expr(cell, &mut QueryFinder).is_break())
+}
+
+/// Stops at the first subquery.
+struct QueryFinder;
+
+impl Reader for QueryFinder {
+    fn enter_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+/// `SELECT a AS column1, b AS column2`.
+fn query_of(cells: Vec<Expr>) -> SetExpr {
+    let mut query = crate::utility::values_query(cells);
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        for (at, item) in select.projection.iter_mut().enumerate() {
+            if let SelectItem::UnnamedExpr(expr) = item {
+                let alias = Ident::with_quote('"', format!("column{}", at + 1));
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            }
+        }
+    }
+    *query.body
+}
+
+/// `UNION ALL` of all of them, not deeper than it has to be.
+fn together(mut pieces: Vec<SetExpr>) -> Option<SetExpr> {
+    if pieces.len() < 2 {
+        return pieces.pop();
+    }
+    let rest = pieces.split_off(pieces.len() / 2);
+    Some(SetExpr::SetOperation {
+        left: Box::new(together(pieces)?),
+        op: SetOperator::Union,
+        set_quantifier: SetQuantifier::All,
+        right: Box::new(together(rest)?),
+    })
 }
 
 fn cast(expr: Expr, data_type: DataType) -> Expr {

@@ -30,6 +30,7 @@ use crate::functions::array::frame::{common_leaf, depth, leaf, list_of};
 use crate::functions::array::{self, ALL, ANY, quantified};
 use crate::functions::fault::fault;
 use crate::functions::{json, quantified_like};
+use crate::widening;
 
 /// Plans operators whose meaning depends on types that DataFusion does not know.
 #[derive(Debug)]
@@ -539,6 +540,8 @@ fn plan_quantified(
         return Err(fault("42809", "op ANY/ALL (array) requires array on right side"));
     }
     if let Some(function) = quantified::function(op, any) {
+        let left_type = left.get_type(schema)?;
+        let (left, right) = widening::quantified(left, &left_type, right, &right_type);
         return Ok(planned(function, vec![left, right]));
     }
     plan_pattern(op, any, left, right)

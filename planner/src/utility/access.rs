@@ -97,6 +97,8 @@ pub struct Privileges {
     pub grant: bool,
     /// The words in upper case; `None` is ALL.
     pub privileges: Option<Vec<String>>,
+    /// The words with columns behind them; `None` is ALL.
+    pub columns: Vec<(Option<String>, Vec<String>)>,
     /// The objects.
     pub on: On,
     /// The roles.
@@ -105,6 +107,17 @@ pub struct Privileges {
     pub option: bool,
     /// CASCADE.
     pub cascade: bool,
+}
+
+/// ALTER DEFAULT PRIVILEGES.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefaultPrivileges {
+    /// Whose objects to come; none is the current role's.
+    pub creators: Vec<RoleName>,
+    /// In which schemas; none is all.
+    pub schemas: Vec<String>,
+    /// What is given or taken; what it is on names no object.
+    pub privileges: Privileges,
 }
 
 /// GRANT and REVOKE of membership.
@@ -177,6 +190,8 @@ pub enum Access {
     Membership(Membership),
     /// GRANT and REVOKE of rights.
     Privileges(Privileges),
+    /// ALTER DEFAULT PRIVILEGES.
+    DefaultPrivileges(DefaultPrivileges),
     /// OWNER TO.
     Owner {
         /// What gets it.
@@ -190,6 +205,13 @@ pub enum Access {
         from: Vec<RoleName>,
         /// The new owner.
         to: RoleName,
+    },
+    /// DROP OWNED.
+    DropOwned {
+        /// Whose objects and rights.
+        roles: Vec<RoleName>,
+        /// CASCADE.
+        cascade: bool,
     },
     /// SET and RESET of settings for sessions to come.
     Setting {
@@ -361,7 +383,11 @@ fn create_role(parser: &mut Parser<'_>) -> Result<Access> {
 
 fn drop_roles(parser: &mut Parser<'_>) -> Result<Access> {
     if words(parser, &["owned"]) {
-        return Err(refused("DROP OWNED", "DROP each object, and REVOKE each right."));
+        expect_word(parser, "by")?;
+        let roles = list(parser, role_name)?;
+        let cascade = word(parser, "cascade");
+        word(parser, "restrict");
+        return Ok(Access::DropOwned { roles, cascade });
     }
     parser.next_token();
     let if_exists = words(parser, &["if", "exists"]);
@@ -444,9 +470,8 @@ fn alter(parser: &mut Parser<'_>) -> Result<Access> {
         "role" | "user" | "group" => alter_role(parser, kind == "group"),
         "system" => setting(parser, SettingScope::System),
         "default" => {
-            skip_rest(parser);
-            let hint = "GRANT … ON ALL TABLES IN SCHEMA gives rights on the tables there are.";
-            Err(refused("ALTER DEFAULT PRIVILEGES", hint))
+            expect_word(parser, "privileges")?;
+            default_privileges(parser)
         }
         "database" if !owner_after_name(parser) => {
             let database = name(parser)?;
@@ -524,42 +549,111 @@ fn setting(parser: &mut Parser<'_>, scope: SettingScope) -> Result<Access> {
 fn grant(parser: &mut Parser<'_>, grant: bool) -> Result<Access> {
     let admin = !grant && words(parser, &["admin", "option", "for"]);
     let option = !grant && words(parser, &["grant", "option", "for"]);
-    let mut columns = false;
-    let mut items = Vec::new();
-    loop {
-        items.push(name(parser)?);
-        if items.len() == 1 && items.iter().any(|item| item == "all") {
-            word(parser, "privileges");
-        }
-        if parser.consume_token(&Token::LParen) {
-            columns = true;
-            parser.parse_comma_separated(Parser::parse_identifier)?;
-            parser.expect_token(&Token::RParen)?;
-        }
-        if !parser.consume_token(&Token::Comma) {
-            break;
-        }
-    }
+    let Items { all, items, columns } = Items::read(parser)?;
     let end = if grant { "to" } else { "from" };
-    if !word(parser, "on") {
+    if columns.is_empty() && !word(parser, "on") {
         expect_word(parser, end)?;
         let members = list(parser, role_name)?;
         let admin = admin || (grant && words(parser, &["with", "admin", "option"]));
         ending(parser)?;
         return Ok(Access::Membership(Membership { grant, groups: items, members, admin }));
     }
-    if columns {
-        let hint = "Make a view of these columns, and grant rights on it.";
-        return Err(refused("rights on columns", hint));
+    if !columns.is_empty() {
+        expect_word(parser, "on")?;
     }
     let on = on(parser)?;
-    expect_word(parser, end)?;
+    let items = Items { all, items, columns };
+    given(parser, (grant, option), items, on).map(Access::Privileges)
+}
+
+/// The rights that a statement lists.
+struct Items {
+    /// ALL.
+    all: bool,
+    /// The folded words, or names of roles.
+    items: Vec<String>,
+    columns: Vec<(Option<String>, Vec<String>)>,
+}
+
+impl Items {
+    fn read(parser: &mut Parser<'_>) -> Result<Self> {
+        let mut columns = Vec::new();
+        let mut items = Vec::new();
+        let mut all = false;
+        loop {
+            let item = name(parser)?;
+            let is_all = item == "all" && items.is_empty() && columns.is_empty();
+            if is_all {
+                word(parser, "privileges");
+            }
+            if parser.consume_token(&Token::LParen) {
+                let word = (!is_all).then(|| item.to_uppercase());
+                columns.push((word, list(parser, name)?));
+                parser.expect_token(&Token::RParen)?;
+            } else {
+                all = is_all;
+                items.push(item);
+            }
+            if is_all || !parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        Ok(Self { all, items, columns })
+    }
+}
+
+/// `TO roles …`, `FROM roles …`: the end of a GRANT or REVOKE.
+fn given(
+    parser: &mut Parser<'_>,
+    (grant, option): (bool, bool),
+    listed: Items,
+    on: On,
+) -> Result<Privileges> {
+    expect_word(parser, if grant { "to" } else { "from" })?;
     let roles = list(parser, role_name)?;
     let option = option || (grant && words(parser, &["with", "grant", "option"]));
     let cascade = ending(parser)?;
-    let all = matches!(items.as_slice(), [one] if one == "all");
+    let Items { all, items, columns } = listed;
     let privileges = (!all).then(|| items.iter().map(|item| item.to_uppercase()).collect());
-    Ok(Access::Privileges(Privileges { grant, privileges, on, roles, option, cascade }))
+    Ok(Privileges { grant, privileges, columns, on, roles, option, cascade })
+}
+
+/// `FOR ROLE a IN SCHEMA s GRANT SELECT ON TABLES TO b`.
+fn default_privileges(parser: &mut Parser<'_>) -> Result<Access> {
+    let (mut creators, mut schemas) = (vec![], vec![]);
+    loop {
+        if word(parser, "for") {
+            if !word(parser, "role") {
+                expect_word(parser, "user")?;
+            }
+            creators = list(parser, role_name)?;
+        } else if words(parser, &["in", "schema"]) {
+            schemas = list(parser, name)?;
+        } else {
+            break;
+        }
+    }
+    let grant = word(parser, "grant");
+    if !grant {
+        expect_word(parser, "revoke")?;
+    }
+    let option = !grant && words(parser, &["grant", "option", "for"]);
+    let items = Items::read(parser)?;
+    expect_word(parser, "on")?;
+    let kind = peek_word(parser, 0).unwrap_or_default();
+    let on = match kind.as_str() {
+        "tables" => On::TablesIn(vec![]),
+        "schemas" => On::Schemas(vec![]),
+        "sequences" | "functions" | "routines" | "types" => {
+            skip_rest(parser);
+            let what = format!("default rights on {}", kind.to_uppercase());
+            return Err(refused(&what, "There are rights on tables, views and schemas to come."));
+        }
+        _ => return Err(unexpected(parser)),
+    };
+    parser.next_token();
+    let privileges = given(parser, (grant, option), items, on)?;
+    Ok(Access::DefaultPrivileges(DefaultPrivileges { creators, schemas, privileges }))
 }
 
 /// `GRANTED BY role`, CASCADE, RESTRICT; returns whether it is CASCADE.

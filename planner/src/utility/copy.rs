@@ -81,6 +81,9 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Parsed> {
         let kind = file_kind(&place, &mut raw);
         CopyFile { place, kind }
     });
+    if file.as_ref().is_some_and(|file: &CopyFile| file.kind == FileKind::Json) {
+        check_json(&raw)?;
+    }
     let options = CopyOptions::read(&raw, from)?;
     let table = source.name.as_ref().map(target_of).transpose()?;
     let columns = source.columns.iter().map(fold).collect();
@@ -167,6 +170,17 @@ fn file_kind(place: &str, raw: &mut Vec<RawOption>) -> FileKind {
         raw.push(RawOption::text("format", "csv"));
     }
     FileKind::Lines
+}
+
+/// Refuses what says how lines of text look.
+fn check_json(raw: &[RawOption]) -> Result<()> {
+    let is_of_text = |option: &&RawOption| {
+        matches!(option.name.as_str(), "delimiter" | "null" | "header" | "quote" | "escape")
+            || option.name.starts_with("force_")
+    };
+    let Some(option) = raw.iter().find(is_of_text) else { return Ok(()) };
+    let message = format!("cannot specify {} in JSON mode", option.name.to_ascii_uppercase());
+    Err(PlannerError::Semantics { code: "42601", message, position: None }.into())
 }
 
 /// STDIN and STDOUT stand for the client, whichever is written; a string is a file to read.

@@ -18,7 +18,7 @@ use super::{
 use crate::dialect::TarnDialect;
 use crate::parser::ParseLimits;
 use crate::statement::{Command, Define};
-use crate::write::target_of;
+use crate::write::{Target, target_of};
 
 /// What a CREATE TABLE says beyond PostgreSQL's own clauses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,10 +37,28 @@ pub struct TableClauses {
     pub comment: Option<String>,
     /// The names of the columns of CREATE TABLE … AS, where they stand without types.
     pub names: Vec<String>,
-    /// What LIKE is to include, in lower case: `all`, `defaults`, `constraints`, ….
+    /// What LIKE is to take over, where it stands alone.
+    pub like: LikeParts,
+    /// LIKE among columns: the table and what is to be taken over. A column called
+    /// [`like_mark`] is in its place.
+    pub likes: Vec<(Target, LikeParts)>,
+    /// WITH NO DATA: the query gives the columns only.
+    pub no_data: bool,
+}
+
+/// INCLUDING and EXCLUDING behind LIKE.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LikeParts {
+    /// What is to be taken over, in lower case: `all`, `defaults`, `constraints`, ….
     pub including: Vec<String>,
-    /// What LIKE is to leave out.
+    /// What is not.
     pub excluding: Vec<String>,
+}
+
+/// The column that stands for a LIKE among others.
+#[must_use]
+pub fn like_mark(at: usize) -> String {
+    format!("tarn like {at}")
 }
 
 /// CREATE STORAGE.
@@ -115,10 +133,11 @@ pub(super) fn create_table(parser: &mut Parser<'_>) -> Result<Parsed> {
     let mut clauses = TableClauses::default();
     loop {
         let is_table = peek_word(parser, 0).as_deref() == Some("table");
-        // A table of files is external wherever it is, so the word says nothing.
-        let is_external = peek_word(parser, 0).as_deref() == Some("external");
+        // A table of files is external wherever it is, and every table is as safe as its storage, so
+        // the words say nothing.
+        let is_empty = matches!(peek_word(parser, 0).as_deref(), Some("external" | "unlogged"));
         let token = parser.next_token();
-        if !is_external {
+        if !is_empty {
             kept.push(token);
         }
         if is_table {
@@ -169,7 +188,10 @@ fn body(
         if depth == 0 && clause(parser, clauses)? {
             continue;
         }
-        if depth == 1 && like_option(parser, clauses) {
+        if depth == 1 && like_option(parser, &mut clauses.like) {
+            continue;
+        }
+        if depth == 1 && like_among(parser, kept, clauses)? {
             continue;
         }
         let query = depth == 0 && peek_word(parser, 0).as_deref() == Some("as");
@@ -190,19 +212,38 @@ fn body(
             while parser.peek_token_ref().token != Token::EOF {
                 kept.push(parser.next_token());
             }
+            clauses.no_data = with_data(kept) == Some(false);
             return Ok(());
         }
     }
 }
 
+/// Takes `WITH DATA` and `WITH NO DATA` from the end of a query.
+fn with_data(kept: &mut Vec<TokenWithSpan>) -> Option<bool> {
+    let is = |from_end: usize, expected: &str| {
+        let token = kept.len().checked_sub(from_end).and_then(|at| kept.get(at));
+        matches!(token.map(|token| &token.token), Some(Token::Word(word))
+            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
+    };
+    let has_data = is(1, "data") && is(2, "with");
+    let has_none = is(1, "data") && is(2, "no") && is(3, "with");
+    let n_words = match (has_data, has_none) {
+        (true, _) => 2,
+        (_, true) => 3,
+        _ => return None,
+    };
+    kept.truncate(kept.len().saturating_sub(n_words));
+    Some(has_data)
+}
+
 /// Takes `INCLUDING ALL` and its kin, of which the parser below knows two.
-fn like_option(parser: &mut Parser<'_>, clauses: &mut TableClauses) -> bool {
+fn like_option(parser: &mut Parser<'_>, parts: &mut LikeParts) -> bool {
     let (Some(word), Some(what)) = (peek_word(parser, 0), peek_word(parser, 1)) else {
         return false;
     };
     let list = match word.as_str() {
-        "including" => &mut clauses.including,
-        "excluding" => &mut clauses.excluding,
+        "including" => &mut parts.including,
+        "excluding" => &mut parts.excluding,
         _ => return false,
     };
     let known = [
@@ -224,6 +265,45 @@ fn like_option(parser: &mut Parser<'_>, clauses: &mut TableClauses) -> bool {
     parser.next_token();
     parser.next_token();
     true
+}
+
+/// Takes `LIKE t INCLUDING …` among columns, which the parser below knows alone only: a column with
+/// a name of its own stands for it.
+fn like_among(
+    parser: &mut Parser<'_>,
+    kept: &mut Vec<TokenWithSpan>,
+    clauses: &mut TableClauses,
+) -> Result<bool> {
+    let begins =
+        matches!(kept.last().map(|token| &token.token), Some(Token::LParen | Token::Comma));
+    if !begins || peek_word(parser, 0).as_deref() != Some("like") {
+        return Ok(false);
+    }
+    let is_first = kept.last().is_some_and(|token| token.token == Token::LParen);
+    let like = parser.next_token();
+    let from = kept.len();
+    kept.push(like.clone());
+    loop {
+        kept.push(parser.next_token());
+        if parser.peek_token_ref().token != Token::Period {
+            break;
+        }
+        kept.push(parser.next_token());
+    }
+    let mut parts = LikeParts::default();
+    while like_option(parser, &mut parts) {}
+    if is_first && parser.peek_token_ref().token == Token::RParen {
+        clauses.like = parts;
+        return Ok(true);
+    }
+    let dialect = TarnDialect::default();
+    let name: Vec<TokenWithSpan> = kept.drain(from..).skip(1).collect();
+    let name = Parser::new(&dialect).with_tokens_with_locations(name).parse_object_name(false)?;
+    let mark = like_mark(clauses.likes.len());
+    kept.push(TokenWithSpan::new(Token::make_word(&mark, Some('"')), like.span));
+    kept.push(TokenWithSpan::new(Token::make_keyword("INT"), like.span));
+    clauses.likes.push((target_of(&name)?, parts));
+    Ok(true)
 }
 
 /// RELY stands behind what a constraint says, and may be a column's name elsewhere.
@@ -404,6 +484,12 @@ pub(super) fn alter_table(parser: &mut Parser<'_>) -> Option<Result<Parsed>> {
         at += 2;
     }
     let verb = peek_word(parser, at)?;
+    if verb == "alter" && drops_expression(parser, at + 1) {
+        for _ in 0..start {
+            parser.next_token();
+        }
+        return Some(drop_expression(parser, if_exists));
+    }
     let what = peek_word(parser, at + 1)?;
     match (verb.as_str(), what.as_str()) {
         ("set" | "reset" | "unset", "tblproperties") => {}
@@ -414,6 +500,27 @@ pub(super) fn alter_table(parser: &mut Parser<'_>) -> Option<Result<Parsed>> {
         parser.next_token();
     }
     Some(alter_clause(parser, if_exists))
+}
+
+/// Whether `[COLUMN] c DROP EXPRESSION` stands ahead.
+fn drops_expression(parser: &Parser<'_>, mut at: usize) -> bool {
+    if peek_word(parser, at).as_deref() == Some("column") {
+        at += 1;
+    }
+    peek_word(parser, at + 1).as_deref() == Some("drop")
+        && peek_word(parser, at + 2).as_deref() == Some("expression")
+}
+
+fn drop_expression(parser: &mut Parser<'_>, if_exists: bool) -> Result<Parsed> {
+    let table = target_of(&parser.parse_object_name(false)?)?;
+    parser.next_token();
+    let _ = word(parser, "column");
+    let column = name(parser)?;
+    expect_word(parser, "drop")?;
+    expect_word(parser, "expression")?;
+    let lenient = words(parser, &["if", "exists"]);
+    let define = Define::DropExpression { table, if_exists, column, lenient };
+    Ok((nothing(), Command::Define(define)))
 }
 
 fn alter_clause(parser: &mut Parser<'_>, if_exists: bool) -> Result<Parsed> {

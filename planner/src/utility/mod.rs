@@ -97,7 +97,7 @@ fn nothing() -> Ast {
 }
 
 /// `SELECT a, b` without FROM.
-fn values_query(values: Vec<ast::Expr>) -> Box<Query> {
+pub(crate) fn values_query(values: Vec<ast::Expr>) -> Box<Query> {
     let items = values.into_iter().map(SelectItem::UnnamedExpr).collect();
     let mut query = crate::write::select_query(
         items,

@@ -44,12 +44,15 @@ pub(super) fn update_query(
         named(expr, &format!("tarn value {at}"))
     });
     let items = std::iter::once(row_number(&alias)).chain(values).collect();
-    let returning = returning_query(update.returning.as_deref(), &alias, !others.is_empty())?;
+    let (returning, clause) = returning_query(update.returning.as_deref(), &alias, &others);
     let others = others.into_iter().chain(subqueries.relations).collect();
     let query = target_query(items, &alias, others, update.selection.clone());
     Ok(WriteQuery {
         alias,
         has_old: false,
+        clause,
+        others: vec![],
+        keeps_more: false,
         query: Some(query),
         effect: Effect::Update,
         returning,
@@ -70,7 +73,7 @@ pub(super) fn delete_query(
     }
     let alias = alias_of(&delete_table(delete)?.relation, table);
     let others = delete.using.clone().unwrap_or_default();
-    let returning = returning_query(delete.returning.as_deref(), &alias, !others.is_empty())?;
+    let (returning, clause) = returning_query(delete.returning.as_deref(), &alias, &others);
     let mut items = vec![row_number(&alias)];
     let mut columns = vec![];
     if returning.is_some() {
@@ -81,6 +84,9 @@ pub(super) fn delete_query(
     Ok(WriteQuery {
         alias,
         has_old: false,
+        clause,
+        others: vec![],
+        keeps_more: false,
         query: Some(query),
         effect: Effect::Delete,
         returning,
@@ -159,7 +165,7 @@ pub(super) fn assignments(
 }
 
 /// The value; that of a row without more parentheses than one pair.
-fn unnested(assignment: &ast::Assignment) -> &Expr {
+pub(super) fn unnested(assignment: &ast::Assignment) -> &Expr {
     let mut value = &assignment.value;
     while let (AssignmentTarget::Tuple(_), Expr::Nested(inner)) = (&assignment.target, value) {
         value = inner;
@@ -168,7 +174,7 @@ fn unnested(assignment: &ast::Assignment) -> &Expr {
 }
 
 /// The values of `(1, 2)`, `ROW (1, 2)` and `(1)`.
-fn row_values(value: &Expr, n_columns: usize) -> Result<Vec<Expr>> {
+pub(super) fn row_values(value: &Expr, n_columns: usize) -> Result<Vec<Expr>> {
     match value {
         Expr::Tuple(values) => Ok(values.clone()),
         Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => {

@@ -111,6 +111,7 @@ impl WriteQuery {
     fn old_columns(&self, schema: &Schema) -> Vec<SelectItem> {
         let names = (0..schema.fields().len()).map(super::old_name);
         let names = names.filter(|_| self.has_old);
+        let names = names.chain(self.other_names());
         names.map(|name| named(Expr::Identifier(quoted(&name)), &name)).collect()
     }
 

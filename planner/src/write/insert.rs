@@ -11,13 +11,15 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Field, Schema};
 use sqlparser::ast::{
     self, BinaryOperator, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableWithJoins,
 };
 use tarn_catalog::memory::TableDetails;
 
-use super::tree::{derived, quoted, returning_query, row_number, select_query, star, target_query};
+use super::tree::{
+    derived, named, no_table, quoted, returning_query, row_number, select_query, star, target_query,
+};
 use super::{Effect, Replace, WriteQuery, generated_only};
 use crate::error::{PlannerError, Result};
 use crate::parser::write_words::{BY_NAME, NO_ALIAS, REPLACE_WHERE};
@@ -61,12 +63,15 @@ pub(super) fn insert_query(
         add_fixed(&mut source, &mut columns, &partition.values);
     }
     let generated = Generated { schema, details, has_source: insert.source.is_some() };
-    generated.check(&mut source, &columns)?;
+    // By name, the columns are guesses until the query's names are known.
+    if !by_name {
+        generated.check(&mut source, &columns)?;
+    }
     if !by_name {
         put_defaults(&mut source, &mut columns, n_columns, details)?;
         type_literals(&mut source, &columns, schema);
     }
-    let returning = returning_query(insert.returning.as_deref(), &alias, false)?;
+    let (returning, clause) = returning_query(insert.returning.as_deref(), &alias, &[]);
     let replaces = replaces(insert, partition, &alias);
     let query = Some(ast::Statement::Query(source));
     Ok(WriteQuery {
@@ -79,6 +84,9 @@ pub(super) fn insert_query(
         by_name,
         alias,
         has_old: false,
+        clause,
+        others: vec![],
+        keeps_more: false,
     })
 }
 
@@ -100,6 +108,24 @@ fn check_clauses(insert: &ast::Insert) -> Result<()> {
         return Err(PlannerError::unsupported("this form of INSERT"));
     }
     Ok(())
+}
+
+/// The columns that a statement gives values, in order; those of a query without a list are
+/// taken to be all.
+pub(super) fn given_columns(
+    insert: &ast::Insert,
+    table: &str,
+    schema: &Schema,
+) -> Result<Vec<usize>> {
+    let partition = partition_of(insert, table, schema)?;
+    let mut columns = named_columns(insert, table, schema)?;
+    if let (true, Some(source)) = (insert.columns.is_empty(), &insert.source) {
+        let fixed = |at: &usize| !partition.values.iter().any(|(column, _)| column == at);
+        let free = (0..schema.fields().len()).filter(fixed);
+        columns = free.take(values_width(source).unwrap_or(usize::MAX)).collect();
+    }
+    columns.extend(partition.values.iter().map(|(column, _)| *column));
+    Ok(columns)
 }
 
 /// The columns that were listed.
@@ -183,8 +209,9 @@ fn add_fixed(source: &mut Box<Query>, columns: &mut Vec<usize>, values: &[(usize
     if values.is_empty() {
         return;
     }
-    let items = std::iter::once(star())
-        .chain(values.iter().map(|(_, value)| SelectItem::UnnamedExpr(value.clone())));
+    let fixed = values.iter().enumerate();
+    let fixed = fixed.map(|(at, (_, value))| named(value.clone(), &format!("tarn fixed {at}")));
+    let items = std::iter::once(star()).chain(fixed);
     let relation = source_relation(source);
     *source = select_query(items.collect(), TableWithJoins { relation, joins: vec![] });
     columns.extend(values.iter().map(|(column, _)| *column));
@@ -251,13 +278,7 @@ fn default_row(n_columns: usize) -> Box<Query> {
     let content = (0..n_columns.max(1)).map(|_| default()).collect();
     let row = ast::Parens { opening_token: token(), content, closing_token: token() };
     let values = ast::Values { explicit_row: false, value_keyword: false, rows: vec![row] };
-    let mut query = select_query(
-        vec![],
-        TableWithJoins {
-            relation: crate::utility::table_factor(ObjectName(vec![])),
-            joins: vec![],
-        },
-    );
+    let mut query = select_query(vec![], no_table());
     *query.body = SetExpr::Values(values);
     query
 }
@@ -288,7 +309,9 @@ fn put_defaults(
             }
         }
     } else if !added.is_empty() {
-        let items = std::iter::once(star()).chain(added.into_iter().map(SelectItem::UnnamedExpr));
+        let added = added.into_iter().enumerate();
+        let added = added.map(|(at, value)| named(value, &format!("tarn default {at}")));
+        let items = std::iter::once(star()).chain(added);
         let relation = source_relation(source);
         *source = select_query(items.collect(), TableWithJoins { relation, joins: vec![] });
     }
@@ -297,6 +320,8 @@ fn put_defaults(
 }
 
 /// Literals of VALUES take the types of the columns that they are for, not of each other.
+///
+/// A float that stands in another row would make a float of a `numeric` that has more digits.
 fn type_literals(source: &mut Query, columns: &[usize], schema: &Schema) {
     let SetExpr::Values(values) = source.body.as_mut() else { return };
     for row in &mut values.rows {
@@ -304,6 +329,59 @@ fn type_literals(source: &mut Query, columns: &[usize], schema: &Schema) {
             type_literal(expr, *column, schema);
         }
     }
+    if values.rows.len() < 2 {
+        return;
+    }
+    for (at, column) in columns.iter().enumerate() {
+        let Some(numeric) = schema.fields().get(*column).and_then(|f| numeric_type(f)) else {
+            continue;
+        };
+        let has_float = values.rows.iter().any(|row| row.content.get(at).is_some_and(is_float));
+        // All of them, as values of one column have one type with all its details.
+        for expr in values.rows.iter_mut().filter_map(|row| row.content.get_mut(at)) {
+            if has_float {
+                put_cast(expr, numeric.clone());
+            }
+        }
+    }
+}
+
+/// A `numeric` column's type, as SQL writes it.
+fn numeric_type(field: &Field) -> Option<ast::DataType> {
+    match field.data_type() {
+        DataType::Decimal128(digits, scale) | DataType::Decimal256(digits, scale) => {
+            let (digits, scale) = (u64::from(*digits), i64::from(*scale));
+            let exact = ast::ExactNumberInfo::PrecisionAndScale(digits, scale);
+            Some(ast::DataType::Numeric(exact))
+        }
+        _ => None,
+    }
+}
+
+/// Whether an expression says that it is a float.
+fn is_float(expr: &Expr) -> bool {
+    use ast::DataType as T;
+    match expr {
+        Expr::Cast { data_type, array: false, .. } => matches!(
+            data_type,
+            T::Real | T::Float4 | T::Float8 | T::Float(_) | T::Double(_) | T::DoublePrecision
+        ),
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_float(inner),
+        _ => false,
+    }
+}
+
+fn cast_to_column(expr: &mut Expr, column: usize, schema: &Schema) {
+    let field = schema.fields().get(column);
+    let Some(data_type) = field.and_then(|f| types::name::sql_type(f.data_type())) else {
+        return;
+    };
+    put_cast(expr, data_type);
+}
+
+fn put_cast(expr: &mut Expr, data_type: ast::DataType) {
+    let (inner, kind) = (Box::new(expr.clone()), ast::CastKind::Cast);
+    *expr = Expr::Cast { kind, expr: inner, data_type, array: false, format: None };
 }
 
 /// A text literal takes the type of the column that it is for.
@@ -312,13 +390,7 @@ pub(super) fn type_literal(expr: &mut Expr, column: usize, schema: &Schema) {
     if !matches!(value.value, ast::Value::SingleQuotedString(_)) {
         return;
     }
-    let field = schema.fields().get(column);
-    let Some(data_type) = field.and_then(|f| types::name::sql_type(f.data_type())) else {
-        return;
-    };
-    let inner = Box::new(Expr::Value(value.clone()));
-    let kind = ast::CastKind::Cast;
-    *expr = Expr::Cast { kind, expr: inner, data_type, array: false, format: None };
+    cast_to_column(expr, column, schema);
 }
 
 pub(super) fn is_default(expr: &Expr) -> bool {
@@ -382,7 +454,40 @@ pub(super) fn column_index(schema: &Schema, name: &str, table: &str) -> Result<u
 pub fn with_names(insert: &ast::Insert, names: &[String]) -> ast::Insert {
     let mut plain = insert.clone();
     plain.table_alias = None;
-    let name = |name: &String| ObjectName(vec![ast::ObjectNamePart::Identifier(quoted(name))]);
-    plain.columns = names.iter().map(name).collect();
+    plain.columns = names.iter().map(|name| column_name(name)).collect();
     plain
+}
+
+/// Whether only a plan tells how many of a table's columns an INSERT without a list fills.
+#[must_use]
+pub fn has_open_width(insert: &ast::Insert) -> bool {
+    let by_name = insert.table_alias.as_ref().is_some_and(|alias| alias.alias.value == BY_NAME);
+    let source = insert.source.as_ref();
+    !by_name && insert.columns.is_empty() && source.is_some_and(|s| values_width(s).is_none())
+}
+
+/// `INSERT INTO t q` as `INSERT INTO t (a, b) q`, when q has two columns and the table has more:
+/// the rest have their defaults, as in PostgreSQL. `None` where all columns get values.
+///
+/// # Errors
+/// What PARTITION says wrongly.
+pub fn with_width(
+    insert: &ast::Insert,
+    table: &str,
+    schema: &Schema,
+    width: usize,
+) -> Result<Option<ast::Insert>> {
+    let partition = partition_of(insert, table, schema)?;
+    let fields = schema.fields().iter().enumerate();
+    let free = fields.filter(|(at, _)| !partition.values.iter().any(|(column, _)| column == at));
+    let free: Vec<ObjectName> = free.map(|(_, field)| column_name(field.name())).collect();
+    if width >= free.len() {
+        return Ok(None);
+    }
+    let columns = free.into_iter().take(width).collect();
+    Ok(Some(ast::Insert { columns, ..insert.clone() }))
+}
+
+fn column_name(name: &str) -> ObjectName {
+    ObjectName(vec![ast::ObjectNamePart::Identifier(quoted(name))])
 }

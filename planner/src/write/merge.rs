@@ -55,6 +55,10 @@ pub(super) fn merge_query(
             position: None,
         });
     }
+    if merge.clauses.is_empty() {
+        let message = "syntax error at end of input".to_owned();
+        return Err(PlannerError::Syntax { message, position: None });
+    }
     check_reachable(merge)?;
     let scope = Scope { table, schema, details, target: &target, source: &source };
     let mut clauses = Vec::with_capacity(merge.clauses.len());
@@ -68,27 +72,30 @@ pub(super) fn merge_query(
         };
         named(case(&clauses, value, None), &format!("tarn value {at}"))
     });
-    let items = [row_number(&target), named(action, ACTION)].into_iter().chain(values).collect();
+    let columns = [row_number(&target), named(action, ACTION)].into_iter().chain(values).collect();
     let marked = TableWithJoins { relation: merge.source.clone(), joins: vec![] };
     let present = named(Expr::value(ast::Value::Boolean(true)), PRESENT);
     let marked = derived(select_query(vec![star(), present], marked), source.clone());
     let constraint = JoinConstraint::On((*merge.on).clone());
     let join = Join { relation: marked, global: false, join_operator: join_of(merge, constraint) };
     let from = TableWithJoins { relation: target_factor(&target), joins: vec![join] };
-    let returning = match &merge.output {
+    let items = match &merge.output {
         None => None,
-        Some(OutputClause::Returning { select_items, .. }) => {
-            returning_query(Some(select_items), &target, false)?
-        }
+        Some(OutputClause::Returning { select_items, .. }) => Some(select_items.as_slice()),
         Some(OutputClause::Output { .. }) => {
             return Err(PlannerError::unsupported("MERGE … OUTPUT"));
         }
     };
+    let others = TableWithJoins { relation: merge.source.clone(), joins: vec![] };
+    let (returning, clause) = returning_query(items, &target, &[others]);
     Ok(WriteQuery {
-        query: Some(ast::Statement::Query(select_query(items, from))),
+        query: Some(ast::Statement::Query(select_query(columns, from))),
         effect: Effect::Merge,
         alias: target,
         has_old: false,
+        clause,
+        others: vec![],
+        keeps_more: false,
         returning,
         replaces: None,
         columns: (0..schema.fields().len()).collect(),
@@ -285,7 +292,7 @@ impl Scope<'_> {
     }
 }
 
-fn is_mark(expr: &Expr, mark: &str) -> bool {
+pub(super) fn is_mark(expr: &Expr, mark: &str) -> bool {
     matches!(expr, Expr::Identifier(ident) if ident.value == mark)
 }
 

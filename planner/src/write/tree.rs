@@ -5,8 +5,8 @@ use sqlparser::ast::{
     Statement as Ast, TableFactor, TableWithJoins,
 };
 
+use super::returning::Returning;
 use super::{ROW, TARGET};
-use crate::error::{PlannerError, Result};
 
 /// A name as it is, whatever its letters.
 pub(super) fn quoted(name: &str) -> Ident {
@@ -77,22 +77,26 @@ pub(super) fn target_query(
     Ast::Query(query)
 }
 
-/// The query of a RETURNING clause over the rows that were touched.
+/// The query of a RETURNING clause over the rows that were touched, and the clause with the
+/// relations that it may name beside them.
 pub(super) fn returning_query(
     items: Option<&[SelectItem]>,
     alias: &Ident,
-    has_others: bool,
-) -> Result<Option<Ast>> {
-    let Some(items) = items else { return Ok(None) };
-    if has_others {
-        return Err(PlannerError::unsupported("RETURNING together with FROM or USING"));
-    }
-    Ok(Some(target_query(items.to_vec(), alias, vec![], None)))
+    others: &[TableWithJoins],
+) -> (Option<Ast>, Option<Returning>) {
+    let Some(items) = items else { return (None, None) };
+    let query = target_query(items.to_vec(), alias, vec![], None);
+    (Some(query), Some(Returning { items: items.to_vec(), from: others.to_vec() }))
 }
 
 /// `*`.
 pub(super) fn star() -> SelectItem {
     SelectItem::Wildcard(ast::WildcardAdditionalOptions::default())
+}
+
+/// A relation without a name, where none is read.
+pub(super) fn no_table() -> TableWithJoins {
+    TableWithJoins { relation: crate::utility::table_factor(ObjectName(vec![])), joins: vec![] }
 }
 
 /// `SELECT projection FROM from`.

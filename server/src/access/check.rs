@@ -1,13 +1,15 @@
 //! What a session may do: every refusal for want of rights is made here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tarn_catalog::log::Access;
 use tarn_catalog::registry::Relation;
-use tarn_catalog::rights::{Kind, Privilege};
+use tarn_catalog::rights::{COLUMN_PRIVILEGES, Kind, Privilege, Reach};
 use tarn_catalog::{CatalogError, CatalogSnapshot, TableName};
 
 use tarn_planner::PlannerError;
+use tarn_planner::column_rights::ColumnLimit;
 
 use super::denied;
 use crate::Shared;
@@ -94,12 +96,54 @@ impl Asker {
         Err(CatalogError::PermissionDenied { kind: kind_of(relation), name: name.table().into() })
     }
 
+    /// The columns of a relation that it has a right on.
+    pub(crate) fn reach(&self, name: &TableName, privilege: Privilege) -> Reach {
+        if self.may(name, &[privilege]) {
+            return Reach::All;
+        }
+        match self.access(name) {
+            Some(access) => self.seen.reach(&self.role, access, privilege),
+            None => Reach::Columns(BTreeSet::new()),
+        }
+    }
+
+    /// Sees that it may read at least one column of a relation, and says which, if not all.
+    ///
+    /// # Errors
+    /// `PermissionDenied`.
+    pub(crate) fn require_columns(
+        &self,
+        name: &TableName,
+        relation: &Relation,
+    ) -> Result<Option<ColumnLimit>, CatalogError> {
+        self.require_usage(name.schema())?;
+        let (kind, table) = (kind_of(Some(relation)), name.table().to_owned());
+        match self.reach(name, Privilege::Select) {
+            Reach::All => Ok(None),
+            Reach::Columns(columns) if !columns.is_empty() => {
+                Ok(Some(ColumnLimit { kind, name: table, columns }))
+            }
+            Reach::Columns(_) => Err(CatalogError::PermissionDenied { kind, name: table }),
+        }
+    }
+
     /// Sees that it may use what is in a schema.
     ///
     /// # Errors
     /// `PermissionDenied`.
     pub(crate) fn require_usage(&self, schema: &str) -> Result<(), CatalogError> {
         if self.may_use(schema) {
+            return Ok(());
+        }
+        Err(CatalogError::PermissionDenied { kind: "schema", name: schema.to_owned() })
+    }
+
+    /// Sees that it may make relations in a schema.
+    ///
+    /// # Errors
+    /// `PermissionDenied`.
+    pub(crate) fn require_create_in(&self, schema: &str) -> Result<(), CatalogError> {
+        if self.is_superuser || schema == TEMPORARY || self.may_in(schema, Privilege::Create) {
             return Ok(());
         }
         Err(CatalogError::PermissionDenied { kind: "schema", name: schema.to_owned() })
@@ -182,12 +226,7 @@ impl Session {
     /// # Errors
     /// 42501.
     pub(crate) fn require_create_in(&self, schema: &str) -> Result<()> {
-        let asker = Asker::of(self);
-        if asker.is_superuser || schema == TEMPORARY || asker.may_in(schema, Privilege::Create) {
-            return Ok(());
-        }
-        let name = schema.to_owned();
-        Err(CatalogError::PermissionDenied { kind: "schema", name }.into())
+        Ok(Asker::of(self).require_create_in(schema)?)
     }
 
     /// Sees that the session has a right on the database that it is connected to.
@@ -294,6 +333,7 @@ pub(crate) fn visible(seen: &CatalogSnapshot, role: &str) -> CatalogSnapshot {
                 .privileges()
                 .iter()
                 .any(|privilege| seen.may(role, access, Kind::Relation, *privilege))
+            || COLUMN_PRIVILEGES.iter().any(|p| !seen.reach(role, access, *p).is_nothing())
     };
     let mut visible = seen.clone();
     for schema in &mut visible.schemas {

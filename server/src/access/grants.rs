@@ -12,7 +12,7 @@ use tarn_planner::statement::{On, Privileges, RoleName};
 use tarn_planner::write::Target;
 
 use super::check::Asker;
-use super::{denied, known_role};
+use super::{columns, denied, known_role};
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
 use crate::query::{CommandTag, unsupported};
@@ -26,11 +26,21 @@ pub(super) enum Object {
 }
 
 impl Object {
+    pub(super) const RELATION: Kind = Kind::Relation;
+
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Relation(_) => Kind::Relation,
             Self::Schema(_) => Kind::Schema,
             Self::Database(_) => Kind::Database,
+        }
+    }
+
+    fn kind_word(&self) -> &'static str {
+        match self {
+            Self::Relation(_) => "table",
+            Self::Schema(_) => "schema",
+            Self::Database(_) => "database",
         }
     }
 
@@ -66,7 +76,7 @@ impl Object {
     }
 
     /// Puts other rights in the place of those there are.
-    fn put(&self, session: &Session, before: &Arc<Access>, after: Access) {
+    pub(super) fn put(&self, session: &Session, before: &Arc<Access>, after: Access) {
         let on = match self {
             Self::Relation(name) => return session.put_access(name, before, Arc::new(after)),
             Self::Schema(name) => {
@@ -95,8 +105,9 @@ pub(super) fn change(session: &Arc<Session>, asked: &Privileges) -> Result<Comma
         let message = "grant options can only be granted to roles".to_owned();
         return Err(Error::Refused { code: "0LP01", message, detail: None, hint: None });
     }
+    let of_columns = columns::asked(asked)?;
     for object in objects(session, &asked.on)? {
-        let privileges = privileges_of(asked, object.kind())?;
+        let privileges = privileges_of(asked, object.kind(), object.kind_word())?;
         let (before, kind) = (object.access(session), object.kind());
         let allowed = allowed(session, &object, &before, &privileges, asked)?;
         let mut all = before.effective(kind);
@@ -111,15 +122,16 @@ pub(super) fn change(session: &Arc<Session>, asked: &Privileges) -> Result<Comma
                         || all.get(role).is_some_and(|grant| grant.grantor == *grantor);
                     if is_own {
                         revoke(&mut all, role, *privilege, asked)?;
+                        columns::revoke_all(&mut all, role, *privilege, asked)?;
                     }
                 }
             }
         }
-        all.retain(|_, grant| !grant.privileges.is_empty());
+        columns::change(session, &object, (asked, &of_columns), &roles, &mut all)?;
+        all.retain(|_, grant| !grant.is_empty());
         if all.is_empty() {
             // Where nothing is said, an object has the rights that it began with.
-            let grantor = before.owner().to_owned();
-            all.insert(grantor.clone(), GrantDef { grantor, ..GrantDef::default() });
+            all.insert(before.owner().to_owned(), GrantDef::by(before.owner()));
         }
         let after = Access { owner: before.owner.clone(), grants: Some(all) };
         object.put(session, &before, after);
@@ -192,13 +204,9 @@ pub(super) fn relation(session: &Arc<Session>, target: &Target) -> Result<Object
     Err(PlannerError::UndefinedTable { name, position: None, suggestion: None }.into())
 }
 
-fn privileges_of(asked: &Privileges, kind: Kind) -> Result<Vec<Privilege>> {
+/// The rights that a statement lists for a kind of object, which messages call `of`.
+pub(super) fn privileges_of(asked: &Privileges, kind: Kind, of: &str) -> Result<Vec<Privilege>> {
     let Some(words) = &asked.privileges else { return Ok(kind.privileges().to_vec()) };
-    let of = match kind {
-        Kind::Relation => "table",
-        Kind::Schema => "schema",
-        Kind::Database => "database",
-    };
     let refused = |code, message| Error::Refused { code, message, detail: None, hint: None };
     let privilege = |word: &String| {
         let known = Privilege::parse(word).ok_or_else(|| {
@@ -222,6 +230,10 @@ fn allowed(
     privileges: &[Privilege],
     asked: &Privileges,
 ) -> Result<Vec<(Privilege, String)>> {
+    if privileges.is_empty() {
+        // All that is said is about columns.
+        return Ok(vec![]);
+    }
     let (seen, role) = (session.catalog_snapshot(), session.current_user());
     let grantor = |privilege: &Privilege| {
         let by = seen.grantor(&role, access, object.kind(), *privilege)?;
@@ -251,14 +263,14 @@ fn allowed(
     Ok(found)
 }
 
-fn granted(
+/// What a role has with one right more.
+pub(super) fn granted(
     before: Option<GrantDef>,
     privilege: Privilege,
     grantor: &str,
     option: bool,
 ) -> GrantDef {
-    let mut grant =
-        before.unwrap_or_else(|| GrantDef { grantor: grantor.to_owned(), ..GrantDef::default() });
+    let mut grant = before.unwrap_or_else(|| GrantDef::by(grantor));
     let slot = grant.privileges.entry(privilege.key()).or_default();
     *slot |= option;
     grant
@@ -266,7 +278,7 @@ fn granted(
 
 /// Takes a right, or the right to hand it on, from a role, and with CASCADE from those who have it
 /// of that role.
-fn revoke(
+pub(super) fn revoke(
     all: &mut BTreeMap<String, GrantDef>,
     role: &str,
     privilege: Privilege,
@@ -287,18 +299,23 @@ fn revoke(
     };
     let dependents: Vec<String> = all.iter().filter_map(depends).collect();
     if !dependents.is_empty() && !asked.cascade {
-        return Err(Error::Refused {
-            code: "2BP01",
-            message: "dependent privileges exist".to_owned(),
-            detail: None,
-            hint: Some("Use CASCADE to revoke them too.".to_owned()),
-        });
+        return Err(dependents_exist());
     }
     let whole = Privileges { option: false, ..asked.clone() };
     for dependent in dependents {
         revoke(all, &dependent, privilege, &whole)?;
     }
     Ok(())
+}
+
+/// The error for a right that others have of who is to lose it.
+pub(super) fn dependents_exist() -> Error {
+    Error::Refused {
+        code: "2BP01",
+        message: "dependent privileges exist".to_owned(),
+        detail: None,
+        hint: Some("Use CASCADE to revoke them too.".to_owned()),
+    }
 }
 
 /// Whether a session may make a role the owner of something.

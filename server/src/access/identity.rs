@@ -25,16 +25,21 @@ pub(crate) fn is_identity(name: &str) -> bool {
 
 /// The role that connected, by the name that it has now.
 #[derive(Debug)]
-pub(crate) struct Login(Mutex<(Arc<str>, usize)>);
+pub(crate) struct Login {
+    /// The name, and how many roles had got other names when it was looked at.
+    name: Mutex<(Arc<str>, usize)>,
+    /// The role's number, which no other role ever has.
+    oid: Option<u32>,
+}
 
 impl Login {
     /// `n_renames` roles had got other names before.
-    pub(crate) fn new(user: &str, n_renames: usize) -> Self {
-        Self(Mutex::new((user.into(), n_renames)))
+    pub(crate) fn new(user: &str, n_renames: usize, oid: Option<u32>) -> Self {
+        Self { name: Mutex::new((user.into(), n_renames)), oid }
     }
 
     fn now(&self, shared: &Shared) -> Arc<str> {
-        let mut login = self.0.lock();
+        let mut login = self.name.lock();
         let (user, n_known) = &mut *login;
         for (old, new) in shared.catalog.renamed_roles(*n_known) {
             *n_known += 1;
@@ -105,6 +110,26 @@ impl Session {
             hint: Some("Connect to another database; nothing can be done in this one.".to_owned()),
         };
         self.shared.catalog.check_there().map_err(gone)
+    }
+
+    /// Sees that the role that connected is still there: another one of its name is not it.
+    ///
+    /// # Errors
+    /// 28000 where it was dropped, here or by another server.
+    pub(crate) fn check_role(&self) -> Result<()> {
+        let is_there =
+            |user: &str| self.login.oid.is_none() || self.shared.users.oid(user) == self.login.oid;
+        // Twice: it may have got another name just now.
+        let user = self.user();
+        if is_there(&user) || is_there(&self.user()) {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            code: "28000",
+            message: format!("role \"{user}\" does not exist"),
+            detail: Some("It was dropped after the session had begun.".to_owned()),
+            hint: Some("Log in again, as a role that is there.".to_owned()),
+        })
     }
 
     /// The role whose rights count.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tarn_catalog::TableName;
-use tarn_catalog::log::{Access, Entry, GrantDef, Securable};
+use tarn_catalog::log::{Access, DefaultsOf, Entry, GrantDef, Securable};
 use tarn_catalog::registry::{Expect, grant_entries};
 use tarn_catalog::rights::Kind;
 use tarn_planner::statement::{Owned, RoleName};
 
+use super::check::Asker;
 use super::grants::{Object, check_new_owner, relation};
 use super::{denied, known_role};
 use crate::auth::FIRST_ROLE;
@@ -38,6 +39,9 @@ pub(super) fn change(session: &Arc<Session>, what: &Owned, owner: &RoleName) -> 
             let Object::Relation(name) = &object else { return Ok(CommandTag::new(tag)) };
             session.require_owner(name)?;
             check_new_owner(session, &owner)?;
+            if !session.is_superuser() {
+                Asker::role(session, owner.clone()).require_create_in(name.schema())?;
+            }
             let before = object.access(session);
             if session.shared.catalog.is_found(name) && !session.is_changed(name) {
                 if before.owner() == owner {
@@ -143,11 +147,15 @@ fn given(before: &Access, kind: Kind, owner: &str) -> Access {
     for (role, mut grant) in before.effective(kind) {
         let moved = |name: &str| if name == before.owner() { owner } else { name }.to_owned();
         grant.grantor = moved(&grant.grantor);
-        let known = grants
-            .entry(moved(&role))
-            .or_insert_with(|| GrantDef { grantor: grant.grantor.clone(), ..GrantDef::default() });
+        let known = grants.entry(moved(&role)).or_insert_with(|| GrantDef::by(&grant.grantor));
         for (privilege, option) in grant.privileges {
             *known.privileges.entry(privilege).or_default() |= option;
+        }
+        for (column, privileges) in grant.columns {
+            let known = known.columns.entry(column).or_default();
+            for (privilege, option) in privileges {
+                *known.entry(privilege).or_default() |= option;
+            }
         }
     }
     after.grants = Some(grants);
@@ -203,6 +211,19 @@ pub(super) fn belongings(session: &Session, role: &str) -> Vec<String> {
                 if public { table.name.clone() } else { format!("{}.{}", schema.name, table.name) };
             note(&table.access, format!("{kind} {name}"));
         }
+    }
+    for rights in &seen.default_rights {
+        let objects = match rights.of {
+            DefaultsOf::Relations => "relations",
+            DefaultsOf::Schemas => "schemas",
+        };
+        let place = rights.schema.as_ref().map(|name| format!(" in schema {name}"));
+        let place = place.unwrap_or_default();
+        let creator = &rights.role;
+        note(
+            &rights.access,
+            format!("default privileges on new {objects} belonging to role {creator}{place}"),
+        );
     }
     let own = session.shared.catalog.database().to_owned();
     let elsewhere = session.shared.catalog.with_definitions(|all| {

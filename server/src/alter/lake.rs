@@ -4,45 +4,52 @@
 //!   metadata of the version ─► one operation after another ─► staged with the transaction
 //!                                     └─► rows that are there are asked first
 //! ```
-//! Files are written anew only where ADD COLUMN gives the rows that are there a value; what else
-//! would need it is refused with the reason.
+//! Files are written anew only where ADD COLUMN gives the rows that are there a value, and where a
+//! column gets a type that is not wider (`retype`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
 use datafusion::catalog::TableProvider;
+use futures::FutureExt;
 use sqlparser::ast::{
-    self, AlterColumnOperation, AlterTableOperation, RenameTableNameKind, TableConstraint,
+    self, AlterColumnOperation, AlterTableOperation, DropBehavior, RenameTableNameKind,
+    TableConstraint,
 };
 use tarn_catalog::delta::metadata::NewColumn;
 use tarn_catalog::delta::{MetadataChange, Operation, StagedTable, TableMetadata};
+use tarn_catalog::details::TableCheck;
+use tarn_catalog::pg_type::{format_type, pg_type_of_column};
 use tarn_catalog::registry::Relation;
 use tarn_catalog::{CatalogError, LakeTable, TableName};
 use tarn_exec::QueryId;
 use tarn_planner::Statement;
 use tarn_planner::statement::fold;
-use tarn_planner::write::{Target, column_field, target_of};
+use tarn_planner::write::{Target, renamed_in, target_of};
 
 use crate::define::columns::{Declared, column_of, default_text};
 use crate::define::comments::no_column;
+use crate::define::defaults::check_default;
 use crate::define::expressions::{self, Rows};
 use crate::define::lake::refuse_own;
+use crate::define::uses::{Uses, uses_of};
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
 use crate::query::{CommandTag, unsupported};
 use crate::session::Session;
 
 /// A table whose metadata is changed.
-struct Altered<'a> {
-    session: &'a Arc<Session>,
-    statement: &'a Statement,
-    query_id: QueryId,
-    name: TableName,
-    staged: Arc<StagedTable>,
-    metadata: TableMetadata,
-    declared: Declared,
+pub(super) struct Altered<'a> {
+    pub(super) session: &'a Arc<Session>,
+    pub(super) statement: &'a Statement,
+    pub(super) query_id: QueryId,
+    pub(super) name: TableName,
+    pub(super) staged: Arc<StagedTable>,
+    pub(super) metadata: TableMetadata,
+    pub(super) declared: Declared,
     /// What the table's history says of it.
-    operation: &'static str,
+    pub(super) operation: &'static str,
     rename_to: Option<TableName>,
 }
 
@@ -94,7 +101,7 @@ impl<'a> Altered<'a> {
     }
 
     /// Stages the new metadata, if it is another one.
-    fn stage(&mut self) -> Result<()> {
+    pub(super) fn stage(&mut self) -> Result<()> {
         let before = self.staged.snapshot().metadata();
         if **before != self.metadata {
             let is_protocol_changed = before.protocol() != self.metadata.protocol();
@@ -120,8 +127,9 @@ impl<'a> Altered<'a> {
             AlterTableOperation::AddColumn { column_def, if_not_exists, .. } => {
                 self.add_column(column_def, *if_not_exists).await
             }
-            AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
-                column_names.iter().try_for_each(|name| self.drop_column(name, *if_exists))
+            AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+                let cascade = *drop_behavior == Some(DropBehavior::Cascade);
+                column_names.iter().try_for_each(|name| self.drop_column(name, *if_exists, cascade))
             }
             AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
                 self.rename_column(old_column_name, new_column_name)
@@ -150,12 +158,12 @@ impl<'a> Altered<'a> {
         }
     }
 
-    fn position(&self, column: &str) -> Result<usize> {
+    pub(super) fn position(&self, column: &str) -> Result<usize> {
         let found = self.declared.fields.iter().position(|field| field.name() == column);
         found.ok_or_else(|| no_column(&self.name, column))
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.staged.snapshot().n_files() == 0
     }
 
@@ -177,6 +185,9 @@ impl<'a> Altered<'a> {
         let is_late = !self.is_empty() && is_required;
         if is_late && !is_filled {
             return Err(self.contains_null(&name));
+        }
+        if let Some(text) = &new.default {
+            check_default(self.session, self.statement, &new.field, text).await?;
         }
         let field = new.field.clone().with_nullable(is_late || !is_required);
         self.metadata.add_column(&NewColumn {
@@ -220,30 +231,44 @@ impl<'a> Altered<'a> {
         Ok(())
     }
 
-    fn contains_null(&self, column: &str) -> Error {
+    pub(super) fn contains_null(&self, column: &str) -> Error {
         let table = self.name.table();
         let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
         Error::Value { code: "23502", message }
     }
 
-    fn refuse_used(&self, column: &str, what: &str) -> Result<()> {
+    pub(super) fn uses_of(&self, column: &str) -> Result<Uses> {
         let columns = self.declared.fields.iter().map(|field| field.name().clone());
         let columns: Vec<String> = columns.collect();
-        expressions::refuse_used(self.session, &self.declared.details, &columns, column, what)
+        uses_of(self.session, &self.declared.details, &columns, column)
     }
 
-    fn drop_column(&mut self, name: &ast::Ident, if_exists: bool) -> Result<()> {
+    fn drop_column(&mut self, name: &ast::Ident, if_exists: bool, cascade: bool) -> Result<()> {
         let name = fold(name);
-        let at = match self.position(&name) {
-            Err(error) if if_exists => {
+        if let Err(error) = self.position(&name) {
+            if if_exists {
                 self.session.notice("NOTICE", "00000", format!("{error}, skipping"));
                 return Ok(());
             }
-            other => other?,
-        };
-        self.refuse_used(&name, "DROP COLUMN")?;
-        self.metadata.drop_column(&name)?;
-        self.declared.fields.remove(at);
+            return Err(error);
+        }
+        let uses = self.uses_of(&name)?;
+        if !cascade {
+            uses.refuse_generated("drop", &self.name, &name)?;
+        }
+        for check in &uses.checks {
+            self.metadata.drop_constraint(check);
+        }
+        for column in uses.generated.iter().map(String::as_str).chain([name.as_str()]) {
+            self.metadata.drop_column(column)?;
+            self.session.follow_column(&self.name, column, None);
+            self.declared.fields.retain(|field| field.name() != column);
+            if column != name {
+                let table = self.name.table();
+                let message = format!("drop cascades to column {column} of table {table}");
+                self.session.notice("NOTICE", "00000", message);
+            }
+        }
         self.declared.details = self.metadata.details();
         self.operation = "DROP COLUMNS";
         Ok(())
@@ -257,8 +282,20 @@ impl<'a> Altered<'a> {
             let message = format!("column \"{new}\" of relation \"{table}\" already exists");
             return Err(Error::Value { code: "42701", message });
         }
-        self.refuse_used(&old, "RENAME COLUMN")?;
+        let uses = self.uses_of(&old)?;
+        let details = self.declared.details.clone();
+        for column in &uses.generated {
+            let found = self.declared.fields.iter().position(|field| field.name() == column);
+            let Some(text) = found.and_then(|at| details.generated_of(at)) else { continue };
+            let text = renamed_in(text, &old, &new)?;
+            self.metadata.set_expression(column, &text);
+        }
+        for check in details.checks.iter().filter(|check| uses.checks.contains(&check.name)) {
+            let text = renamed_in(&check.expression, &old, &new)?;
+            self.metadata.add_check(&check.name, &text);
+        }
         self.metadata.rename_column(&old, &new)?;
+        self.session.follow_column(&self.name, &old, Some(&new));
         if let Some(field) = self.declared.fields.get_mut(at) {
             *field = field.clone().with_name(new);
         }
@@ -287,17 +324,15 @@ impl<'a> Altered<'a> {
                         format!("column \"{name}\" of relation \"{table}\" is a generated column");
                     return Err(Error::Value { code: "42601", message });
                 }
-                self.metadata.set_default(&name, default_text(value)?.as_deref());
+                let default = default_text(value)?;
+                if let (Some(field), Some(text)) = (self.declared.fields.get(at), &default) {
+                    check_default(self.session, self.statement, field, text).await?;
+                }
+                self.metadata.set_default(&name, default.as_deref());
             }
             AlterColumnOperation::DropDefault => self.metadata.set_default(&name, None),
-            AlterColumnOperation::SetDataType { data_type, using: None, .. } => {
-                self.refuse_used(&name, "ALTER COLUMN … TYPE")?;
-                let nullable = self.declared.fields.get(at).is_none_or(|f| f.is_nullable());
-                let field = column_field(&name, data_type, nullable)?;
-                self.metadata.widen_column(&name, &field)?;
-                if let Some(slot) = self.declared.fields.get_mut(at) {
-                    *slot = field;
-                }
+            AlterColumnOperation::SetDataType { data_type, using, .. } => {
+                self.set_type(&name, data_type, using.as_ref()).boxed().await?;
             }
             other => return Err(unsupported(format!("ALTER COLUMN … {other}"))),
         }
@@ -306,7 +341,7 @@ impl<'a> Altered<'a> {
         Ok(())
     }
 
-    fn rows(&self) -> Rows<'_> {
+    pub(super) fn rows(&self) -> Rows<'_> {
         Rows {
             session: self.session,
             statement: self.statement,
@@ -316,7 +351,7 @@ impl<'a> Altered<'a> {
         }
     }
 
-    async fn set_not_null(&mut self, column: &str) -> Result<()> {
+    pub(super) async fn set_not_null(&mut self, column: &str) -> Result<()> {
         let quoted = format!("\"{}\" IS NULL", column.replace('"', "\"\""));
         // A column that this statement has added is in no file yet.
         let is_new = self.staged.snapshot().schema().index_of(column).is_err();
@@ -336,23 +371,14 @@ impl<'a> Altered<'a> {
             return Err(unsupported("ADD CONSTRAINT … NOT VALID"));
         }
         self.declared.constrain(self.session, &self.name, constraint)?;
-        let (session, statement) = (self.session, self.statement);
+        let session = self.session;
         match constraint {
             TableConstraint::Check(_) => {
                 let Some(check) = self.declared.details.checks.last().cloned() else {
                     return Ok(());
                 };
-                let (table, fields) = (self.name.table(), &self.declared.fields);
-                let text = &check.expression;
-                expressions::check_condition(session, statement, table, fields, text).await?;
-                if !self.is_empty() && self.rows().has(&format!("NOT ({text})")).await? {
-                    let message = format!(
-                        "check constraint \"{}\" of relation \"{table}\" is violated by some row",
-                        check.name
-                    );
-                    return Err(Error::Value { code: "23514", message });
-                }
-                self.metadata.add_check(&check.name, text);
+                self.check_rows(&check).await?;
+                self.metadata.add_check(&check.name, &check.expression);
             }
             _ => {
                 let details = &self.declared.details;
@@ -367,6 +393,24 @@ impl<'a> Altered<'a> {
             }
         }
         self.operation = "ADD CONSTRAINT";
+        Ok(())
+    }
+
+    /// Sees that a condition can be asked, and that all rows keep to it.
+    pub(super) async fn check_rows(&mut self, check: &TableCheck) -> Result<()> {
+        let (session, statement) = (self.session, self.statement);
+        let (table, fields) = (self.name.table(), &self.declared.fields);
+        let text = &check.expression;
+        expressions::check_condition(session, statement, table, fields, text).await?;
+        // The rows have the columns that the statement has added.
+        self.stage()?;
+        if !self.is_empty() && self.rows().has(&format!("NOT ({text})")).await? {
+            let (name, table) = (&check.name, self.name.table());
+            let message = format!(
+                "check constraint \"{name}\" of relation \"{table}\" is violated by some row"
+            );
+            return Err(Error::Value { code: "23514", message });
+        }
         Ok(())
     }
 
@@ -408,6 +452,50 @@ impl<'a> Altered<'a> {
         self.declared.details = self.metadata.details();
         Ok(())
     }
+}
+
+/// The type of a column as SQL has it.
+pub(super) fn type_name(field: &Field) -> String {
+    let pg_type = pg_type_of_column(field);
+    format_type(pg_type.oid, Some(pg_type.modifier))
+}
+
+/// ALTER COLUMN … DROP EXPRESSION: the values stay, and are plain ones from now on.
+pub(crate) async fn drop_expression(
+    session: &Arc<Session>,
+    statement: &Statement,
+    target: &Target,
+    if_exists: bool,
+    (column, lenient): (&str, bool),
+) -> Result<CommandTag> {
+    let tag = CommandTag::new("ALTER TABLE");
+    let lookup = SessionLookup::new(session);
+    let (name, table) = match lookup.resolve(target.schema.as_deref(), &target.table) {
+        Some((name, Relation::Lake(table))) if table.format() == "delta" => (name, table),
+        Some((name, Relation::Memory(table))) => {
+            session.require_owner(&name)?;
+            return super::drop_expression(session, &name, &table, (column, lenient));
+        }
+        Some(_) => return Err(unsupported("DROP EXPRESSION of a table of files, or of a view")),
+        None if if_exists => {
+            let message = format!("relation \"{}\" does not exist, skipping", target.table);
+            session.notice("NOTICE", "00000", message);
+            return Ok(tag);
+        }
+        None => return Err(CatalogError::TableNotFound { name: target.table.clone() }.into()),
+    };
+    session.require_owner(&name)?;
+    let staged = session.writable_lake(&name, &table).await?;
+    let mut altered = Altered::new(session, statement, QueryId::next(), &name, staged);
+    let at = altered.position(column)?;
+    if altered.declared.details.generated_of(at).is_none() {
+        super::not_generated(session, &name, (column, lenient))?;
+        return Ok(tag);
+    }
+    altered.metadata.drop_expression(column);
+    altered.operation = "CHANGE COLUMN";
+    altered.finish()?;
+    Ok(tag)
 }
 
 /// COMMENT ON.

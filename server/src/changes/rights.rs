@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tarn_catalog::TableName;
-use tarn_catalog::log::{Access, Entry};
+use tarn_catalog::log::{Access, DefaultsOf, Entry};
 use tarn_catalog::registry::{Change, Expect, Object};
+use tarn_catalog::{ColumnEntry, TableName};
 
 use super::{Changes, Defined};
 use crate::lookup::TEMPORARY;
@@ -89,6 +89,11 @@ fn names_same(a: &Entry, b: &Entry) -> bool {
     role(a).is_some() && role(a) == role(b)
 }
 
+/// Rights without those on columns that are not there; `None` where there are none.
+pub(super) fn without_gone(access: &Access, columns: &[ColumnEntry]) -> Option<Access> {
+    access.without_columns(|name| columns.iter().any(|column| column.name == name))
+}
+
 impl Session {
     /// Gives a relation other rights.
     pub(crate) fn put_access(&self, name: &TableName, before: &Arc<Access>, after: Arc<Access>) {
@@ -118,8 +123,18 @@ impl Session {
             return object;
         }
         object.access = match self.object(name) {
-            Some(known) => known.access,
-            None => Arc::new(Access::owned_by(&self.current_user())),
+            // What takes its place may have other columns.
+            Some(known) => match without_gone(&known.access, &object.columns) {
+                Some(access) => Arc::new(access),
+                None => known.access,
+            },
+            None => {
+                let (user, database) = (self.current_user(), self.shared.catalog.database());
+                let place = (database, Some(name.schema()));
+                let access = self
+                    .with_definitions(|all| all.access_of_new(&user, DefaultsOf::Relations, place));
+                Arc::new(access)
+            }
         };
         object
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{AuthMode, ConfigError, ServerConfig, Values, parse_bytes};
+use super::{AuthMode, ConfigError, ServerConfig, Values, parse_bytes, parse_seconds};
 
 fn config(
     flags: &[(&str, &str)],
@@ -50,4 +50,17 @@ fn sizes_have_units() {
     check("2g", Some(2_000_000_000));
     check("0", None);
     check("many", None);
+}
+
+#[test]
+fn times_have_units() {
+    let check =
+        |text: &str, seconds: Option<u64>| assert_eq!(parse_seconds(text), seconds, "{text}");
+    check("30", Some(30));
+    check("30s", Some(30));
+    check("2 min", Some(120));
+    check("1h", Some(3_600));
+    check("0", None);
+    check("10ms", None);
+    check("soon", None);
 }

@@ -1,4 +1,6 @@
-//! The fields of a line in text and CSV.
+//! The fields of a line in text and CSV, or of an object in JSON.
+
+use std::ops::Range;
 
 use tarn_planner::statement::{CopyFormat, CopyOptions};
 
@@ -21,6 +23,14 @@ pub(crate) struct Value<'a> {
     pub(crate) is_null: bool,
     /// It is that string in quotes.
     pub(crate) is_quoted_null: bool,
+}
+
+/// A value that was found elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    Null,
+    /// It is written there.
+    There(Range<usize>),
 }
 
 /// Takes lines apart, one after another.
@@ -100,6 +110,44 @@ impl Fields {
     /// Forgets the fields behind the first `n_fields`.
     pub(super) fn truncate(&mut self, n_fields: usize) {
         self.places.truncate(n_fields);
+    }
+
+    /// Adds the fields of a row, all of them NULL for now; returns the number of the first.
+    pub(super) fn add_nulls(&mut self, n_fields: usize) -> usize {
+        let first = self.places.len();
+        let (is_copied, is_null, is_quoted_null) = (false, true, false);
+        let null = Place { start: 0, end: 0, is_copied, is_null, is_quoted_null };
+        self.places.resize(first + n_fields, null);
+        first
+    }
+
+    /// Says where a field is.
+    pub(super) fn set(&mut self, at: usize, found: Found) {
+        let (is_null, Range { start, end }) = match found {
+            Found::Null => (true, 0..0),
+            Found::There(range) => (false, range),
+        };
+        if let Some(place) = self.places.get_mut(at) {
+            *place = Place { start, end, is_copied: false, is_null, is_quoted_null: false };
+        }
+    }
+
+    /// Says what a field is.
+    pub(super) fn set_copied(&mut self, at: usize, bytes: &[u8]) {
+        let start = self.copied.len();
+        self.copied.extend_from_slice(bytes);
+        let end = self.copied.len();
+        if let Some(place) = self.places.get_mut(at) {
+            let (is_copied, is_null, is_quoted_null) = (true, false, false);
+            *place = Place { start, end, is_copied, is_null, is_quoted_null };
+        }
+    }
+
+    /// Makes a field true, if there is one.
+    pub(super) fn mark(&mut self, at: Option<usize>) {
+        if let Some(at) = at {
+            self.set_copied(at, b"t");
+        }
     }
 
     /// Reads one more line, whose fields follow those of the lines before; returns what
@@ -208,6 +256,8 @@ impl Fields {
     fn escaped(&mut self, bytes: &[u8], start: usize) -> (usize, bool) {
         let copied_start = self.copied.len();
         let mut at = start;
+        // A carriage return behind a backslash is no part of the line's end.
+        let mut escape_end = start;
         loop {
             match bytes.get(at) {
                 Some(b'\\') if at + 1 < bytes.len() => {
@@ -215,6 +265,7 @@ impl Fields {
                     self.copied.push(byte);
                     self.has_zero |= byte == 0;
                     at += 1 + length;
+                    escape_end = at;
                 }
                 Some(byte) if *byte != self.delimiter && *byte != b'\n' => {
                     self.copied.push(*byte);
@@ -224,7 +275,7 @@ impl Fields {
                     let ends_line = end != Some(&self.delimiter);
                     let mut written = at;
                     if ends_line {
-                        written = without_return(bytes, start, at);
+                        written = without_return(bytes, escape_end, at);
                         if written < at && self.copied.last() == Some(&b'\r') {
                             self.copied.pop();
                         }

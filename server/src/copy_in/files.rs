@@ -3,19 +3,23 @@
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use tarn_catalog::discovery::{Format, FoundTable};
-use tarn_catalog::listing::FileTable;
+use tarn_catalog::listing::{FileTable, unpacked};
 use tarn_catalog::object_store::Location;
+use tarn_catalog::pg_type::pg_type_of;
+use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, LakeTable, Travel};
 use tarn_exec::QueryId;
 use tarn_planner::statement::{Copy, CopyFile, CopyFormat, FileKind};
+use tarn_planner::write::Target;
 
 use super::{CopyIn, Incoming, prepare};
 use crate::error::{Error, Result};
-use crate::modify::{Source, insert_rows};
+use crate::modify::{ColumnValue, Source, WriteTable, insert_rows, quoted};
 use crate::pg::rows::EncodeSettings;
 use crate::query::{CommandTag, unsupported};
 use crate::session::Session;
@@ -35,8 +39,8 @@ pub(crate) async fn run(session: &Arc<Session>, copy: &Copy) -> Result<CommandTa
     check_place(session, &location, file)?;
     let n_rows = match file.kind {
         FileKind::Lines => copy_lines(session, copy, &location).await?,
-        FileKind::Parquet => copy_table(session, copy, &location, Format::Parquet).await?,
-        FileKind::Json => copy_table(session, copy, &location, Format::Json).await?,
+        FileKind::Parquet => copy_parquet(session, copy, &location).await?,
+        FileKind::Json => copy_objects(session, copy, &location).await?,
     };
     Ok(CommandTag::with_rows("COPY", n_rows))
 }
@@ -123,20 +127,62 @@ async fn push_object(location: &Location, incoming: &mut Incoming) -> Result<()>
     Ok(())
 }
 
+/// Reads JSON by the columns of the table.
+async fn copy_objects(session: &Arc<Session>, copy: &Copy, location: &Location) -> Result<u64> {
+    if location.local_path().is_some_and(|path| path.is_dir()) {
+        return Err(unsupported("COPY of a folder of JSON files"));
+    }
+    let target: CopyIn = prepare(session, copy).await?;
+    let settings = EncodeSettings::of(|name| session.setting(name).unwrap_or_default());
+    let mut incoming = target.start(settings.times.zone);
+    match push_unpacked(location, &mut incoming).boxed().await {
+        Ok(()) => incoming.finish().await,
+        Err(error) => {
+            incoming.stop().await;
+            Err(error)
+        }
+    }
+}
+
+/// Reads an object from its beginning to its end, decompressed as its name says.
+async fn push_unpacked(location: &Location, incoming: &mut Incoming) -> Result<()> {
+    let mut pieces = unpacked(location).await?;
+    while let Some(piece) = pieces.try_next().await? {
+        incoming.push(&piece).await?;
+    }
+    Ok(())
+}
+
 /// Files whose columns have names.
-async fn copy_table(
-    session: &Arc<Session>,
-    copy: &Copy,
-    location: &Location,
-    format: Format,
-) -> Result<u64> {
+async fn copy_parquet(session: &Arc<Session>, copy: &Copy, location: &Location) -> Result<u64> {
     let Some(target) = &copy.table else { return Ok(0) };
+    let format = Format::Parquet;
     let url = location.url.to_string();
     let single_file = Format::of_file(location.path.filename().unwrap_or_default()).is_some();
     let found = FoundTable { name: target.table.clone(), url, format, single_file };
     let table = FileTable::new(session.shared.catalog.stores(), &found)?;
     let rows = (table as Arc<dyn LakeTable>).pin(Travel::Latest).await?.provider;
+    let values = texts_of_bytes(session, target, &rows.schema()).await?;
     let (columns, condition) = (copy.columns.clone(), copy.condition.clone());
-    let source = Source { rows, columns, condition };
+    let source = Source { rows, columns, values, condition };
     insert_rows(session, target, source, QueryId::next()).await
+}
+
+/// Bytes for columns of text: Impala and old versions of Spark write texts without a word of it.
+async fn texts_of_bytes(
+    session: &Arc<Session>,
+    target: &Target,
+    found: &Schema,
+) -> Result<Vec<ColumnValue>> {
+    let table = WriteTable::find(session, target, &[Privilege::Insert]).await?;
+    let is_text = |field: &Field| matches!(pg_type_of(field).oid, 25 | 1042 | 1043);
+    let is_bytes = |field: &Field| pg_type_of(field).oid == 17;
+    let columns = found.fields().iter().filter(|field| {
+        is_bytes(field) && table.schema.field_with_name(field.name()).is_ok_and(is_text)
+    });
+    let values = columns.map(|field| {
+        let value = format!("convert_from({}, 'UTF8')", quoted(field.name()));
+        ColumnValue { column: field.name().clone(), value }
+    });
+    Ok(values.collect())
 }

@@ -1,4 +1,4 @@
-//! Lines of text and CSV to batches of rows.
+//! Lines of text and CSV, and objects of JSON, to batches of rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +11,17 @@ use parking_lot::Mutex;
 use tarn_catalog::pg_type::pg_type_of;
 use tarn_planner::statement::{CopyOptions, Header};
 
-use super::chunks::Chunk;
+use super::chunks::{Chunk, LineFault};
 use super::columns::{Column, Parsed, Plain};
 use super::fields::{Fields, Value};
 use super::groups::{self, GroupColumn, N_ROWS_PER_GROUP, NullRule};
+use super::members::Members;
 use crate::error::{Error, Result};
 use crate::pg::params::decode_parameter_in;
 use crate::pg::rows::Format;
 use tarn_planner::calendar::Zone;
+
+mod objects;
 
 /// Rows of one batch.
 const N_ROWS_PER_BATCH: usize = 8_192;
@@ -42,6 +45,8 @@ pub(crate) struct LineReader {
     plain: Vec<Plain>,
     null_rules: Vec<NullRule>,
     zone: Zone,
+    /// The columns of JSON.
+    members: Option<Arc<Members>>,
     n_skipped: AtomicU64,
     told: Mutex<Vec<String>>,
 }
@@ -70,9 +75,15 @@ impl LineReader {
             plain,
             null_rules,
             zone,
+            members: None,
             n_skipped,
             told,
         }
+    }
+
+    /// Reads JSON instead of lines, if there are members.
+    pub(crate) fn with_members(self, members: Option<Arc<Members>>) -> Self {
+        Self { members, ..self }
     }
 
     /// The columns of the batches.
@@ -107,10 +118,17 @@ impl LineReader {
         let mut reading = Reading::new(self, chunk)?;
         let mut at = 0;
         while at < chunk.bytes.len() {
-            at = reading.group(at)?;
+            at = match &self.members {
+                Some(members) => reading.objects(members, at)?,
+                None => reading.group(at)?,
+            };
             if reading.n_rows >= N_ROWS_PER_BATCH {
                 reading.close_batch(chunk.bytes.len().saturating_sub(at))?;
             }
+        }
+        if let Some(LineFault { message, n_line }) = chunk.fault {
+            reading.n_line = n_line;
+            return Err(reading.error("22P04", message, None));
         }
         reading.close_batch(0)?;
         Ok(reading.batches)
@@ -128,6 +146,8 @@ struct Reading<'a> {
     is_header: bool,
     /// Where bytes begin that are no UTF-8.
     invalid_at: usize,
+    /// Where the objects of JSON end that begin before.
+    record_end: usize,
     /// A zero byte is no text, so that values are looked at one by one.
     has_zero: bool,
     fields: Fields,
@@ -150,6 +170,7 @@ impl<'a> Reading<'a> {
             n_line: chunk.n_lines_before,
             is_header: chunk.is_first && reader.options.header != Header::Off,
             invalid_at,
+            record_end: 0,
             has_zero: memchr::memchr(0, bytes).is_some(),
             fields: Fields::new(&reader.options),
             columns: reader.new_columns(bytes.len())?,

@@ -7,13 +7,15 @@ use arrow::datatypes::{Field, Schema};
 use sqlparser::ast::{
     self, ColumnOption, ConstraintCharacteristics, DeferrableInitial, GeneratedAs, TableConstraint,
 };
-use tarn_catalog::TableName;
 use tarn_catalog::details::{ForeignKey, TableCheck, TableDetails, TableKey};
-use tarn_planner::statement::fold;
+use tarn_catalog::rights::{Privilege, Reach};
+use tarn_catalog::{CatalogError, TableName};
+use tarn_planner::statement::{TableClauses, fold, like_mark};
 use tarn_planner::write::{column_field, target_of};
 use tarn_planner::{PlannerError, Statement};
 
 use super::expressions;
+use crate::access::check::Asker;
 use crate::error::{Error, Result};
 use crate::lookup::SessionLookup;
 use crate::query::unsupported;
@@ -41,10 +43,18 @@ pub(super) async fn declared(
     statement: &Statement,
     name: &TableName,
     create: &ast::CreateTable,
+    clauses: &TableClauses,
 ) -> Result<Declared> {
     let mut declared = Declared::default();
     for column in &create.columns {
-        declared.push(column_of(column)?);
+        let mut likes = clauses.likes.iter().enumerate();
+        match likes.find(|(at, _)| like_mark(*at) == column.name.value) {
+            Some((_, (table, parts))) => {
+                declared
+                    .append(super::tables::like_of(session, table, Some(parts)).await?.declared);
+            }
+            None => declared.push(column_of(column)?),
+        }
     }
     check_unique(&declared.fields)?;
     // Constraints may name any column, so they come when all are known.
@@ -67,6 +77,24 @@ impl Declared {
         self.details.defaults.push(column.default);
         self.details.generated.push(column.generated);
         self.details.column_comments.push(column.comment);
+    }
+
+    /// Puts the columns of another table behind those that there are.
+    fn append(&mut self, mut other: Self) {
+        let (n_before, n_added) = (self.fields.len(), other.fields.len());
+        let (own, added) = (&mut self.details, &mut other.details);
+        for (own, added) in [
+            (&mut own.defaults, &mut added.defaults),
+            (&mut own.generated, &mut added.generated),
+            (&mut own.column_comments, &mut added.column_comments),
+        ] {
+            own.resize(n_before, None);
+            added.resize(n_added, None);
+            own.append(added);
+        }
+        own.checks.append(&mut added.checks);
+        own.keys.append(&mut added.keys);
+        self.fields.append(&mut other.fields);
     }
 
     /// Tells once that keys are not enforced.
@@ -177,6 +205,9 @@ impl Declared {
             );
         };
         let referred: Vec<String> = key.referred_columns.iter().map(fold).collect();
+        if !own {
+            require_references(session, &other, &referred)?;
+        }
         if !referred.is_empty() && referred.len() != columns.len() {
             let message = "number of referencing and referenced columns for foreign key disagree";
             return Err(Error::Value { code: "42830", message: message.to_owned() });
@@ -369,4 +400,20 @@ pub(crate) fn check_unique(fields: &[Field]) -> Result<()> {
 /// The columns as a schema.
 pub(super) fn schema_of(fields: &[Field]) -> Schema {
     Schema::new(fields.to_vec())
+}
+
+/// Sees that the session may refer to columns of another table: all of them where none is named.
+fn require_references(session: &Arc<Session>, table: &TableName, columns: &[String]) -> Result<()> {
+    let asker = Asker::of(session);
+    asker.require_usage(table.schema())?;
+    let reach = asker.reach(table, Privilege::References);
+    let may = match &reach {
+        Reach::All => true,
+        Reach::Columns(_) => !columns.is_empty() && columns.iter().all(|name| reach.has(name)),
+    };
+    if may {
+        return Ok(());
+    }
+    let name = table.table().to_owned();
+    Err(CatalogError::PermissionDenied { kind: "table", name }.into())
 }

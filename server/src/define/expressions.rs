@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr as LogicalExpr, LogicalPlan, Volatility};
 use futures::future::BoxFuture;
 use sqlparser::ast::{self, Statement as Ast, Visit, Visitor};
@@ -23,7 +24,6 @@ use tarn_planner::{PlannerError, Statement, plan};
 
 use super::columns::{Declared, schema_of};
 use crate::error::{Error, Result};
-use crate::query::unsupported;
 use crate::session::Session;
 
 /// The relation that stands for the table whose definition is checked.
@@ -71,23 +71,34 @@ pub(crate) struct Rows<'a> {
 impl Rows<'_> {
     /// Whether there is a row for which a condition is true.
     pub(crate) async fn has(&self, condition: &str) -> Result<bool> {
-        let text = format!(
-            "SELECT 1 FROM {} AS {} WHERE {condition} LIMIT 1",
-            quoted(DEFINED),
-            quoted(self.table)
-        );
-        let statements = self.session.parse(&text)?;
-        let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
-            return Err(Error::Internal { what: "no query of a condition".to_owned() });
-        };
-        let inner = self.statement.with_ast(Ast::Query(query.clone()));
-        let state = self.session.state();
-        let lookup = DefinedLookup { provider: Arc::clone(&self.provider) };
-        let bound = bind(&inner, &state, &lookup).await?;
-        let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+        let provider = Arc::clone(&self.provider);
+        let clause = format!("WHERE {condition} LIMIT 1");
+        let what = ("1", clause.as_str());
+        let (logical, state, inner) =
+            query_over(self.session, self.statement, provider, self.table, what).await?;
         let batches = self.session.collect(&logical, &state, &inner, self.query_id).await?;
         Ok(batches.iter().any(|batch| batch.num_rows() > 0))
     }
+}
+
+/// Plans `SELECT items FROM rows clause` over rows that stand for a table's.
+pub(crate) async fn query_over(
+    session: &Arc<Session>,
+    statement: &Statement,
+    provider: Arc<dyn TableProvider>,
+    table: &str,
+    (items, clause): (&str, &str),
+) -> Result<(LogicalPlan, SessionState, Statement)> {
+    let text = format!("SELECT {items} FROM {} AS {} {clause}", quoted(DEFINED), quoted(table));
+    let statements = session.parse(&text)?;
+    let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
+        return Err(Error::Internal { what: "no query over a table's rows".to_owned() });
+    };
+    let inner = statement.with_ast(Ast::Query(query.clone()));
+    let state = session.state();
+    let bound = bind(&inner, &state, &DefinedLookup { provider }).await?;
+    let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+    Ok((logical, state, inner))
 }
 
 fn quoted(name: &str) -> String {
@@ -103,6 +114,11 @@ pub(super) async fn check_declared(
 ) -> Result<()> {
     for check in &declared.details.checks {
         check_condition(session, statement, table, &declared.fields, &check.expression).await?;
+    }
+    for (field, default) in declared.fields.iter().zip(&declared.details.defaults) {
+        if let Some(text) = default {
+            super::defaults::check_default(session, statement, field, text).await?;
+        }
     }
     for at in 0..declared.fields.len() {
         check_generated(session, statement, table, declared, at).await?;
@@ -185,16 +201,8 @@ async fn planned(
     fields: &[Field],
     text: &str,
 ) -> Result<(LogicalPlan, LogicalPlan)> {
-    let sql = format!("SELECT {text} FROM {} AS {}", quoted(DEFINED), quoted(table));
-    let statements = session.parse(&sql)?;
-    let Some(Ast::Query(query)) = statements.first().map(Statement::ast) else {
-        return Err(Error::Internal { what: "no query of an expression".to_owned() });
-    };
-    let inner = statement.with_ast(Ast::Query(query.clone()));
-    let state = session.state();
-    let lookup = DefinedLookup { provider: empty(fields) };
-    let bound = bind(&inner, &state, &lookup).await?;
-    let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+    let (logical, state, inner) =
+        query_over(session, statement, empty(fields), table, (text, "")).await?;
     let optimized = plan::optimize(&logical, &state, &inner)?;
     Ok((logical, optimized))
 }
@@ -253,7 +261,7 @@ pub(super) fn refuse_subquery(expr: &ast::Expr, place: &str) -> Result<()> {
     }
 }
 
-fn refuse_aggregate(plan: &LogicalPlan, place: &str) -> Result<()> {
+pub(super) fn refuse_aggregate(plan: &LogicalPlan, place: &str) -> Result<()> {
     let found =
         plan.exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_))));
     match found {
@@ -282,29 +290,4 @@ fn is_immutable(plan: &LogicalPlan) -> bool {
         })
     });
     immutable && walked.is_ok()
-}
-
-/// Refuses to take a column away that conditions and expressions need.
-pub(crate) fn refuse_used(
-    session: &Arc<Session>,
-    details: &tarn_catalog::TableDetails,
-    columns: &[String],
-    column: &str,
-    what: &str,
-) -> Result<()> {
-    let uses =
-        |text: &str| -> Result<bool> { Ok(columns_in(&parsed(session, text)?).contains(column)) };
-    for check in &details.checks {
-        if uses(&check.expression)? {
-            let what = format!("{what} while constraint \"{}\" uses it", check.name);
-            return Err(unsupported(what));
-        }
-    }
-    for (at, other) in columns.iter().enumerate() {
-        let Some(text) = details.generated_of(at) else { continue };
-        if other != column && uses(text)? {
-            return Err(unsupported(format!("{what} while generated column \"{other}\" uses it")));
-        }
-    }
-    Ok(())
 }

@@ -26,7 +26,7 @@ use crate::session::Session;
 
 /// Writes rows into files of a new table.
 #[derive(Debug)]
-pub(super) struct NewRows {
+pub(crate) struct NewRows {
     target: Arc<WriteTarget>,
     /// The query's columns under the names that they have in the table.
     schema: SchemaRef,
@@ -35,12 +35,12 @@ pub(super) struct NewRows {
 }
 
 impl NewRows {
-    pub(super) fn new(target: Arc<WriteTarget>, schema: SchemaRef) -> Self {
+    pub(crate) fn new(target: Arc<WriteTarget>, schema: SchemaRef) -> Self {
         Self { target, schema, files: Mutex::default(), n_rows: Arc::default() }
     }
 
     /// What was written.
-    pub(super) fn take(&self) -> (Vec<NewFile>, u64) {
+    pub(crate) fn take(&self) -> (Vec<NewFile>, u64) {
         (std::mem::take(&mut *self.files.lock()), self.n_rows.load(Ordering::Relaxed))
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn spread(
 }
 
 /// Runs a plan into a sink.
-pub(super) async fn run(
+pub(crate) async fn run(
     session: &Arc<Session>,
     physical: Arc<dyn ExecutionPlan>,
     state: &SessionState,

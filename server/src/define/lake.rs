@@ -7,8 +7,9 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
 use object_store::ObjectStoreExt;
-use tarn_catalog::delta::{Creation, DeltaTable, NewDeltaTable, TableMetadata, is_delta};
-use tarn_catalog::discovery::{Format, FoundTable, PRIVATE};
+use object_store::path::Path as ObjectPath;
+use tarn_catalog::delta::{Creation, DeltaTable, NewDeltaTable, NewFile, TableMetadata, is_delta};
+use tarn_catalog::discovery::{Format, FoundTable, PRIVATE, make_private_folder};
 use tarn_catalog::listing::{FileOptions, FileTable};
 use tarn_catalog::object_store::Location;
 use tarn_catalog::pg_type::{format_type, pg_type_of_column};
@@ -85,7 +86,8 @@ pub(super) async fn create(
     }
     let metadata = metadata_of(new.clauses, &declared.fields, declared.details)?;
     place.check_empty(session).await?;
-    let table = NewDeltaTable::new(new.name.table(), &place.location, metadata)?;
+    let table = NewDeltaTable::new(new.name.table(), &place.location, metadata)?
+        .with_managed(place.managed);
     let table = table.create(vec![], Creation::Empty).await?;
     // Not before: a table that somebody else has made there meanwhile must stay.
     session.note_made(place.made(session, vec![]));
@@ -133,14 +135,42 @@ struct Place {
 impl Place {
     /// Refuses a folder in which other files would be taken for the table's.
     async fn check_empty(&self, session: &Arc<Session>) -> Result<()> {
-        let stores = session.shared.catalog.stores();
-        if self.managed || stores.is_empty(self.location.url.as_str()).await? {
+        if self.managed {
             return Ok(());
         }
-        Err(Error::Value {
-            code: "42P16",
-            message: format!("the location \"{}\" is not empty", self.location.url),
-        })
+        let stores = session.shared.catalog.stores();
+        if !stores.is_empty(self.location.url.as_str()).await? {
+            return Err(Error::Value {
+                code: "42P16",
+                message: format!("the location \"{}\" is not empty", self.location.url),
+            });
+        }
+        if let Some(around) = self.table_around().await {
+            return Err(Error::Value {
+                code: "42P16",
+                message: format!(
+                    "the location \"{}\" is inside of the Delta table at \"{around}\"",
+                    self.location.url
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// The folder of a table in which this one would lie: programs that tidy it up would delete the
+    /// files of both.
+    async fn table_around(&self) -> Option<ObjectPath> {
+        let parts: Vec<_> = self.location.path.parts().collect();
+        for n in (0..parts.len()).rev() {
+            let folder: ObjectPath = parts.iter().take(n).cloned().collect();
+            match is_delta(self.location.store.as_ref(), &folder).await {
+                Ok(true) => return Some(folder),
+                Ok(false) => {}
+                // Folders above may belong to others.
+                Err(error) => tracing::debug!(%folder, %error, "not looked for a table"),
+            }
+        }
+        None
     }
 
     /// What has to go if the transaction is rolled back.
@@ -157,7 +187,7 @@ fn managed_folder(data_dir: &Path) -> Result<PathBuf> {
     let folder = data_dir.join("tables");
     let mark = folder.join(PRIVATE);
     if !mark.exists() {
-        let made = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&mark, ""));
+        let made = make_private_folder(&folder).and_then(|()| std::fs::write(&mark, ""));
         made.map_err(|source| CatalogError::WriteStorage {
             what: format!("file {}", mark.display()),
             source: Box::new(source),
@@ -343,13 +373,14 @@ pub(super) async fn create_as(
     let place = place_of(session, new)?;
     place.check_empty(session).await?;
     let made = place.managed.then(|| place.made(session, vec![]));
-    let table = NewDeltaTable::new(new.name.table(), &place.location, metadata)?;
+    let table = NewDeltaTable::new(new.name.table(), &place.location, metadata)?
+        .with_managed(place.managed);
     let sink = Arc::new(NewRows::new(Arc::clone(table.write_target()), schema));
     fill::run(session, physical, &state, Arc::clone(&sink) as _, query_id).await?;
     let (files, n_rows) = sink.take();
-    let paths = files.iter().map(|file| file.path().to_owned()).collect();
+    let names = files.iter().map(NewFile::name).collect();
     let table = table.create(files, Creation::AsSelect).await?;
+    session.note_made(made.unwrap_or_else(|| place.made(session, names)));
     add(session, &new.name, table, place.managed).await?;
-    session.note_made(made.unwrap_or_else(|| place.made(session, paths)));
     Ok(n_rows)
 }

@@ -65,12 +65,13 @@ pub(super) fn emptied(
     let is_protocol_changed = before.protocol() != metadata.protocol();
     let change = MetadataChange { metadata: Arc::new(metadata), is_protocol_changed };
     let emptied = staged.replace_all(vec![], operation(creation))?;
-    Ok(emptied.set_metadata(change, operation(creation))?)
+    Ok(emptied.set_metadata(change, None)?)
 }
 
 /// The same with rows.
 pub(super) fn filled(staged: &StagedTable, files: Vec<NewFile>) -> Result<Arc<StagedTable>> {
-    Ok(staged.append(files, operation(Creation::AsSelect))?)
+    // The rows belong to what has emptied it.
+    Ok(staged.append(files, None)?)
 }
 
 fn operation(creation: Creation) -> Operation {

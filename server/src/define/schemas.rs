@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast;
-use tarn_catalog::log::{Access, DatabaseDef, Entry, RelationKind};
+use tarn_catalog::log::{DatabaseDef, DefaultsOf, Entry, RelationKind, Securable};
 use tarn_catalog::registry::Expect;
 use tarn_catalog::rights::Privilege;
 use tarn_catalog::{CatalogError, DatabaseEntry, TableName};
@@ -49,7 +49,10 @@ pub(super) fn create_schema(
     } else {
         session.put_schema(&name, true);
         let owner = owner.unwrap_or_else(|| session.current_user());
-        give_schema(session, &name, &Access::owned_by(&owner));
+        let place = (session.shared.catalog.database(), None);
+        let access =
+            session.with_definitions(|all| all.access_of_new(&owner, DefaultsOf::Schemas, place));
+        give_schema(session, &name, &access);
     }
     Ok(CommandTag::new("CREATE SCHEMA"))
 }
@@ -87,11 +90,11 @@ pub(super) fn rename_schema(session: &Arc<Session>, old: &str, new: &str) -> Res
     let inside = session.relations_of(old);
     for name in &inside {
         crate::alter::check_found(session, name)?;
-        crate::alter::refuse_staged(session, name)?;
         // Views are kept as text, which names the old schema.
         if let Some(view) = session.dependents(name).first() {
             return Err(CatalogError::DependentObjects {
-                name: format!("or rename schema {old}"),
+                verb: "rename",
+                name: format!("schema {old}"),
                 dependent: format!("view {view}"),
             }
             .into());
@@ -102,13 +105,36 @@ pub(super) fn rename_schema(session: &Arc<Session>, old: &str, new: &str) -> Res
     session.put_schema(new, true);
     give_schema(session, new, &access);
     for name in inside {
-        let Some(object) = session.object(&name) else { continue };
-        session.put(&name, None, OnCommit::Preserve);
         let moved = TableName::new(new, name.table());
-        session.put(&moved, Some(object), OnCommit::Preserve);
+        session.rename(&name, &moved, OnCommit::Preserve);
     }
+    move_defaults(session, old, new);
     session.put_schema(old, false);
     Ok(CommandTag::new("ALTER SCHEMA"))
+}
+
+/// Has rights on objects to come follow a schema to its new name.
+fn move_defaults(session: &Session, old: &str, new: &str) {
+    let here = session.shared.catalog.database();
+    for on in session.with_definitions(|all| all.defaults_in(here)) {
+        let Securable::Defaults { role, database, schema: Some(schema), of } = &on else {
+            continue;
+        };
+        if schema != old {
+            continue;
+        }
+        let grants = session.with_definitions(|all| all.grants_on(&on)).unwrap_or_default();
+        let moved = Securable::Defaults {
+            role: role.clone(),
+            database: database.clone(),
+            schema: Some(new.to_owned()),
+            of: *of,
+        };
+        for (role, grant) in grants {
+            let on = moved.clone();
+            session.define(Entry::PutGrant { on, role, grant }, Expect::Any);
+        }
+    }
 }
 
 /// CREATE DATABASE.

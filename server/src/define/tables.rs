@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use sqlparser::ast::{self, Statement as Ast};
 use tarn_catalog::delta::StagedTable;
 use tarn_catalog::details::TableDetails;
@@ -13,15 +14,15 @@ use tarn_catalog::{CatalogError, LakeTable, TableName, Travel};
 use tarn_exec::QueryId;
 use tarn_planner::binder::bind;
 use tarn_planner::rewrite::strip_suffix;
-use tarn_planner::statement::{TableClauses, fold, into_of};
-use tarn_planner::write::target_of;
+use tarn_planner::statement::{LikeParts, TableClauses, fold, into_of};
+use tarn_planner::write::{Target, target_of};
 use tarn_planner::{PlannerError, Statement, plan};
 
 use super::columns::{Declared, check_unique, declared, schema_of};
 use super::{is_taken, lake, new_name, replace};
 use crate::changes::OnCommit;
 use crate::error::{Error, Result};
-use crate::lookup::{SessionLookup, TEMPORARY};
+use crate::lookup::{SessionLookup, StatementView, TEMPORARY};
 use crate::modify::append;
 use crate::query::{CommandTag, unsupported};
 use crate::session::Session;
@@ -58,7 +59,12 @@ pub(super) async fn create_table(
         session.require_owner(&name)?;
     }
     let like = match &create.like {
-        Some(kind) => Some(like_of(session, kind, clauses).await?),
+        Some(ast::CreateTableLikeKind::Parenthesized(like)) => {
+            Some(like_of(session, &target_of(&like.name)?, Some(&clauses.like)).await?)
+        }
+        Some(ast::CreateTableLikeKind::Plain(like)) => {
+            Some(like_of(session, &target_of(&like.name)?, None).await?)
+        }
         None => None,
     };
     let method = method_of(session, clauses, &name, like.as_ref())?;
@@ -92,7 +98,7 @@ pub(super) async fn create_table(
     }
     let mut declared = match like {
         Some(like) => like.declared,
-        None => declared(session, statement, &new.name, create).await?,
+        None => declared(session, statement, &new.name, create, clauses).await?,
     };
     lake::note_clauses(&mut declared, clauses)?;
     match method {
@@ -233,12 +239,27 @@ async fn create_as(
     query_id: QueryId,
 ) -> Result<CommandTag> {
     let state = session.state();
-    let bound = bind(inner, &state, &SessionLookup::new(session)).await?;
-    let logical = plan::logical_plan(inner, bound.ast, &state, &bound.tables, &[])?;
+    let view = StatementView::new(session);
+    if let Some(staged) = &new.replaces {
+        // The rows that are read are those that go.
+        view.put(&new.name, Arc::clone(staged).pin(Travel::Latest).await?);
+    }
+    let bound = bind(inner, &state, &SessionLookup::seeing(session, &view)).await?;
+    let mut logical = plan::logical_plan(inner, bound.ast, &state, &bound.tables, &[])?;
+    let no_data = new.clauses.no_data;
+    if no_data {
+        let empty = LogicalPlanBuilder::from(logical).limit(0, Some(0));
+        let empty = empty.and_then(LogicalPlanBuilder::build);
+        logical = empty.map_err(|error| PlannerError::Engine(Box::new(error)))?;
+    }
+    let tag = |n_rows| match no_data {
+        true => CommandTag::new("CREATE TABLE AS"),
+        false => CommandTag::with_rows("SELECT", n_rows),
+    };
     if let Method::Lake(format) = new.method {
         let n_rows =
             lake::create_as(session, inner, &new, format, logical, names, query_id).await?;
-        return Ok(CommandTag::with_rows("SELECT", n_rows));
+        return Ok(tag(n_rows));
     }
     let batches = session.collect(&logical, &state, inner, query_id).await?;
     let result_schema = match batches.first() {
@@ -255,7 +276,7 @@ async fn create_as(
     add_memory(session, &new, Arc::clone(&table));
     append(&new.name, &table, batches)?;
     session.check_temporary_size()?;
-    Ok(CommandTag::with_rows("SELECT", u64::try_from(n_rows).unwrap_or(u64::MAX)))
+    Ok(tag(u64::try_from(n_rows).unwrap_or(u64::MAX)))
 }
 
 /// The columns of a query under the names that were listed, all of them nullable.
@@ -286,27 +307,23 @@ fn add_memory(session: &Arc<Session>, new: &NewTable<'_>, table: Arc<MemoryTable
 
 /// The table that LIKE names.
 #[derive(Debug)]
-struct Like {
-    declared: Declared,
+pub(super) struct Like {
+    pub(super) declared: Declared,
     /// Its format, where the new table is to have the same one.
     format: Option<&'static str>,
 }
 
 /// Columns and NOT NULL of another table; INCLUDING says what else, and the form without
 /// parentheses takes all of it.
-async fn like_of(
+pub(super) async fn like_of(
     session: &Arc<Session>,
-    kind: &ast::CreateTableLikeKind,
-    clauses: &TableClauses,
+    target: &Target,
+    parts: Option<&LikeParts>,
 ) -> Result<Like> {
-    let (like, all) = match kind {
-        ast::CreateTableLikeKind::Parenthesized(like) => (like, false),
-        ast::CreateTableLikeKind::Plain(like) => (like, true),
-    };
-    let target = target_of(&like.name)?;
+    let all = parts.is_none();
     let lookup = SessionLookup::new(session);
     let Some((name, relation)) = lookup.resolve(target.schema.as_deref(), &target.table) else {
-        let name = target.table;
+        let name = target.table.clone();
         return Err(PlannerError::UndefinedTable { name, position: None, suggestion: None }.into());
     };
     session.require(&name, &[tarn_catalog::rights::Privilege::Select])?;
@@ -324,7 +341,8 @@ async fn like_of(
     let source = table.details().map_or(source, |details| details.as_ref().clone());
     let takes = |what: &str| {
         let given = |set: &[String]| set.iter().any(|word| word == what || word == "all");
-        (all || given(&clauses.including)) && !clauses.excluding.iter().any(|word| word == what)
+        let Some(parts) = parts else { return true };
+        given(&parts.including) && !parts.excluding.iter().any(|word| word == what)
     };
     let fields = pinned.provider.schema();
     let mut details = TableDetails::default();

@@ -18,6 +18,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
+use tarn_catalog::delta::FILES_LEFT_OUT;
 
 /// Characters of a line; what an operator says of itself is cut to fit.
 const N_LINE_CHARS_MAX: usize = 200;
@@ -91,6 +92,9 @@ fn notes(metrics: &MetricsSet) -> Vec<String> {
 fn read(metrics: &MetricsSet) -> Option<String> {
     let n_bytes = metrics.sum_by_name("bytes_scanned")?.as_usize();
     let mut parts = vec![format!("{n_bytes} bytes")];
+    if let Some(n_files) = metrics.sum_by_name(FILES_LEFT_OUT) {
+        parts.push(format!("{} files left out", n_files.as_usize()));
+    }
     for (name, unit) in [
         ("files_ranges_pruned_statistics", "file ranges"),
         ("row_groups_pruned_statistics", "row groups"),
@@ -112,7 +116,7 @@ fn read(metrics: &MetricsSet) -> Option<String> {
 /// What an operator says of itself, with files counted and not named.
 fn details(plan: &Arc<dyn ExecutionPlan>) -> String {
     let line = DisplayableExecutionPlan::new(plan.as_ref()).one_line().to_string();
-    let line = line.trim().replace('\u{1}', "#");
+    let line = super::readable(line.trim());
     let scan = plan.downcast_ref::<DataSourceExec>();
     let config = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
     let (Some(config), Some((_, rest))) = (config, line.split_once("]}")) else { return line };

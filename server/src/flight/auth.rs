@@ -264,7 +264,9 @@ impl Frontend {
         user: &str,
         password: &str,
     ) -> Result<(), Status> {
-        let digest = digest(user, password);
+        // With what proves the password now: one that was changed has to be proved again.
+        let verifier = self.shared().users.verifier(user).to_text();
+        let digest = digest(user, password, &verifier);
         let connection = caller.connection.as_ref();
         if connection.is_some_and(|connection| connection.was_verified(&digest)) {
             return Ok(());
@@ -292,10 +294,12 @@ impl Frontend {
     }
 }
 
-fn digest(user: &str, password: &str) -> [u8; 32] {
+fn digest(user: &str, password: &str, verifier: &str) -> [u8; 32] {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     context.update(&user.len().to_be_bytes());
     context.update(user.as_bytes());
+    context.update(&verifier.len().to_be_bytes());
+    context.update(verifier.as_bytes());
     context.update(password.as_bytes());
     let mut digest = [0; 32];
     digest.copy_from_slice(context.finish().as_ref());

@@ -13,7 +13,7 @@ use tarn_catalog::memory::provider_of;
 use tarn_exec::QueryId;
 use tarn_planner::binder::bind;
 use tarn_planner::statement::Write;
-use tarn_planner::write::{TARGET, target};
+use tarn_planner::write::{Effect, TARGET, target};
 use tarn_planner::{Statement, plan};
 
 use super::plan::{WithRelation, query_of};
@@ -129,8 +129,12 @@ pub(crate) async fn explained(
         return Ok(Some(Explained { operation, table: name, query: None }));
     };
     let inner = statement.with_ast(query.clone());
-    let provider = provider_of(numbered_schema(&table.schema), vec![]);
-    let lookup = WithRelation { inner: Some(SessionLookup::new(session)), name: TARGET, provider };
+    let provider = match write.effect {
+        Effect::Append => provider_of(numbered_schema(&table.schema), vec![]),
+        Effect::Update | Effect::Delete | Effect::Merge | Effect::Clear => table.numbered()?,
+    };
+    let inner_lookup = Some(SessionLookup::seeing(session, &table.view));
+    let lookup = WithRelation { inner: inner_lookup, name: TARGET, provider };
     let bound = bind(&inner, state, &lookup).await?;
     let types = write.parameter_types(&table.schema);
     let logical = plan::logical_plan(&inner, bound.ast, state, &bound.tables, &types)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -23,8 +23,18 @@ pub(super) struct Gate {
     effect: Effect,
     /// What the columns behind those of the table say.
     checks: Vec<Check>,
+    behind: Behind,
     /// The numbers of rows that the statement changes.
     seen: Mutex<RowsByFile>,
+}
+
+/// What the query yields behind the table's columns and checks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Behind {
+    /// The table's columns as they were.
+    pub(super) has_old: bool,
+    /// What RETURNING reads, where that is more than the table's columns.
+    pub(super) returned: Option<SchemaRef>,
 }
 
 /// Rows that may be written.
@@ -38,10 +48,17 @@ pub(super) struct Gated {
     pub(super) values: Option<RecordBatch>,
     /// The same as they were, where the query yields them.
     pub(super) old: Option<RecordBatch>,
+    /// What RETURNING reads, where that is more than `values`.
+    returned: Option<RecordBatch>,
     pub(super) n_rows: usize,
 }
 
 impl Gated {
+    /// The rows for RETURNING.
+    pub(super) fn touched(&self) -> Option<&RecordBatch> {
+        self.returned.as_ref().or(self.values.as_ref())
+    }
+
     pub(super) fn action(&self, row: usize) -> Action {
         match (self.effect, &self.actions) {
             (Effect::Append, _) => Action::Insert,
@@ -83,8 +100,14 @@ fn action_of(actions: &Int64Array, row: usize) -> Action {
 }
 
 impl Gate {
-    pub(super) fn new(table: &str, schema: SchemaRef, effect: Effect, checks: Vec<Check>) -> Self {
-        Self { table: table.to_owned(), schema, effect, checks, seen: Mutex::default() }
+    pub(super) fn new(
+        table: &str,
+        schema: SchemaRef,
+        effect: Effect,
+        checks: Vec<Check>,
+        behind: Behind,
+    ) -> Self {
+        Self { table: table.to_owned(), schema, effect, checks, behind, seen: Mutex::default() }
     }
 
     /// The numbers of the rows that go or are changed, when all rows have passed.
@@ -111,7 +134,8 @@ impl Gate {
         let numbers = if n_own > 0 { Some(integers(&batch, 0)?.clone()) } else { None };
         let actions = if n_own > 1 { Some(integers(&batch, 1)?.clone()) } else { None };
         let effect = self.effect;
-        let mut gated = Gated { numbers, actions, effect, values: None, old: None, n_rows };
+        let mut gated =
+            Gated { numbers, actions, effect, values: None, old: None, returned: None, n_rows };
         let n_columns = self.schema.fields().len();
         if batch.num_columns() < n_own + n_columns {
             return Ok(gated);
@@ -124,15 +148,39 @@ impl Gate {
         let values = RecordBatch::try_new_with_options(schema, columns, &options);
         gated.values = Some(values.map_err(internal)?);
         let n_before = n_own + n_columns + self.checks.len();
-        if batch.num_columns() >= n_before + n_columns {
-            let columns = batch.columns().iter().skip(n_before).cloned().collect();
+        let columns: Vec<ArrayRef> = batch.columns().iter().skip(n_before).cloned().collect();
+        if let (Some(schema), Some(values)) = (&self.behind.returned, &gated.values) {
+            gated.returned = Some(self.returned(schema, values, &gated, columns.clone())?);
+        }
+        if self.behind.has_old {
             let fields = self.schema.fields().iter();
             let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
             let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+            let columns = columns.into_iter().take(n_columns).collect();
             let old = RecordBatch::try_new_with_options(schema, columns, &options);
             gated.old = Some(old.map_err(internal)?);
         }
         Ok(gated)
+    }
+
+    /// The table's columns as they are and were, what becomes of the row, and other relations'.
+    fn returned(
+        &self,
+        schema: &SchemaRef,
+        values: &RecordBatch,
+        gated: &Gated,
+        behind: Vec<ArrayRef>,
+    ) -> Result<RecordBatch> {
+        let n_old = if self.behind.has_old { self.schema.fields().len() } else { 0 };
+        let mut columns = values.columns().to_vec();
+        let mut behind = behind.into_iter();
+        columns.extend(behind.by_ref().take(n_old));
+        if let (Effect::Merge, Some(actions)) = (self.effect, &gated.actions) {
+            columns.push(Arc::new(actions.clone()));
+        }
+        columns.extend(behind);
+        let options = RecordBatchOptions::new().with_row_count(Some(gated.n_rows));
+        RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(internal)
     }
 
     /// The rows whose numbers have not been here before: a row that several others match is
@@ -179,10 +227,13 @@ impl Gate {
 
     fn check_conditions(&self, batch: &RecordBatch, n_before: usize) -> Result<()> {
         for (check, column) in self.checks.iter().zip(batch.columns().iter().skip(n_before)) {
-            // NULL is no violation, as in PostgreSQL.
-            let is_kept = match column.as_boolean_opt() {
-                Some(kept) => !kept.iter().any(|kept| kept == Some(false)),
-                None => column.logical_null_count() == column.len(),
+            let is_kept = match (check, column.as_boolean_opt()) {
+                // NULL is no violation, as in PostgreSQL.
+                (Check::Constraint(_), Some(kept)) => !kept.iter().any(|kept| kept == Some(false)),
+                (Check::Constraint(_), None) => column.logical_null_count() == column.len(),
+                // A row for which it is NULL would not be replaced by the same statement again.
+                (Check::Replace, Some(kept)) => kept.iter().all(|kept| kept == Some(true)),
+                (Check::Replace, None) => column.is_empty(),
             };
             if is_kept {
                 continue;

@@ -25,7 +25,6 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::FutureExt;
 use sqlparser::ast::Statement as Ast;
-use tarn_catalog::TableName;
 use tarn_catalog::delta::{
     DeltaSnapshot, FileNumber, Operation, ReadSet, RowsByFile, StagedTable, TableChange,
     WriteOptions,
@@ -34,32 +33,82 @@ use tarn_exec::{ExecError, RowSink, SinkExec};
 use tarn_planner::plan as planning;
 use tarn_planner::write::{Effect, ROW, Replace, WriteQuery};
 
+use super::gate::Behind;
 use super::plan::{self, Planned};
 use super::{Done, WriteTable, Writing};
 use crate::error::{Error, Result};
-use crate::session::Session;
 use recorder::Recorder;
 use sink::{KeptRows, WrittenRows};
 
 /// Fewer rows are written by one writer: that makes fewer files.
 const N_ROWS_SPREAD_MIN: usize = 100_000;
 
-/// Takes all rows out of a Delta table.
-pub(super) fn truncate(
-    session: &Session,
-    name: &TableName,
-    staged: &Arc<StagedTable>,
-) -> Result<()> {
-    if staged.snapshot().n_files() == 0 {
-        return Ok(());
-    }
-    changes::check_whole_files(session, staged.snapshot(), "TRUNCATE")?;
-    let next = staged.replace_all(vec![], Operation::new("TRUNCATE", BTreeMap::new()))?;
-    session.put_staged(name, next);
-    Ok(())
-}
-
 impl Writing<'_> {
+    /// Takes all rows out of a Delta table.
+    pub(super) async fn truncate(
+        &self,
+        table: &WriteTable,
+        staged: &Arc<StagedTable>,
+    ) -> Result<()> {
+        let session = self.session;
+        if staged.snapshot().n_files() == 0 {
+            // The transaction sees no rows from now on, whatever it has read before.
+            session.put_staged(&table.name, Arc::clone(staged));
+            return Ok(());
+        }
+        // Beside other changes of the commit each row that goes is listed.
+        if changes::is_fed(staged.snapshot()) && session.in_block() {
+            let quoted = |name: &str| tarn_planner::statement::quoted(name);
+            let (schema, name) = (quoted(table.name.schema()), quoted(table.name.table()));
+            let statements = session.parse(&format!("DELETE FROM {schema}.{name}"))?;
+            let Some(statement) = statements.first() else {
+                return Err(Error::Internal { what: "no DELETE".to_owned() });
+            };
+            let write = plan::query_of(session, statement, table).await?;
+            self.to_lake(&write, table, staged).boxed().await?;
+            return Ok(());
+        }
+        let next = staged.replace_all(vec![], Operation::new("TRUNCATE", BTreeMap::new()))?;
+        session.put_staged(&table.name, next);
+        Ok(())
+    }
+
+    /// The rows that the statement replaces whatever its query yields.
+    async fn replaced(
+        &self,
+        write: &WriteQuery,
+        table: &WriteTable,
+        (snapshot, recorder): (&Arc<DeltaSnapshot>, &Arc<Recorder>),
+        feeds: bool,
+    ) -> Result<TableChange> {
+        let mut change = TableChange::default();
+        let query = match &write.replaces {
+            None => return Ok(change),
+            Some(Replace::All) => {
+                change.removed = (0..snapshot.n_files()).collect();
+                return Ok(change);
+            }
+            Some(Replace::Where { query, .. }) => query,
+        };
+        let target = Arc::clone(recorder) as Arc<dyn TableProvider>;
+        let planned = plan::old_rows(self, table, query, target).await?;
+        let gate = self.gate(table, Effect::Delete, (vec![], Behind::default()));
+        let sink = match feeds {
+            // The rows that go are listed, too.
+            true => {
+                let (target, options) = (snapshot.write_target()?, WriteOptions::default());
+                WrittenRows::new(gate, target, options, None).with_changes()
+            }
+            false => WrittenRows::counting(gate),
+        };
+        let sink = Arc::new(sink);
+        self.drain(planned, &sink, None).await?;
+        let taken = sink.take();
+        change.rows = taken.numbers;
+        change.changes = taken.changes;
+        Ok(change)
+    }
+
     /// Does what the statement says to a Delta table.
     pub(super) async fn to_lake(
         &self,
@@ -68,26 +117,15 @@ impl Writing<'_> {
         staged: &Arc<StagedTable>,
     ) -> Result<Done> {
         let snapshot = staged.snapshot();
-        let feeds = changes::needed(self.session, snapshot, write)?;
+        let feeds = changes::needed(self.session, snapshot, write);
         let mut write = write.clone();
         if feeds {
+            write.replace_each();
             write.keep_old(&table.schema);
         }
         let write = &write;
         let recorder = Arc::new(Recorder::new(snapshot.with_row_ids(ROW)));
-        let mut change = TableChange::default();
-        match &write.replaces {
-            Some(Replace::All) => change.removed = (0..snapshot.n_files()).collect(),
-            Some(Replace::Where { query, .. }) => {
-                let target = Arc::clone(&recorder) as Arc<dyn TableProvider>;
-                let planned = plan::old_rows(self, query, target).await?;
-                let gate = self.gate(table, Effect::Delete, vec![]);
-                let sink = Arc::new(WrittenRows::counting(gate));
-                self.drain(planned, &sink, None).await?;
-                change.rows = sink.take().numbers;
-            }
-            None => {}
-        }
+        let mut change = self.replaced(write, table, (snapshot, &recorder), feeds).await?;
         let target: Arc<dyn TableProvider> = match write.effect {
             Effect::Append => self.source_or_empty(table),
             Effect::Update | Effect::Delete | Effect::Merge | Effect::Clear => {
@@ -96,7 +134,9 @@ impl Writing<'_> {
         };
         let planned = plan::rows(self, write, table, target).boxed().await?;
         let reads_itself = planned.pins.iter().any(|pin| pin.name == table.name);
-        let gate = self.gate(table, write.effect, planned.checks.clone());
+        let behind = planned.behind(write, table);
+        let returned = behind.returned.clone();
+        let gate = self.gate(table, write.effect, (planned.checks.clone(), behind));
         let keeps = write.returning.is_some();
         let n_bytes_max = self.session.shared.config.memory_table_bytes_max;
         let target = snapshot.write_target()?;
@@ -108,7 +148,7 @@ impl Writing<'_> {
         let taken = sink.take();
         let n_deleted = taken.numbers.len();
         change.added = taken.files;
-        change.changes = taken.changes;
+        change.changes.extend(taken.changes);
         if change.rows.is_empty() {
             change.rows = taken.numbers;
         } else {
@@ -134,7 +174,7 @@ impl Writing<'_> {
         }
         let reads = if reads_itself { ReadSet::Everything } else { recorder.take() };
         self.session.put_staged(&table.name, next.reads(reads));
-        Ok(Done { n_rows: taken.n_rows, touched: taken.touched })
+        Ok(Done { n_rows: taken.n_rows, touched: taken.touched, returned })
     }
 
     /// Runs a query into a sink.
@@ -239,6 +279,7 @@ impl Writing<'_> {
                 parameters.insert("predicate".to_owned(), predicate(merge.on.to_string()));
                 "MERGE"
             }
+            Ast::Truncate(_) => "TRUNCATE",
             _ => {
                 let mode = if write.replaces.is_some() { "Overwrite" } else { "Append" };
                 parameters.insert("mode".to_owned(), mode.to_owned());

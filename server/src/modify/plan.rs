@@ -12,6 +12,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlparser::ast::Statement as Ast;
 use tarn_catalog::memory::provider_of;
@@ -21,7 +22,8 @@ use tarn_planner::rewrite::{Relation, strip_suffix};
 use tarn_planner::write::{Check, Checked, ROWS, TARGET, WriteQuery, target, with_names};
 use tarn_planner::{PlannerError, Statement, plan};
 
-use super::{WriteTable, Writing, numbered_schema};
+use super::gate::Behind;
+use super::{WriteTable, Writing, columns, numbered_schema};
 use crate::error::{Error, Result};
 use crate::lookup::{SessionLookup, TEMPORARY};
 use crate::query::plain_schema;
@@ -36,6 +38,14 @@ pub(super) struct Planned {
     pub(super) checks: Vec<Check>,
     /// The relations that are read beside the target.
     pub(super) pins: Vec<Pin>,
+}
+
+impl Planned {
+    /// What the query yields behind the table's columns and checks.
+    pub(super) fn behind(&self, write: &WriteQuery, table: &WriteTable) -> Behind {
+        let returned = || write.returned_schema(&table.schema, self.logical.schema());
+        Behind { has_old: write.has_old(), returned: write.keeps_more().then(returned) }
+    }
 }
 
 /// The session's relations, and one more.
@@ -77,20 +87,64 @@ pub(super) async fn query_of(
     statement: &Statement,
     table: &WriteTable,
 ) -> Result<WriteQuery> {
+    let narrow = narrow(session, statement, table).boxed().await?;
+    let statement = narrow.as_ref().unwrap_or(statement);
     let (name, schema) = (table.name.table(), &table.schema);
-    let write = tarn_planner::write::write_query(statement.ast(), name, schema, &table.details)?;
-    let (true, Some(query), Ast::Insert(insert)) = (write.by_name, &write.query, statement.ast())
+    let query = |ast: &Ast| -> Result<WriteQuery> {
+        let mut write = tarn_planner::write::write_query(ast, name, schema, &table.details)?;
+        if let Some(with) = statement.with() {
+            write.put_with(with);
+        }
+        Ok(write)
+    };
+    let mut write = query(statement.ast())?;
+    if write.returns_more() {
+        return_more(session, statement, table, &mut write).boxed().await?;
+    }
+    let (true, Some(source), Ast::Insert(insert)) = (write.by_name, &write.query, statement.ast())
     else {
+        columns::check(session, statement, table, statement.ast()).boxed().await?;
         return Ok(write);
     };
-    let inner = statement.with_ast(query.clone());
+    let inner = statement.with_ast(source.clone());
     let state = session.state();
-    let bound = bind(&inner, &state, &SessionLookup::new(session)).await?;
+    let bound = bind(&inner, &state, &SessionLookup::seeing(session, &table.view)).await?;
     let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
     let fields = logical.schema().fields().iter();
     let names: Vec<String> = fields.map(|f| strip_suffix(f.name()).to_owned()).collect();
     let named = Ast::Insert(with_names(insert, &names));
-    Ok(tarn_planner::write::write_query(&named, name, schema, &table.details)?)
+    columns::check(session, statement, table, &named).boxed().await?;
+    let mut write = query(&named)?;
+    if write.returns_more() {
+        write.return_more(schema, vec![])?;
+    }
+    Ok(write)
+}
+
+/// Lets RETURNING name what the statement reads beside its target.
+async fn return_more(
+    session: &Arc<Session>,
+    statement: &Statement,
+    table: &WriteTable,
+    write: &mut WriteQuery,
+) -> Result<()> {
+    let state = session.state();
+    let mut others = Vec::new();
+    for (relation, query) in write.other_relations(statement.with())? {
+        let inner = statement.with_ast(query);
+        let provider = provider_of(numbered_schema(&table.schema), vec![]);
+        let lookup = WithRelation {
+            inner: Some(SessionLookup::seeing(session, &table.view)),
+            name: TARGET,
+            provider,
+        };
+        let bound = bind(&inner, &state, &lookup).await?;
+        let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[])?;
+        let fields = logical.schema().fields().iter();
+        let names = fields.map(|field| strip_suffix(field.name()).to_owned()).collect();
+        others.push((relation, names));
+    }
+    Ok(write.return_more(&table.schema, others)?)
 }
 
 /// The types of the parameters of a writing statement, and the columns of its RETURNING.
@@ -111,14 +165,20 @@ pub(crate) async fn describe(
     let state = session.state();
     let inner = statement.with_ast(query.clone());
     let provider = provider_of(numbered_schema(schema), vec![]);
-    let lookup = WithRelation { inner: Some(SessionLookup::new(session)), name: TARGET, provider };
+    let inner_lookup = Some(SessionLookup::seeing(session, &table.view));
+    let lookup = WithRelation { inner: inner_lookup, name: TARGET, provider };
     let bound = bind(&inner, &state, &lookup).await?;
     let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &types)?;
     let types = plan::parameter_types(&logical, &types)?;
     let Some(returning) = &write.returning else { return Ok((types, None)) };
     let inner = statement.with_ast(returning.clone());
-    let provider = provider_of(Arc::clone(schema), vec![]);
-    let lookup = WithRelation { inner: Some(SessionLookup::new(session)), name: TARGET, provider };
+    let returned = match write.keeps_more() {
+        true => write.returned_schema(schema, write.project(logical, schema)?.schema()),
+        false => Arc::clone(schema),
+    };
+    let provider = provider_of(returned, vec![]);
+    let inner_lookup = Some(SessionLookup::seeing(session, &table.view));
+    let lookup = WithRelation { inner: inner_lookup, name: TARGET, provider };
     let bound = bind(&inner, &state, &lookup).await?;
     let known: Vec<_> = types.iter().cloned().map(Some).collect();
     let logical = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &known)?;
@@ -134,6 +194,33 @@ fn merge(declared: &[Option<DataType>], found: Vec<Option<DataType>>) -> Vec<Opt
         .collect()
 }
 
+/// An INSERT whose query has fewer columns than the table, with a list of those that it fills;
+/// `None` where that is not needed, or the query cannot be planned: the statement says why.
+///
+/// # Errors
+/// Relations that the query may not read, or that are not there.
+async fn narrow(
+    session: &Arc<Session>,
+    statement: &Statement,
+    table: &WriteTable,
+) -> Result<Option<Statement>> {
+    let Ast::Insert(insert) = statement.ast() else { return Ok(None) };
+    let open = Some(insert).filter(|insert| tarn_planner::write::has_open_width(insert));
+    let Some(mut query) = open.and_then(|insert| insert.source.clone()) else { return Ok(None) };
+    if let (None, Some(with)) = (&query.with, statement.with()) {
+        query.with = Some(with.clone());
+    }
+    let inner = statement.with_ast(Ast::Query(query));
+    let state = session.state();
+    let lookup = SessionLookup::seeing(session, &table.view);
+    let bound = bind(&inner, &state, &lookup).await?;
+    let planned = plan::logical_plan(&inner, bound.ast, &state, &bound.tables, &[]);
+    let Ok(logical) = planned else { return Ok(None) };
+    let (name, width) = (table.name.table(), logical.schema().fields().len());
+    let listed = tarn_planner::write::with_width(insert, name, &table.schema, width);
+    Ok(listed.ok().flatten().map(|insert| statement.with_ast(Ast::Insert(insert))))
+}
+
 /// The rows that the statement writes, completed and with their checks.
 pub(super) async fn rows(
     writing: &Writing<'_>,
@@ -146,7 +233,7 @@ pub(super) async fn rows(
     };
     let given = writing.parameters.iter().map(|v| Some(v.data_type())).collect::<Vec<_>>();
     let types = merge(&given, write.parameter_types(&table.schema));
-    let mut planned = over_target(writing, query, target, &types).await?;
+    let mut planned = over_target(writing, table, query, (target, &types)).await?;
     planned.logical = write.project(planned.logical, &table.schema)?;
     planned.logical = plan::with_parameters(planned.logical, writing.parameters.clone())?;
     match write.checked(table.name.table(), &table.schema, &table.details) {
@@ -159,11 +246,12 @@ pub(super) async fn rows(
 /// The numbers of the rows that REPLACE WHERE and PARTITION replace.
 pub(super) async fn old_rows(
     writing: &Writing<'_>,
+    table: &WriteTable,
     query: &Ast,
     target: Arc<dyn TableProvider>,
 ) -> Result<Planned> {
     let given = writing.parameters.iter().map(|v| Some(v.data_type())).collect::<Vec<_>>();
-    let mut planned = over_target(writing, query, target, &given).await?;
+    let mut planned = over_target(writing, table, query, (target, &given)).await?;
     planned.logical = plan::with_parameters(planned.logical, writing.parameters.clone())?;
     Ok(planned)
 }
@@ -171,25 +259,27 @@ pub(super) async fn old_rows(
 /// The query of RETURNING over the rows that were touched.
 pub(super) async fn returning(
     writing: &Writing<'_>,
+    table: &WriteTable,
     query: &Ast,
     touched: Arc<dyn TableProvider>,
 ) -> Result<(Planned, SchemaRef)> {
-    let planned = old_rows(writing, query, touched).await?;
+    let planned = old_rows(writing, table, query, touched).await?;
     let optimized = plan::optimize(&planned.logical, &planned.state, &planned.statement)?;
     let schema = plain_schema(optimized.schema().as_arrow());
     Ok((planned, schema))
 }
 
+/// A query of the statement over the rows that stand for the target, and the types of parameters.
 async fn over_target(
     writing: &Writing<'_>,
+    table: &WriteTable,
     query: &Ast,
-    provider: Arc<dyn TableProvider>,
-    types: &[Option<DataType>],
+    (provider, types): (Arc<dyn TableProvider>, &[Option<DataType>]),
 ) -> Result<Planned> {
     let statement = writing.statement.with_ast(query.clone());
     let state = writing.session.state();
-    let lookup =
-        WithRelation { inner: Some(SessionLookup::new(writing.session)), name: TARGET, provider };
+    let inner = Some(SessionLookup::seeing(writing.session, &table.view));
+    let lookup = WithRelation { inner, name: TARGET, provider };
     let bound = bind(&statement, &state, &lookup).await?;
     let logical = plan::logical_plan(&statement, bound.ast, &state, &bound.tables, types)?;
     Ok(Planned { logical, state, statement, checks: vec![], pins: bound.pins })

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cursors::Fetching;
 use crate::error::{Error, Result};
+use crate::gone;
 use crate::session::Session;
 
 /// A running query's rows; dropping it stops the query.
@@ -142,7 +143,14 @@ impl Rows {
         };
         match batch? {
             Ok(batch) => Some(rename(&batch, &self.schema)),
-            Err(error) => Some(Err(error.into())),
+            Err(error) => {
+                let error = Error::from(error);
+                let plan = self.reads.as_deref().filter(|_| gone::may_be_gone(&error));
+                let places = plan.map(gone::Place::of_plan).unwrap_or_default();
+                // Where files are missing because their table was dropped, that is the error.
+                let told = Box::pin(gone::told(&self.session, places)).await;
+                Some(Err(told.map_or(error, Error::Catalog)))
+            }
         }
     }
 }

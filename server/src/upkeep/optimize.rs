@@ -162,12 +162,9 @@ impl Job<'_> {
             files: Mutex::default(),
         });
         let plan = Arc::new(SinkExec::new(input, Arc::clone(&sink) as Arc<dyn RowSink>));
-        let ran = self.work.run_plan(plan, self.state).await;
+        self.work.run_plan(plan, self.state).await?;
         let files = std::mem::take(&mut *sink.files.lock());
-        if ran.is_err() {
-            sink.target.delete(&files).await;
-        }
-        ran.map(|()| files)
+        Ok(files)
     }
 
     /// The order of the rows, with ranks made of a sample of them.
@@ -283,7 +280,6 @@ async fn commit(
     let expected = job.snapshot.rows_of(&removed);
     if expected.is_some() && expected != done.n_rows {
         // Never swap files for others with fewer rows, whatever went wrong.
-        job.snapshot.write_target()?.delete(&files).await;
         let what = format!("{expected:?} rows were to be rewritten, {:?} were", done.n_rows);
         return Err(Error::Internal { what });
     }

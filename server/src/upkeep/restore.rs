@@ -21,9 +21,12 @@ pub(super) async fn run(work: &Work<'_>, target: &Target, to: &PointSpec) -> Res
     let mut settled = HashSet::new();
     let restored = loop {
         catalog.complete(table.location(), u64::MAX).await?;
+        let tried = Instant::now();
         match table.restore(point.clone(), settled.clone()).await {
-            Err(CatalogError::Reserved { token, .. }) if settled.insert(token.clone()) => {
-                catalog.settle(&token).await?;
+            Err(CatalogError::Reserved { token, n_tables, .. })
+                if settled.insert(token.clone()) =>
+            {
+                catalog.settle(&token, n_tables, tried.elapsed()).await?;
             }
             other => break other?,
         }

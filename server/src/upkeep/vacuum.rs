@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use arrow::record_batch::RecordBatch;
+use chrono::Utc;
+use tarn_catalog::delta::upkeep::Awaited;
 use tarn_catalog::{LakeTable as _, Travel};
 use tarn_planner::write::Target;
 
@@ -28,12 +30,17 @@ pub(super) async fn run(
         let (name, table) = delta_table(session, target, "VACUUM")?;
         // What a decided transaction puts into the table is needed.
         session.shared.catalog.complete(table.location(), u64::MAX).await?;
-        let own_hours = table.snapshot(Travel::Latest).await?.retention_hours();
+        let own_hours = table.snapshot(Travel::Latest).await?.retention_hours()?;
         let hours = retain_hours.unwrap_or(own_hours);
         if hours < own_hours && session.setting(CHECK).as_deref() != Some("off") {
             return Err(Error::RetentionTooShort { hours, own_hours });
         }
-        let plan = table.find_unneeded(hours).await?;
+        // Sessions that come to read later than this read what the newest version has.
+        let mut awaited = Awaited { since: Utc::now(), versions: vec![] };
+        for other in session.shared.sessions.list() {
+            crate::snapshot::await_versions(&other, table.location(), &mut awaited);
+        }
+        let plan = table.find_unneeded(hours, awaited).await?;
         plans.push((name, table, plan, began));
     }
     if dry_run {

@@ -27,12 +27,22 @@ pub struct Faults {
     pub late: u64,
     /// Done only when the client has given up and tried again.
     pub delayed: u64,
+    /// How long every request takes at least, whatever becomes of it.
+    pub slow_ms: u64,
 }
 
 impl Faults {
     /// Every kind about equally often, one request in ten.
     pub fn often() -> Self {
-        Self { refused: 30, done_and_refused: 20, lost: 20, cut: 20, late: 10, delayed: 10 }
+        Self {
+            refused: 30,
+            done_and_refused: 20,
+            lost: 20,
+            cut: 20,
+            late: 10,
+            delayed: 10,
+            slow_ms: 0,
+        }
     }
 }
 
@@ -59,6 +69,8 @@ struct State {
     late: Mutex<Option<String>>,
     /// What was asked for, as method and path with query.
     asked: Mutex<Vec<String>>,
+    /// moto looks whether an object is there and then makes it; stores do both at once.
+    creating: tokio::sync::Mutex<()>,
 }
 
 /// How long a request that is delayed waits for its client to try again.
@@ -80,12 +92,16 @@ impl Proxy {
             expired: Mutex::default(),
             late: Mutex::default(),
             asked: Mutex::default(),
+            creating: tokio::sync::Mutex::default(),
         });
         let shared = Arc::clone(&state);
         let listening = serve(move |request, mut stream| {
             let state = Arc::clone(&shared);
             async move {
                 state.n_requests.fetch_add(1, Ordering::Relaxed);
+                if state.faults.slow_ms > 0 {
+                    tokio::time::sleep(Duration::from_millis(state.faults.slow_ms)).await;
+                }
                 if state.has_expired(request.header("x-amz-security-token")) {
                     state.n_faults.fetch_add(1, Ordering::Relaxed);
                     return send(stream, &expired()).await;
@@ -111,7 +127,10 @@ impl Proxy {
                     }
                     Fault::None | Fault::DoneAndRefused | Fault::Lost | Fault::Late => {}
                 }
+                let creates = request.header("if-none-match").is_some();
+                let turn = if creates { Some(state.creating.lock().await) } else { None };
                 let answer = forward(state.upstream, &request).await?;
+                drop(turn);
                 // Nobody listens unless a request is delayed.
                 drop(state.answered.send(request.target));
                 match fault {

@@ -3,12 +3,15 @@
 //! Source: Delta protocol, sections "Deletion Vector Format" and "Deletion Vector File Storage
 //! Format".
 
+use std::sync::Arc;
+
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use roaring::RoaringTreemap;
 use uuid::Uuid;
 
 use super::{DeletionVector, MAGIC, crc32, encode_z85};
+use crate::delta::unnamed::{Leftovers, Unnamed};
 use crate::{CatalogError, Result};
 
 /// The form of the file.
@@ -49,13 +52,20 @@ impl VectorFile {
         })
     }
 
-    /// Stores the file in the table's folder.
-    pub(in crate::delta) async fn put(self, store: &dyn ObjectStore, root: &Path) -> Result<()> {
+    /// Stores the file in the table's folder; it goes with what is returned, unless that is kept.
+    pub(in crate::delta) async fn put(
+        self,
+        store: &Arc<dyn ObjectStore>,
+        root: &Path,
+    ) -> Result<Arc<Unnamed>> {
         let path = root.clone().join(format!("deletion_vector_{}.bin", self.uuid));
-        let stored = store.put(&path, self.bytes.into()).await;
-        stored.map(|_| ()).map_err(|source| CatalogError::WriteStorage {
-            what: format!("deletion vectors {path}"),
-            source: Box::new(source),
-        })
+        let file = Unnamed::new(&Leftovers::new(Arc::clone(store)), path);
+        match file.put(self.bytes.into()).await {
+            Ok(()) => Ok(file),
+            Err(source) => Err(CatalogError::WriteStorage {
+                what: format!("deletion vectors {}", file.path()),
+                source: Box::new(source),
+            }),
+        }
     }
 }

@@ -25,6 +25,7 @@ use super::pieces::{Piece, Pieces, Place};
 use crate::delta::DeltaTable;
 use crate::delta::deletion_vector::{DeletionVector, only_rows, remaining_rows};
 use crate::delta::index::{FileIndex, object_path};
+use crate::delta::layout::TableLayout;
 use crate::delta::snapshot::DeltaSnapshot;
 use crate::delta::sql_types;
 use crate::{CatalogError, Result, Travel};
@@ -51,7 +52,8 @@ struct ChangesTable {
 
 impl DeltaTable {
     /// The changes of the versions from one point to another, both included; the columns are those
-    /// of the last one, then `_change_type`, `_commit_version` and `_commit_timestamp`.
+    /// of the last one, as wide as in any of them, then `_change_type`, `_commit_version` and
+    /// `_commit_timestamp`.
     ///
     /// # Errors
     /// `ChangesNotRecorded` where the table did not record changes, `VersionNotFound`, and what
@@ -78,8 +80,9 @@ impl DeltaTable {
             }
             let commits = table.commits(first..=last.version()).await?;
             table.check_recorded(&commits).await?;
-            let changes: Arc<dyn TableProvider> = Arc::new(table.gather(&last, &commits).await?);
-            Ok(changes)
+            let layout = table.layout_over(&last, &commits).await?;
+            let changes = table.gather((last.as_ref(), &layout), &commits).await?;
+            Ok(Arc::new(changes) as Arc<dyn TableProvider>)
         })
     }
 
@@ -112,23 +115,27 @@ impl DeltaTable {
         Ok(())
     }
 
-    async fn gather(&self, last: &DeltaSnapshot, commits: &[Commit]) -> Result<ChangesTable> {
+    async fn gather(
+        &self,
+        (last, layout): (&DeltaSnapshot, &TableLayout),
+        commits: &[Commit],
+    ) -> Result<ChangesTable> {
         let change_type = field(CHANGE_TYPE, DataType::Utf8);
         let version = field(COMMIT_VERSION, DataType::Int64);
         let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         let timestamp = field(COMMIT_TIMESTAMP, utc);
         let of_commit = [Arc::clone(&version), Arc::clone(&timestamp)];
         let own = [change_type, version, timestamp];
-        let columns = last.layout.schema.fields().iter().chain(&own).map(Arc::clone);
+        let columns = layout.schema.fields().iter().chain(&own).map(Arc::clone);
         let mut gathered = ChangesTable {
             schema: Arc::new(Schema::new(columns.collect::<Vec<_>>())),
             place: self.place(),
-            data: Pieces::new(&last.layout, &[], &own),
-            changed: Pieces::new(&last.layout, own.get(..1).unwrap_or_default(), &of_commit),
+            data: Pieces::new(layout, &[], &own),
+            changed: Pieces::new(layout, own.get(..1).unwrap_or_default(), &of_commit),
             _files: Arc::clone(&last.index),
         };
         for commit in commits {
-            let at = CommitFiles { table: self, last, commit };
+            let at = CommitFiles { table: self, last, layout, commit };
             if commit.changes.is_empty() {
                 at.data_files(&mut gathered.data.pieces).await?;
             } else {
@@ -167,6 +174,8 @@ fn field(name: &str, data_type: DataType) -> FieldRef {
 struct CommitFiles<'a> {
     table: &'a DeltaTable,
     last: &'a DeltaSnapshot,
+    /// The columns that the result has.
+    layout: &'a TableLayout,
     commit: &'a Commit,
 }
 
@@ -210,7 +219,7 @@ impl CommitFiles<'_> {
         let mut piece = self.piece(add, "insert")?;
         if let Some(vector) = &add.deletion_vector {
             let deleted = self.table.rows_of(Some(&vector.into())).await?;
-            let n_rows = self.stored_rows(&add.path, add.stats.as_deref())?;
+            let n_rows = self.stored_rows(&piece, add.stats.as_deref()).await?;
             let live = remaining_rows(&deleted, n_rows);
             piece.selection = Some(live.map_err(|what| self.table.damaged(what))?);
         }
@@ -230,8 +239,8 @@ impl CommitFiles<'_> {
             if set.is_empty() {
                 continue;
             }
-            let n_rows = self.stored_rows(&add.path, stats)?;
             let mut piece = self.piece(add, change)?;
+            let n_rows = self.stored_rows(&piece, stats).await?;
             let only = only_rows(&set, n_rows).map_err(|what| self.table.damaged(what))?;
             piece.selection = Some(only);
             pieces.push(piece);
@@ -251,7 +260,7 @@ impl CommitFiles<'_> {
         };
         let partition_values = match &remove.partition_values {
             Some(values) => values.clone(),
-            None if self.last.layout.partition_fields().is_empty() => HashMap::new(),
+            None if self.layout.partition_fields().is_empty() => HashMap::new(),
             None => {
                 let what = format!(
                     "commit {} does not say which partition it removes file {} from",
@@ -272,7 +281,7 @@ impl CommitFiles<'_> {
         let mut piece = self.piece(&add, "delete")?;
         if let Some(vector) = &remove.deletion_vector {
             let deleted = self.table.rows_of(Some(&vector.into())).await?;
-            let n_rows = self.stored_rows(&remove.path, remove.stats.as_deref())?;
+            let n_rows = self.stored_rows(&piece, remove.stats.as_deref()).await?;
             let live = remaining_rows(&deleted, n_rows);
             piece.selection = Some(live.map_err(|what| self.table.damaged(what))?);
         }
@@ -304,7 +313,7 @@ impl CommitFiles<'_> {
         &self,
         texts: &HashMap<String, Option<String>>,
     ) -> Result<Vec<ScalarValue>> {
-        let layout = &self.last.layout;
+        let layout = self.layout;
         let typed =
             layout.partition_names.iter().zip(layout.partition_fields()).map(|(name, field)| {
                 // The protocol writes NULL as an empty text too.
@@ -326,13 +335,12 @@ impl CommitFiles<'_> {
         typed.collect()
     }
 
-    fn stored_rows(&self, path: &str, stats: Option<&str>) -> Result<u64> {
-        stored_rows(stats).ok_or_else(|| {
-            self.table.damaged(format!(
-                "file {path} has deleted rows, but commit {} does not say how many rows it has",
-                self.commit.version
-            ))
-        })
+    /// Rows of a file, deleted ones included. Commits need not say it of files that they remove.
+    async fn stored_rows(&self, file: &Piece, stats: Option<&str>) -> Result<u64> {
+        match stored_rows(stats) {
+            Some(n_rows) => Ok(n_rows),
+            None => self.last.rows_in_footer(&file.path, file.size_bytes, file.modified_ms).await,
+        }
     }
 
     fn unreadable(&self, path: &str, source: object_store::Error) -> CatalogError {

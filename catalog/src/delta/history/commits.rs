@@ -84,6 +84,9 @@ pub(in crate::delta) struct ChangeFile {
 pub(in crate::delta) struct MetaData {
     #[serde(default)]
     pub(in crate::delta) configuration: HashMap<String, Option<String>>,
+    /// The columns as JSON.
+    #[serde(default, rename = "schemaString")]
+    pub(in crate::delta) schema: Option<String>,
 }
 
 /// A deletion vector's descriptor as the log writes it.

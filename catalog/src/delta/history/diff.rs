@@ -38,7 +38,8 @@ struct DiffTable {
 
 impl DeltaTable {
     /// The rows that one version has and another one has not; the columns are those of the newer
-    /// one, then `_change_type`: `insert` for rows of `to`, `delete` for rows of `from`.
+    /// one, as wide as in either of them, then `_change_type`: `insert` for rows of `to`, `delete`
+    /// for rows of `from`.
     ///
     /// # Errors
     /// `VersionNotFound`, `UnsupportedFeature` where the partitioning has changed in between.
@@ -59,11 +60,13 @@ impl DeltaTable {
     }
 
     async fn compare(&self, from: &DeltaSnapshot, to: &DeltaSnapshot) -> Result<DiffTable> {
-        let newer = if to.version() >= from.version() { to } else { from };
+        let is_forward = to.version() >= from.version();
+        let (newer, older) = if is_forward { (to, from) } else { (from, to) };
+        let layout = newer.layout_over(&[older.metadata.schema_json()])?;
         let change_type = Arc::new(Field::new(CHANGE_TYPE, DataType::Utf8, true));
-        let columns = newer.layout.schema.fields().iter().chain([&change_type]).map(Arc::clone);
+        let columns = layout.schema.fields().iter().chain([&change_type]).map(Arc::clone);
         let schema = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
-        let mut pieces = Pieces::new(&newer.layout, &[], &[change_type]);
+        let mut pieces = Pieces::new(&layout, &[], &[change_type]);
 
         let before: HashMap<&Path, usize> =
             from.index.paths.iter().enumerate().map(|(i, path)| (path, i)).collect();
@@ -71,12 +74,12 @@ impl DeltaTable {
             to.index.paths.iter().enumerate().map(|(i, path)| (path, i)).collect();
         for (path, i) in from.index.paths.iter().zip(0..) {
             if !after.contains_key(path) {
-                let side = Side { table: self, snapshot: from, layout: &newer.layout, i };
+                let side = Side { table: self, snapshot: from, layout: &layout, i };
                 pieces.pieces.push(side.live("delete").await?);
             }
         }
         for (path, i) in to.index.paths.iter().zip(0..) {
-            let side = Side { table: self, snapshot: to, layout: &newer.layout, i };
+            let side = Side { table: self, snapshot: to, layout: &layout, i };
             match before.get(path) {
                 None => pieces.pieces.push(side.live("insert").await?),
                 Some(j) => side.vectors(from, *j, &mut pieces.pieces).await?,
@@ -103,7 +106,7 @@ impl Side<'_> {
         let vector = self.snapshot.index.deletion_vectors.get(self.i).and_then(Option::as_ref);
         if vector.is_some() {
             let deleted = self.table.rows_of(vector).await?;
-            let live = remaining_rows(&deleted, self.stored_rows()?);
+            let live = remaining_rows(&deleted, self.snapshot.stored_rows(self.i).await?);
             piece.selection = Some(live.map_err(|what| self.table.damaged(what))?);
         }
         Ok(piece)
@@ -123,7 +126,7 @@ impl Side<'_> {
                 continue;
             }
             let mut piece = self.piece(change)?;
-            let only = only_rows(&rows, self.stored_rows()?);
+            let only = only_rows(&rows, self.snapshot.stored_rows(self.i).await?);
             piece.selection = Some(only.map_err(|what| self.table.damaged(what))?);
             pieces.push(piece);
         }
@@ -169,13 +172,6 @@ impl Side<'_> {
             value.and_then(|value| value.cast_to(field.data_type())).map_err(|_| changed())
         });
         typed.collect()
-    }
-
-    fn stored_rows(&self) -> Result<u64> {
-        self.snapshot.index.stored_rows.get(self.i).copied().flatten().ok_or_else(|| {
-            self.table
-                .damaged("a file with deleted rows, but the log does not say how many rows it has")
-        })
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `pieces` | scans of chosen rows of chosen files, with columns that the files do not have |
 //! | `changes` | the change data feed: `table_changes` |
 //! | `diff` | two versions compared by their files and deletion vectors: `table_diff` |
+//! | `widest` | columns that hold what several versions have in them |
 //!
 //! Not here: reading a table as of a version, which is `DeltaTable::snapshot`.
 
@@ -15,6 +16,7 @@ pub(super) mod commits;
 mod diff;
 mod pieces;
 mod versions;
+mod widest;
 
 pub use versions::{versions_batch, versions_schema};
 

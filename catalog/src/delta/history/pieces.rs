@@ -103,6 +103,7 @@ impl Pieces {
             statistics: Some(statistics),
             limit,
             is_narrow: false,
+            n_left_out: 0,
         };
         data_source(state, parts)
     }

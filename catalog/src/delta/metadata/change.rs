@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::columns::{delta_field, delta_type, is_widening, type_notes};
 use super::{
     CHAR_VARCHAR, COMMENT, CONSTRAINT, CURRENT_DEFAULT, DEFAULT, GENERATION, KEYS, Keys,
-    TableMetadata, field_name, set_field_metadata, set_member,
+    MAPPING_ID, MAPPING_NAME, TableMetadata, field_name, set_field_metadata, set_member,
 };
 use crate::delta::sql_types;
 use crate::details::{ForeignKey, TableKey};
@@ -104,6 +104,13 @@ impl TableMetadata {
         }
     }
 
+    /// What a generated column is computed from.
+    pub fn set_expression(&mut self, column: &str, expression: &str) {
+        if let Some(field) = self.field_mut(column) {
+            set_field_metadata(field, GENERATION, Some(json!(expression)));
+        }
+    }
+
     /// DROP EXPRESSION: the column is a plain one from now on.
     pub fn drop_expression(&mut self, column: &str) {
         if let Some(field) = self.field_mut(column) {
@@ -191,6 +198,28 @@ impl TableMetadata {
         Ok(())
     }
 
+    /// ALTER COLUMN … TYPE where all files are written anew: the column is another one for the files.
+    ///
+    /// # Errors
+    /// `UnsupportedColumnType`.
+    pub fn retype_column(&mut self, column: &str, to: &Field) -> Result<()> {
+        let new_type = delta_type(to, to.data_type())?;
+        let notes = type_notes(to);
+        let Some(field) = self.field_mut(column) else { return Ok(()) };
+        set_member(field, "type", new_type);
+        for key in [FIELD_PG_TYPE, FIELD_PG_TYPMOD, CHAR_VARCHAR] {
+            set_field_metadata(field, key, notes.get(key).cloned());
+        }
+        for key in ["delta.typeChanges", MAPPING_ID, MAPPING_NAME] {
+            set_field_metadata(field, key, None);
+        }
+        if self.mapping_mode() != "none" {
+            self.map_columns(false);
+        }
+        self.require_features();
+        Ok(())
+    }
+
     pub(super) fn keys(&self) -> Keys {
         let text = self.configuration.get(KEYS);
         text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
@@ -246,7 +275,17 @@ fn set_notes(
 fn not_wider(column: &str, from: &Value, to: &Field) -> CatalogError {
     let pg_type = pg_type_of_column(to);
     let to = format_type(pg_type.oid, Some(pg_type.modifier));
-    let from = from.as_str().map_or_else(|| "a nested type".to_owned(), ToOwned::to_owned);
+    let from = match from.as_str() {
+        Some("long") => "bigint",
+        Some("short" | "byte") => "smallint",
+        Some("double") => "double precision",
+        Some("float") => "real",
+        Some("string") => "text",
+        Some("timestamp") => "timestamp with time zone",
+        Some("timestamp_ntz") => "timestamp without time zone",
+        Some(other) => other,
+        None => "a nested type",
+    };
     CatalogError::InvalidDefinition {
         message: format!("column \"{column}\" cannot be changed from {from} to {to}"),
         hint: Some(

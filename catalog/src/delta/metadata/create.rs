@@ -18,6 +18,9 @@ use crate::{CatalogError, Result};
 /// Characters that names of columns cannot have unless they are mapped.
 const SPECIAL: [char; 10] = [' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='];
 
+/// Columns of the change data feed beside the table's.
+const FEED_COLUMNS: [&str; 3] = ["_change_type", "_commit_version", "_commit_timestamp"];
+
 impl TableMetadata {
     /// The metadata of a new table with these columns.
     ///
@@ -76,9 +79,23 @@ impl TableMetadata {
         self
     }
 
-    /// Names that Delta can hold: told apart whatever their case, and without special characters
-    /// unless columns are mapped.
+    /// Names that the change data feed does not have itself, where it is on.
+    /// Source: Delta protocol, section "Add CDC File", reserved columns.
+    pub(super) fn check_feed_names(&self) -> Result<()> {
+        let is_reserved =
+            |name: &str| FEED_COLUMNS.iter().any(|column| column.eq_ignore_ascii_case(name));
+        match self.fields.iter().map(super::field_name).find(|name| is_reserved(name)) {
+            Some(column) if self.is_on("delta.enableChangeDataFeed") => {
+                Err(CatalogError::ReservedColumn { column: column.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Names that Delta can hold: told apart whatever their case, without special characters unless
+    /// columns are mapped, and none of the change data feed's.
     pub(super) fn check_names(&self) -> Result<()> {
+        self.check_feed_names()?;
         let mut seen = BTreeSet::new();
         for field in &self.fields {
             let name = super::field_name(field);
@@ -100,6 +117,19 @@ impl TableMetadata {
             }
         }
         Ok(())
+    }
+
+    /// The same with the numbering of columns as far as another version has come: no identifier is
+    /// given to two columns, because files with the first one are still read.
+    #[must_use]
+    pub(in crate::delta) fn numbered_on_from(mut self, other: &Self) -> Self {
+        let last_id = |metadata: &Self| -> Option<i64> {
+            metadata.configuration.get(MAPPING_MAX_ID)?.parse().ok()
+        };
+        if let Some(last_id) = last_id(&self).max(last_id(other)) {
+            self.configuration.insert(MAPPING_MAX_ID.to_owned(), last_id.to_string());
+        }
+        self
     }
 
     /// Gives identifiers and names in files to columns that have none.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{CONSTRAINT, MAPPING_MODE, TableMetadata};
+use crate::delta::upkeep::is_interval;
 use crate::{CatalogError, Result};
 
 /// Properties that have an effect or are kept for other programs.
@@ -56,9 +57,10 @@ impl TableMetadata {
     ///
     /// # Errors
     /// `InvalidProperty` for names that the format keeps for itself, names that are not known and
-    /// values that are not allowed.
+    /// values that are not allowed; `ReservedColumn` where the change data feed is switched on.
     pub fn set_properties(&mut self, properties: &BTreeMap<String, Option<String>>) -> Result<()> {
-        self.put_properties(properties, false)
+        self.put_properties(properties, false)?;
+        self.check_feed_names()
     }
 
     /// The same for a table that is being made, whose files can have names of their own.
@@ -96,6 +98,9 @@ impl TableMetadata {
         }
         if name == "delta.checkpointInterval" && !value.parse().is_ok_and(|n: u64| n > 0) {
             return Err(invalid(name, "it takes a number of commits above zero"));
+        }
+        if name.ends_with("RetentionDuration") && !is_interval(value) {
+            return Err(invalid(name, "it takes an interval such as 'interval 7 days'"));
         }
         self.configuration.insert(name.to_owned(), value.to_owned());
         Ok(())

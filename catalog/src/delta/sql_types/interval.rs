@@ -1,4 +1,6 @@
 //! Intervals as PostgreSQL prints them, which other programs read too.
+//!
+//! The planner prints them with the same function.
 
 use arrow::datatypes::IntervalMonthDayNano;
 
@@ -8,34 +10,44 @@ const MONTHS_PER_YEAR: i32 = 12;
 /// Digits behind the point of a second.
 const FRACTION_DIGITS: usize = 9;
 
-/// `1 year 2 mons -3 days +04:05:06.789`: a plus sign follows what is negative.
+/// `1 year 2 mons -3 days +04:05:06.789`, as [`interval_text`] has it.
 pub(super) fn text_of(value: IntervalMonthDayNano) -> String {
-    let mut parts: Vec<String> = vec![];
+    interval_text(value.months, value.days, value.nanoseconds.into())
+}
+
+/// `1 year 2 mons -3 days +04:05:06.789`: a plus sign follows what is negative.
+#[must_use]
+pub fn interval_text(months: i32, days: i32, nanoseconds: i128) -> String {
+    let mut text = String::new();
     let mut after_negative = false;
-    let (years, months) = (value.months / MONTHS_PER_YEAR, value.months % MONTHS_PER_YEAR);
-    for (n, unit) in [(years, "year"), (months, "mon"), (value.days, "day")] {
+    let (years, months) = (months / MONTHS_PER_YEAR, months % MONTHS_PER_YEAR);
+    for (n, unit) in [(years, "year"), (months, "mon"), (days, "day")] {
         if n == 0 {
             continue;
         }
+        let space = if text.is_empty() { "" } else { " " };
         let plus = if after_negative && n > 0 { "+" } else { "" };
         let plural = if n == 1 { "" } else { "s" };
-        parts.push(format!("{plus}{n} {unit}{plural}"));
+        text.push_str(&format!("{space}{plus}{n} {unit}{plural}"));
         after_negative = n < 0;
     }
-    if parts.is_empty() || value.nanoseconds != 0 {
-        let sign = match value.nanoseconds {
-            n if n < 0 => "-",
-            _ if after_negative => "+",
-            _ => "",
-        };
-        parts.push(format!("{sign}{}", clock_of(value.nanoseconds.unsigned_abs())));
+    if text.is_empty() || nanoseconds != 0 {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        if nanoseconds < 0 {
+            text.push('-');
+        } else if after_negative {
+            text.push('+');
+        }
+        text.push_str(&clock_of(nanoseconds.unsigned_abs()));
     }
-    parts.join(" ")
+    text
 }
 
 /// `04:05:06.789`, without noughts at the end.
-pub(super) fn clock_of(nanoseconds: u64) -> String {
-    let per_second = NANOS_PER_SECOND.unsigned_abs();
+pub(super) fn clock_of(nanoseconds: u128) -> String {
+    let per_second = u128::from(NANOS_PER_SECOND.unsigned_abs());
     let (seconds, fraction) = (nanoseconds / per_second, nanoseconds % per_second);
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     let mut text = format!("{hours:02}:{minutes:02}:{seconds:02}");

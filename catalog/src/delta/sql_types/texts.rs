@@ -167,7 +167,7 @@ fn uuid_of(text: &str) -> Option<[u8; 16]> {
 
 /// `12:30:00.5`; a day's end is `24:00:00`.
 fn time_text(micros: i64) -> String {
-    clock_of(micros.saturating_mul(NANOS_PER_MICRO).unsigned_abs())
+    clock_of(micros.saturating_mul(NANOS_PER_MICRO).unsigned_abs().into())
 }
 
 /// Reads a time of the day in the form with two digits each: bounds rest upon that.

@@ -60,7 +60,14 @@ impl ObjectStore for Lossy {
         Self: 'async_trait,
     {
         let is_commit = location.as_ref().ends_with(".json");
-        let how = if is_commit { self.next.lock().take() } else { None };
+        let mut next = self.next.lock();
+        // Silence lasts.
+        let how = match *next {
+            Some("silence") => Some("never arrived").filter(|_| is_commit),
+            _ if is_commit => next.take(),
+            _ => None,
+        };
+        drop(next);
         Box::pin(async move {
             match how {
                 Some("never arrived") => Err(lost()),

@@ -81,7 +81,11 @@ impl Lake {
         rows
     }
 
-    async fn deleted(&self, staged: &Arc<StagedTable>, condition: &str) -> Arc<StagedTable> {
+    pub(super) async fn deleted(
+        &self,
+        staged: &Arc<StagedTable>,
+        condition: &str,
+    ) -> Arc<StagedTable> {
         let rows = self.found(staged, condition).await;
         staged.delete_rows(rows, operation("DELETE")).await.unwrap().0
     }

@@ -152,6 +152,7 @@ impl DeltaSnapshot {
             statistics: Some(self.statistics_of(files)),
             limit: None,
             is_narrow: false,
+            n_left_out: 0,
         };
         scan::data_source(state, parts)
     }

@@ -20,5 +20,6 @@ mod z_order;
 
 pub use compact::Bin;
 pub use restore::Restored;
-pub use vacuum::{Unneeded, VacuumPlan};
+pub(in crate::delta) use vacuum::is_interval;
+pub use vacuum::{Awaited, Unneeded, VacuumPlan};
 pub use z_order::{COLUMNS_MAX, ZOrder, ZOrderKey};

@@ -69,10 +69,15 @@ impl DeltaTable {
         let target = Box::pin(self.snapshot(Travel::Version(version))).await?;
         let removed = files_beside(&now, &target);
         let added = files_beside(&target, &now);
-        let is_same_definition = now.metadata().meta_action() == target.metadata().meta_action();
+        let definition = self.restored_definition(&now, &target)?;
+        let is_same_definition = now.metadata().meta_action() == definition.meta_action();
         if removed.is_empty() && added.is_empty() && is_same_definition {
             let n_rows = now.n_rows();
             return Ok(Restored { version: now.version(), n_rows, ..Restored::default() });
+        }
+        if !removed.is_empty() {
+            // As the table is now: the version may be from before it was said to only grow.
+            crate::delta::features::check_deletable(&now)?;
         }
         self.check_present(&target, &added).await?;
         let bytes = |snapshot: &DeltaSnapshot, files: &[FileNumber]| -> u64 {
@@ -97,16 +102,8 @@ impl DeltaTable {
             .with_metric("tableSizeAfterRestore", target.size_bytes());
         let mut next = staged;
         if !is_same_definition {
-            // The protocol stays: what later versions need of readers and writers, they still do.
-            let action = target.metadata().meta_action();
-            let metadata = TableMetadata::from_actions(
-                &self.name,
-                action.get("metaData"),
-                None,
-                Some(now.metadata()),
-            )?;
             let change =
-                MetadataChange { metadata: Arc::new(metadata), is_protocol_changed: false };
+                MetadataChange { metadata: Arc::new(definition), is_protocol_changed: false };
             next = next.set_metadata(change, operation.clone())?;
         }
         let files = added.iter().map(|file| {
@@ -118,10 +115,24 @@ impl DeltaTable {
         });
         let files = files.collect::<Result<Vec<_>>>()?;
         let next = next.replace_files(removed, files, true, operation)?;
-        let next = next.reads(ReadSet::Everything);
+        // Rows that others add meanwhile are not of the version that is asked for.
+        let next = next.reads(ReadSet::Everything).exclusive();
         let token = Uuid::new_v4().to_string();
         restored.version = Box::pin(next.commit_past(&token, settled)).await?;
         Ok(restored)
+    }
+
+    /// The columns and properties of a version, for the table as it is now.
+    fn restored_definition(
+        &self,
+        now: &DeltaSnapshot,
+        target: &DeltaSnapshot,
+    ) -> Result<TableMetadata> {
+        // The protocol stays: what later versions need of readers and writers, they still do.
+        let action = target.metadata().meta_action();
+        let (inner, previous) = (action.get("metaData"), Some(now.metadata().as_ref()));
+        let definition = TableMetadata::from_actions(&self.name, inner, None, previous)?;
+        Ok(definition.numbered_on_from(now.metadata()))
     }
 
     /// Looks for files of a version, deletion vectors included.

@@ -3,9 +3,10 @@
 //! A file stays if
 //! - a version that was the newest at any time since the cutoff has it, its deletion vectors and its
 //!   files of changed rows included,
-//! - a reader of this server holds a version with it,
+//! - a reader of this server holds a version with it, or may come to read one ([`Awaited`]),
 //! - the log does not know it and it is young: a writer may be about to commit it,
-//! - its name or one of its folders begins with `_` or `.`, as the log's does.
+//! - its name or one of its folders begins with `_` or `.`, as the log's does,
+//! - it is below a folder of this one that is a table of its own.
 //!
 //! The cutoff is now less the retention. Readers of other servers are protected by it alone.
 
@@ -49,6 +50,15 @@ pub struct Unneeded {
     location: Path,
 }
 
+/// What readers may come to read who have not looked at the table yet, and so hold nothing of it.
+#[derive(Debug, Clone)]
+pub struct Awaited {
+    /// Versions that were the newest at this moment or after it.
+    pub since: DateTime<Utc>,
+    /// Single versions. Those that there are not count for nothing: nobody can read them.
+    pub versions: Vec<Travel>,
+}
+
 /// What a vacuum would do.
 #[derive(Debug, Clone)]
 pub struct VacuumPlan {
@@ -70,11 +80,29 @@ impl VacuumPlan {
 
 impl DeltaSnapshot {
     /// Hours for which the table keeps files that are no longer part of it.
-    #[must_use]
-    pub fn retention_hours(&self) -> f64 {
-        let configured = self.metadata().configuration().get(RETENTION);
-        configured.and_then(|text| hours_of(text)).unwrap_or(RETENTION_HOURS_DEFAULT)
+    ///
+    /// # Errors
+    /// `InvalidProperty` where the table says it in words that are not understood: a time that is
+    /// too short would cost its owner files.
+    pub fn retention_hours(&self) -> Result<f64> {
+        hours_configured(self.metadata().configuration().get(RETENTION).map(String::as_str))
     }
+}
+
+fn hours_configured(text: Option<&str>) -> Result<f64> {
+    let Some(text) = text else { return Ok(RETENTION_HOURS_DEFAULT) };
+    hours_of(text).ok_or_else(|| CatalogError::InvalidProperty {
+        name: RETENTION.to_owned(),
+        reason: format!(
+            "\"{text}\" is no time in weeks, days, hours, minutes or seconds, such as 'interval \
+             30 days'"
+        ),
+    })
+}
+
+/// Whether a property's text is a time that VACUUM and the log's clean-up understand.
+pub(in crate::delta) fn is_interval(text: &str) -> bool {
+    hours_of(text).is_some()
 }
 
 /// Reads `interval 1 week` and its kin.
@@ -102,26 +130,28 @@ fn hours_of(text: &str) -> Option<f64> {
 }
 
 impl DeltaTable {
-    /// Finds the files that no version of the last hours needs.
+    /// Finds the files that no version of the last hours needs, and no reader of this server.
     ///
     /// # Errors
     /// `Storage`, and `VersionNotFound` where a commit that has to be read is gone.
     pub fn find_unneeded(
         self: &Arc<Self>,
         retain_hours: f64,
+        awaited: Awaited,
     ) -> BoxFuture<'static, Result<VacuumPlan>> {
         let table = Arc::clone(self);
-        Box::pin(async move { table.plan_vacuum(retain_hours, Utc::now()).await })
+        Box::pin(async move { table.plan_vacuum(retain_hours, &awaited, Utc::now()).await })
     }
 
     async fn plan_vacuum(
         self: &Arc<Self>,
         retain_hours: f64,
+        awaited: &Awaited,
         now: DateTime<Utc>,
     ) -> Result<VacuumPlan> {
         #[expect(clippy::cast_possible_truncation, reason = "saturates, and is bounded below")]
         let retain_ms = (retain_hours.max(0.0) * 3_600_000.0).min(1e15) as i64;
-        let cutoff = now - TimeDelta::milliseconds(retain_ms);
+        let cutoff = (now - TimeDelta::milliseconds(retain_ms)).min(awaited.since);
         let young_since =
             now - TimeDelta::milliseconds(retain_ms).max(TimeDelta::hours(UNCOMMITTED_HOURS_MIN));
         // The listing comes first: what a commit adds after it is in none of its entries.
@@ -136,6 +166,7 @@ impl DeltaTable {
             add_files(&self.name, &self.url, &snapshot.index, &mut needed)?;
         }
         drop(base_snapshot);
+        self.add_awaited(&awaited.versions, &mut needed).await?;
         let after = self.commits(base.saturating_add(1)..=newest.version()).await?;
         for commit in &after {
             self.add_commit(commit, &mut needed)?;
@@ -172,18 +203,53 @@ impl DeltaTable {
         Ok(plan)
     }
 
+    /// Adds the files of versions that are asked for by name.
+    async fn add_awaited(&self, versions: &[Travel], files: &mut HashSet<Path>) -> Result<()> {
+        for travel in versions {
+            match Box::pin(self.snapshot(travel.clone())).await {
+                Ok(snapshot) => add_files(&self.name, &self.url, &snapshot.index, files)?,
+                // Whoever asks for it gets the same answer.
+                Err(
+                    CatalogError::VersionNotFound { .. } | CatalogError::UnsupportedFeature { .. },
+                ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// The files below the table's folder that a vacuum may touch at all.
     async fn list_files(&self) -> Result<Vec<ObjectMeta>> {
         let entries = self.store.list(Some(&self.root));
-        let files: Vec<ObjectMeta> = entries
-            .try_filter(|meta| futures::future::ready(!self.is_hidden(&meta.location)))
-            .try_collect()
-            .await
-            .map_err(|source| CatalogError::Storage {
+        let mut files: Vec<ObjectMeta> =
+            entries.try_collect().await.map_err(|source| CatalogError::Storage {
                 what: format!("the files of table \"{}\"", self.name),
                 source: Box::new(source),
             })?;
+        let nested: HashSet<Path> =
+            files.iter().filter_map(|file| self.table_within(&file.location)).collect();
+        let is_nested = |location: &Path| {
+            let parts: Vec<_> = location.parts().collect();
+            !nested.is_empty()
+                && (1..parts.len())
+                    .any(|n| nested.contains(&parts.iter().take(n).cloned().collect::<Path>()))
+        };
+        files.retain(|file| !self.is_hidden(&file.location) && !is_nested(&file.location));
         Ok(files)
+    }
+
+    /// The folder of another table that a file below this one tells of.
+    fn table_within(&self, location: &Path) -> Option<Path> {
+        let below: Vec<_> = location.prefix_match(&self.root)?.collect();
+        let at = below.iter().enumerate().skip(1).position(|(at, part)| match part.as_ref() {
+            "_delta_log" => true,
+            "metadata" => {
+                below.get(at + 1).is_some_and(|file| file.as_ref().ends_with(".metadata.json"))
+            }
+            _ => false,
+        })?;
+        let n_root = location.parts().count().saturating_sub(below.len());
+        Some(location.parts().take(n_root + at + 1).collect())
     }
 
     fn is_hidden(&self, location: &Path) -> bool {
@@ -266,7 +332,8 @@ impl DeltaTable {
 
 #[cfg(test)]
 mod tests {
-    use super::hours_of;
+    use super::{RETENTION_HOURS_DEFAULT, hours_configured, hours_of};
+    use crate::CatalogError;
 
     #[test]
     fn intervals() {
@@ -279,5 +346,19 @@ mod tests {
         check("interval 1", None);
         check("interval one week", None);
         check("interval 1 fortnight", None);
+    }
+
+    #[test]
+    fn times_that_are_not_understood_are_no_times() {
+        assert_eq!(hours_configured(None).ok(), Some(RETENTION_HOURS_DEFAULT));
+        assert_eq!(hours_configured(Some("interval 2 days")).ok(), Some(48.0));
+        for text in ["interval 2 months", "", "P60D"] {
+            let error = hours_configured(Some(text)).expect_err("no time");
+            let CatalogError::InvalidProperty { name, reason } = &error else {
+                panic!("{error}");
+            };
+            assert_eq!(name, "delta.deletedFileRetentionDuration");
+            assert!(reason.contains(text), "{reason}");
+        }
     }
 }

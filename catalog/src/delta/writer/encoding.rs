@@ -8,8 +8,10 @@ use arrow::datatypes::{
     TimestampMicrosecondType,
 };
 use parquet::basic::{Compression, Encoding};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+
+use super::file::contains_nan;
 
 /// Rows of a Parquet row group: what one task decodes at a time and what min/max can skip.
 pub(in crate::delta) const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -47,6 +49,11 @@ pub(in crate::delta) fn writer_properties(
         let column = ColumnPath::new(vec![field.name().clone()]);
         if is_mostly_distinct(values) {
             properties = properties.set_column_dictionary_enabled(column.clone(), false);
+        }
+        // Bounds leave NaN out, and other readers take them for those of all values.
+        if contains_nan(values) {
+            let none = EnabledStatistics::None;
+            properties = properties.set_column_statistics_enabled(column.clone(), none);
         }
         // Where there is a dictionary, this is for what it has no room for.
         if let Some(encoding) = without_dictionary(field.data_type()) {

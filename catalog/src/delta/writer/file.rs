@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
-use object_store::ObjectStoreExt;
-use object_store::buffered::BufWriter;
-use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -17,19 +14,18 @@ use uuid::Uuid;
 
 use super::super::actions::AddAction;
 use super::super::statistics::{max_value, min_value};
+use super::super::unnamed::Unnamed;
 use super::super::write::{URL_ESCAPES, now_ms};
 use super::stats::{self, ColumnFacts};
+use super::upload::Upload;
 use super::{NewFile, WriteOptions, WriteTarget, encoding};
 use crate::{CatalogError, Result};
 
-/// What is sent to storage at a time; smaller files are one request.
-const PART_BYTES: usize = 8 * 1024 * 1024;
-
-/// A file that is being written.
+/// A file that is being written; what there is of it goes when it is dropped.
 pub(super) struct OpenFile {
-    writer: AsyncArrowWriter<BufWriter>,
+    writer: AsyncArrowWriter<Upload>,
     schema: SchemaRef,
-    path: Path,
+    file: Arc<Unnamed>,
     /// As the log writes it.
     log_path: String,
     partition_values: BTreeMap<String, Option<String>>,
@@ -40,7 +36,7 @@ pub(super) struct OpenFile {
 
 impl std::fmt::Debug for OpenFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenFile").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("OpenFile").field("path", self.file.path()).finish_non_exhaustive()
     }
 }
 
@@ -60,7 +56,8 @@ impl OpenFile {
         let path = target.place(&relative)?;
         let schema = rows.schema();
         let properties = encoding::writer_properties(rows, options.row_group_rows_max);
-        let sink = BufWriter::with_capacity(Arc::clone(&target.store), path.clone(), PART_BYTES);
+        let file = Unnamed::new(&target.leftovers, path);
+        let sink = Upload::new(Arc::clone(&file));
         // Readers take Delta's types from the log; Arrow's own schema would only name views.
         let arrow_options =
             ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
@@ -70,15 +67,11 @@ impl OpenFile {
             writer: writer.map_err(|error| target.refused(&error))?,
             has_nan: vec![false; schema.fields().len()],
             schema,
-            path,
+            file,
             log_path: utf8_percent_encode(&relative, URL_ESCAPES).to_string(),
             partition_values,
             n_rows: 0,
         })
-    }
-
-    pub(super) fn n_rows(&self) -> u64 {
-        self.n_rows
     }
 
     /// The size so far, encoded.
@@ -99,11 +92,7 @@ impl OpenFile {
     pub(super) async fn close(mut self, target: &WriteTarget) -> Result<NewFile> {
         let footer = match self.writer.finish().await {
             Ok(footer) => footer,
-            Err(error) => {
-                // `BufWriter::abort` panics after an end that failed, which has given up already.
-                drop(target.store.delete(&self.path).await);
-                return Err(self.failed(error));
-            }
+            Err(error) => return Err(self.failed(error)),
         };
         let size = u64::try_from(self.writer.bytes_written()).unwrap_or_default();
         let facts = self.facts(&footer, target.n_indexed_columns);
@@ -120,19 +109,12 @@ impl OpenFile {
             default_row_commit_version: None,
             clustering_provider: None,
         };
-        Ok(NewFile { add, n_rows: self.n_rows })
-    }
-
-    pub(super) async fn abort(self) {
-        let mut sink = self.writer.into_inner();
-        // Fails where nothing was sent yet.
-        if let Err(error) = sink.abort().await {
-            tracing::debug!(path = %self.path, %error, "an unfinished file could not be given up");
-        }
+        Ok(NewFile { add, n_rows: self.n_rows, made: Some(self.file) })
     }
 
     fn failed(&self, error: parquet::errors::ParquetError) -> CatalogError {
-        CatalogError::WriteStorage { what: format!("file {}", self.path), source: Box::new(error) }
+        let what = format!("file {}", self.file.path());
+        CatalogError::WriteStorage { what, source: Box::new(error) }
     }
 
     /// Bounds and NULLs of the columns, from what the encoder has noted in the footer.
@@ -173,7 +155,8 @@ impl OpenFile {
     }
 }
 
-fn contains_nan(values: &ArrayRef) -> bool {
+/// Whether a column of floats has a NaN.
+pub(super) fn contains_nan(values: &ArrayRef) -> bool {
     match values.data_type() {
         DataType::Float32 => {
             let values = values.as_primitive::<Float32Type>();

@@ -7,17 +7,16 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use delta_kernel::table_features::ColumnMappingMode;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::super::adapter::{PARQUET_FIELD_ID, relabel_array};
-use super::super::index::object_path;
 use super::super::layout::{TableLayout, column_id, physical_name, plain_type};
 use super::super::metadata::TableMetadata;
 use super::super::snapshot::DeltaSnapshot;
 use super::super::sql_types;
+use super::super::unnamed::Leftovers;
 use super::super::write::folder_of;
-use super::NewFile;
 use crate::{CatalogError, Result};
 
 /// The column of change data files that says what happened to a row.
@@ -27,9 +26,9 @@ const CHANGE_TYPE: &str = "_change_type";
 #[derive(Debug)]
 pub struct WriteTarget {
     pub(super) table: String,
-    pub(super) url: url::Url,
-    pub(super) root: Path,
-    pub(super) store: Arc<dyn ObjectStore>,
+    root: Path,
+    /// What is written and then named by no version.
+    pub(super) leftovers: Arc<Leftovers>,
     layout: Arc<TableLayout>,
     /// The file columns as files have them: physical names, ids.
     stored_fields: Vec<FieldRef>,
@@ -45,16 +44,15 @@ impl DeltaSnapshot {
     pub fn write_target(&self) -> Result<Arc<WriteTarget>> {
         super::super::features::check_writable(self)?;
         let root = self.root()?;
-        let (url, store) = (self.url.clone(), Arc::clone(&self.store));
+        let store = Arc::clone(&self.store);
         let layout = Arc::clone(&self.layout);
-        Ok(Arc::new(WriteTarget::new(&self.table, url, root, store, layout, &self.metadata)))
+        Ok(Arc::new(WriteTarget::new(&self.table, root, store, layout, &self.metadata)))
     }
 }
 
 impl WriteTarget {
     pub(in crate::delta) fn new(
         table: &str,
-        url: url::Url,
         root: Path,
         store: Arc<dyn ObjectStore>,
         layout: Arc<TableLayout>,
@@ -77,9 +75,8 @@ impl WriteTarget {
         let n_indexed = n_indexed.and_then(|n| n.parse::<i64>().ok()).unwrap_or(32);
         Self {
             table: table.to_owned(),
-            url,
             root,
-            store,
+            leftovers: Leftovers::new(store),
             layout,
             stored_fields,
             // -1 stands for all.
@@ -182,16 +179,6 @@ impl WriteTarget {
         let root = self.root.as_ref();
         let full = if root.is_empty() { relative.to_owned() } else { format!("{root}/{relative}") };
         Path::parse(full).map_err(|error| self.refused(&error))
-    }
-
-    /// Deletes files that no version will name, as far as storage lets.
-    pub async fn delete(&self, files: &[NewFile]) {
-        for file in files {
-            let Ok(path) = object_path(&self.table, &self.url, file.path()) else { continue };
-            if let Err(error) = self.store.delete(&path).await {
-                tracing::debug!(%path, %error, "an unneeded file stays in storage");
-            }
-        }
     }
 }
 

@@ -205,7 +205,7 @@ async fn a_reservation_that_nobody_decides_is_called_off() {
     let place = Place::new().await;
     let (one, two) = (place.server().await, place.server().await);
     let dead = one.appended("a").await;
-    dead.reserve("dead", &HashSet::new()).await.unwrap();
+    dead.reserve("dead", 2, &HashSet::new()).await.unwrap();
     let before = two.appended("a").await;
     let blocked = before.commit_past("x", &HashSet::new()).await;
     assert!(matches!(blocked, Err(CatalogError::Reserved { token, .. }) if token == "dead"));

@@ -22,6 +22,7 @@ use crate::facts::SessionFacts;
 use crate::functions::fault::fault;
 use crate::types::forms::{NoForms, ValueForms};
 use crate::types::{is_text, name, scalar_of};
+use crate::widening::common_float;
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,7 @@ pub(crate) fn common_leaf(types: &[&DataType]) -> Result<DataType> {
     if known.iter().all(|data_type| data_type == first) {
         return Ok(first.clone());
     }
-    type_union_resolution(&known).ok_or_else(|| {
+    common_float(&known).or_else(|| type_union_resolution(&known)).ok_or_else(|| {
         let names: Vec<String> = known.iter().map(ToString::to_string).collect();
         fault("42883", format!("array elements of types {} do not match", names.join(" and ")))
     })

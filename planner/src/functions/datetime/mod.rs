@@ -21,6 +21,7 @@ pub(crate) mod convert;
 mod decode;
 pub(crate) mod extremes;
 mod make;
+pub(crate) mod named;
 mod now;
 mod number;
 mod number_read;

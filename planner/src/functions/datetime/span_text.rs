@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
+use tarn_catalog::delta::interval_text;
 
 use super::calendar::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND};
 use super::piece::Piece;
@@ -483,10 +484,10 @@ impl Parts {
     }
 
     /// Hours, minutes and seconds without sign.
-    fn clock(&self, width: usize) -> String {
+    fn clock(&self) -> String {
         let (hours, minutes, seconds) = (self.hours.abs(), self.minutes.abs(), self.seconds.abs());
         let fraction = fraction_text(self.micros);
-        format!("{hours:0width$}:{minutes:02}:{seconds:02}{fraction}")
+        format!("{hours}:{minutes:02}:{seconds:02}{fraction}")
     }
 }
 
@@ -497,44 +498,20 @@ fn fraction_text(micros: i64) -> String {
     fraction.as_str().to_owned()
 }
 
+/// Nanoseconds of a microsecond.
+const NANOS_PER_MICRO: i128 = 1_000;
+
 /// Writes an interval.
 #[must_use]
 pub fn span_text(span: Span, style: Style) -> String {
     match style {
-        Style::Postgres => postgres(span),
+        Style::Postgres => {
+            interval_text(span.months, span.days, i128::from(span.micros) * NANOS_PER_MICRO)
+        }
         Style::Verbose => verbose(span),
         Style::SqlStandard => sql_standard(span),
         Style::Iso8601 => iso_8601(span),
     }
-}
-
-/// `1 year 2 mons -3 days +04:05:06.789`: a plus sign follows what is negative.
-fn postgres(span: Span) -> String {
-    let parts = Parts::of(span);
-    let mut out = String::new();
-    let mut after_negative = false;
-    for (value, unit) in [(parts.years, "year"), (parts.months, "mon"), (parts.days, "day")] {
-        if value == 0 {
-            continue;
-        }
-        let space = if out.is_empty() { "" } else { " " };
-        let plus = if after_negative && value > 0 { "+" } else { "" };
-        let plural = if value == 1 { "" } else { "s" };
-        let _ = write!(out, "{space}{plus}{value} {unit}{plural}");
-        after_negative = value < 0;
-    }
-    if out.is_empty() || span.micros != 0 {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        if span.micros < 0 {
-            out.push('-');
-        } else if after_negative {
-            out.push('+');
-        }
-        out.push_str(&parts.clock(2));
-    }
-    out
 }
 
 /// `@ 1 year -2 mons 6.5 secs ago`: the sign of the first part is said at the end.
@@ -579,7 +556,7 @@ fn sql_standard(span: Span) -> String {
     }
     let has_time = span.days != 0 || span.micros != 0;
     let (years, months) = (parts.years.abs(), parts.months.abs());
-    let clock = parts.clock(1);
+    let clock = parts.clock();
     let days = parts.days.abs();
     if (negative && positive) || (span.months != 0 && has_time) {
         let sign = |negative: bool| if negative { '-' } else { '+' };

@@ -10,11 +10,11 @@ use crate::functions::fault::fault;
 /// PostgreSQL's constant, which has fewer digits than a float could hold.
 const RADIANS_PER_DEGREE: f64 = 0.017_453_292_519_943_295;
 
-fn overflow() -> DataFusionError {
+pub(super) fn overflow() -> DataFusionError {
     fault("22003", "value out of range: overflow")
 }
 
-fn underflow() -> DataFusionError {
+pub(super) fn underflow() -> DataFusionError {
     fault("22003", "value out of range: underflow")
 }
 

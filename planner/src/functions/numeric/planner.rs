@@ -11,7 +11,7 @@ use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawWindowExpr,
 };
-use datafusion::logical_expr::{Expr, ExprSchemable, Operator, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use sqlparser::ast::BinaryOperator;
 
 use super::divide::numeric;
@@ -19,10 +19,12 @@ use super::number::Number;
 use super::to_numeric::UNCONSTRAINED;
 use super::{exact, math, text, transcendental};
 use crate::chain_type::type_of;
-use crate::common_type::float_literal;
+use crate::common_type::settled;
 use crate::functions::fault::fault;
 use crate::literals::{NUMERIC_LITERAL, TO_NUMERIC};
 use crate::outputs::TRIMMED_CAST;
+use crate::types::operators::{DISTINCT, NOT_DISTINCT};
+use crate::widening::{meet, to_double};
 
 /// Makes the literals that [`crate::literals`] carries, and keeps the digits of quotients.
 #[derive(Debug)]
@@ -48,6 +50,9 @@ impl ExprPlanner for NumericOperators {
             op if is_comparison(op) => Operator::Eq,
             _ => return Ok(PlannerResult::Original(expr)),
         };
+        let RawBinaryExpr { op: written, left, right } = expr;
+        let (left, right) = (settled(left, schema)?, settled(right, schema)?);
+        let expr = RawBinaryExpr { op: written, left, right };
         let (Ok(left), Ok(right)) = (type_of(&expr.left, schema), type_of(&expr.right, schema))
         else {
             return Ok(PlannerResult::Original(expr));
@@ -58,15 +63,10 @@ impl ExprPlanner for NumericOperators {
         if let Some(expr) = unknown(&expr, (&left, &right))? {
             return self.plan_binary_op(expr, schema);
         }
-        if is_widened(&left, &right) || is_widened(&right, &left) {
+        if meet(&left, &right) {
             let types = (left, right);
             let RawBinaryExpr { op, left, right } = expr;
-            let float = |expr: Expr, data_type: &DataType| match data_type {
-                DataType::Float64 => expr,
-                _ => float_literal(&expr, &DataType::Float64)
-                    .unwrap_or_else(|| cast(expr, DataType::Float64)),
-            };
-            let (left, right) = (float(left, &types.0), float(right, &types.1));
+            let (left, right) = (to_double(left, &types.0), to_double(right, &types.1));
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
         let Some((function, scale)) = numeric(op, (&expr.left, &left), (&expr.right, &right))
@@ -188,15 +188,9 @@ pub(crate) fn number(literal: &str, data_type: &DataType) -> Result<Option<Scala
 
 fn is_comparison(op: &BinaryOperator) -> bool {
     use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
-    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
-}
-
-/// Whether a float meets another number: PostgreSQL takes both as `double precision`.
-fn is_widened(left: &DataType, right: &DataType) -> bool {
-    match left {
-        DataType::Float32 => right.is_numeric() && *right != DataType::Float32,
-        DataType::Float64 => right.is_decimal(),
-        _ => false,
+    match op {
+        BinaryOperator::Custom(name) => matches!(name.as_str(), DISTINCT | NOT_DISTINCT),
+        op => matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Casts of numbers with a fraction to integers: to the nearest, not towards zero.
+//! Casts of numbers to smaller types: to the nearest integer, not towards zero; to `real` without
+//! becoming infinite or zero.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -6,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Float64Type, Int16Type,
-    Int32Type, Int64Type,
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Float32Type, Float64Type,
+    Int16Type, Int32Type, Int64Type,
 };
 use arrow::util::display::FormatOptions;
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
@@ -15,6 +16,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::float::{overflow, underflow};
 use crate::functions::fault::out_of_range;
 
 /// The function for a cast; `None` where the cast itself does what PostgreSQL does.
@@ -27,6 +29,7 @@ pub fn rounding_cast(from: &DataType, to: &DataType) -> Option<Arc<ScalarUDF>> {
         DataType::Int16 => &TO_INT2,
         DataType::Int32 => &TO_INT4,
         DataType::Int64 => &TO_INT8,
+        DataType::Float32 if *from == DataType::Float64 => &TO_FLOAT4,
         _ => return None,
     };
     Some(Arc::clone(function))
@@ -44,10 +47,12 @@ fn narrows(from: &DataType, to: &DataType) -> bool {
 static TO_INT2: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| udf("round_to_int2", DataType::Int16));
 static TO_INT4: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| udf("round_to_int4", DataType::Int32));
 static TO_INT8: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| udf("round_to_int8", DataType::Int64));
+static TO_FLOAT4: LazyLock<Arc<ScalarUDF>> =
+    LazyLock::new(|| udf("round_to_float4", DataType::Float32));
 
 /// All of them, so that plans can be read back by name.
 pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
-    [&TO_INT2, &TO_INT4, &TO_INT8].into_iter().map(|udf| Arc::clone(udf)).collect()
+    [&TO_INT2, &TO_INT4, &TO_INT8, &TO_FLOAT4].into_iter().map(|udf| Arc::clone(udf)).collect()
 }
 
 fn udf(name: &'static str, target: DataType) -> Arc<ScalarUDF> {
@@ -107,6 +112,7 @@ fn round(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
             let array = cast(array, &DataType::Float64)?;
             let array = array.as_primitive::<Float64Type>();
             return match target {
+                DataType::Float32 => narrow_floats(array),
                 DataType::Int16 => {
                     round_floats::<Int16Type>(array, -32_768.0, 32_768.0, |x| x as i16)
                 }
@@ -149,4 +155,21 @@ fn round_floats<T: ArrowPrimitiveType>(
         }
     })?;
     Ok(Arc::new(rounded))
+}
+
+/// The nearest `real` of each value, which has to be finite where the value is, and not zero where
+/// it is not.
+#[expect(clippy::cast_possible_truncation, reason = "what does not fit is looked for")]
+fn narrow_floats(array: &PrimitiveArray<Float64Type>) -> Result<ArrayRef> {
+    let narrowed: PrimitiveArray<Float32Type> = array.try_unary(|value| {
+        let narrow = value as f32;
+        if narrow.is_infinite() && value.is_finite() {
+            return Err(overflow());
+        }
+        if narrow == 0.0 && value != 0.0 {
+            return Err(underflow());
+        }
+        Ok(narrow)
+    })?;
+    Ok(Arc::new(narrowed))
 }

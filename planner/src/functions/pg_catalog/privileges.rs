@@ -6,7 +6,7 @@ use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use tarn_catalog::log::Access;
 use tarn_catalog::rights::{Kind as Securable, Privilege};
-use tarn_catalog::{CatalogError, RoleEntry};
+use tarn_catalog::{CatalogError, RoleEntry, TableEntry};
 
 use super::function::{Call, Kind, Spec, Value, stable};
 use super::lookup::relation;
@@ -15,7 +15,8 @@ use crate::error::PlannerError;
 pub(super) const FUNCTIONS: &[Spec] = &[
     stable("has_table_privilege", (2, 3), Kind::Bool, |call, row| on_relation(call, row, TABLE)),
     stable("has_any_column_privilege", (2, 3), Kind::Bool, |call, row| {
-        on_relation(call, row, COLUMN)
+        let at = call.n_arguments().saturating_sub(2);
+        of_relation(call, row, (at, 3), COLUMN, Part::AnyColumn)
     }),
     stable("has_column_privilege", (3, 4), Kind::Bool, on_column),
     stable("has_schema_privilege", (2, 3), Kind::Bool, |call, row| {
@@ -154,13 +155,69 @@ fn holds(
 
 fn on_relation(call: &Call<'_>, row: usize, known: &[&str]) -> Result<Value> {
     let at = call.n_arguments().saturating_sub(2);
-    of_relation(call, row, (at, 3), known)
+    of_relation(call, row, (at, 3), known, Part::Whole)
 }
 
-/// Privileges of columns are those of the relation.
 fn on_column(call: &Call<'_>, row: usize) -> Result<Value> {
     let at = call.n_arguments().saturating_sub(3);
-    of_relation(call, row, (at, 4), COLUMN)
+    of_relation(call, row, (at, 4), COLUMN, Part::Column(at + 1))
+}
+
+/// What of a relation is asked for.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    AnyColumn,
+    /// The one that an argument names, or gives the number of.
+    Column(usize),
+}
+
+/// The columns that are meant; the inner `None` for a number that is none's.
+fn columns_meant<'a>(
+    call: &Call<'_>,
+    row: usize,
+    part: Part,
+    entry: &'a TableEntry,
+) -> Result<Option<Vec<&'a str>>> {
+    let names = entry.columns.iter().map(|column| column.name.as_str());
+    let at = match part {
+        Part::Whole => return Ok(Some(vec![])),
+        Part::AnyColumn => return Ok(Some(names.collect())),
+        Part::Column(at) => at,
+    };
+    if let Some(number) = call.oid(at, row) {
+        let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        return Ok(place.and_then(|place| names.clone().nth(place)).map(|name| vec![name]));
+    }
+    let wanted = call.text(at, row).unwrap_or_default();
+    match names.clone().find(|name| *name == wanted) {
+        Some(name) => Ok(Some(vec![name])),
+        None => {
+            let message =
+                format!("column \"{wanted}\" of relation \"{}\" does not exist", entry.name);
+            let error = PlannerError::Semantics { code: "42703", message, position: None };
+            Err(DataFusionError::External(Box::new(error)))
+        }
+    }
+}
+
+fn holds_column(
+    call: &Call<'_>,
+    role: &str,
+    access: &Access,
+    column: &str,
+    (privilege, option): (Privilege, bool),
+) -> bool {
+    let catalog = &call.facts.catalog;
+    if role == "public" {
+        let grant = access.grants.as_ref().and_then(|grants| grants.get(role));
+        let given = grant.and_then(|grant| grant.columns.get(column)?.get(&privilege.key()));
+        return given.is_some_and(|can_hand_on| *can_hand_on || !option);
+    }
+    match option {
+        true => catalog.column_grantor(role, access, privilege, column).is_some(),
+        false => catalog.reach(role, access, privilege).has(column),
+    }
 }
 
 fn of_relation(
@@ -168,6 +225,7 @@ fn of_relation(
     row: usize,
     (at, n_full): (usize, usize),
     known: &[&str],
+    part: Part,
 ) -> Result<Value> {
     let words = words(call, row, known)?;
     let Some(role) = asker(call, row, n_full)? else { return Ok(Value::Null) };
@@ -181,6 +239,7 @@ fn of_relation(
         (None, None) => None,
     };
     let Some((schema, entry)) = found else { return Ok(Value::Null) };
+    let Some(columns) = columns_meant(call, row, part, entry)? else { return Ok(Value::Null) };
     if is_system(&schema.name) {
         let secret = SECRET.contains(&entry.name.as_str());
         let select = words.contains(&(Privilege::Select, false));
@@ -189,7 +248,11 @@ fn of_relation(
     if schema.name.starts_with("pg_temp_") {
         return Ok(Value::Bool(true));
     }
-    Ok(holds(call, &role, &entry.access, Securable::Relation, &words))
+    let whole = holds(call, &role, &entry.access, Securable::Relation, &words);
+    let on_column = |column: &&str| {
+        words.iter().any(|word| holds_column(call, &role, &entry.access, column, *word))
+    };
+    Ok(if columns.iter().any(on_column) { Value::Bool(true) } else { whole })
 }
 
 /// `pg_has_role`: MEMBER counts memberships of all kinds, USAGE those whose rights are inherited.

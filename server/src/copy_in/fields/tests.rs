@@ -1,6 +1,6 @@
 use tarn_planner::statement::{Columns, CopyErrors, Header};
 
-use super::super::chunks::Chunker;
+use super::super::chunks::{Chunker, LineFault};
 use super::*;
 
 fn options(format: CopyFormat) -> CopyOptions {
@@ -67,26 +67,85 @@ fn unterminated() {
     assert_eq!(fields.read(b"\"open", 0), None);
 }
 
+/// What chunks of one line each are made of, with the line ends before each of them.
+fn chunks(format: CopyFormat, pieces: &[&str]) -> Vec<(String, u64, Option<LineFault>)> {
+    let mut chunker = Chunker::new(&options(format), 1);
+    let mut found: Vec<_> = pieces.iter().filter_map(|p| chunker.push(p.as_bytes())).collect();
+    found.extend(chunker.finish());
+    let shown = found.iter().map(|chunk| {
+        let text = String::from_utf8_lossy(&chunk.bytes).into_owned();
+        (text, chunk.n_lines_before, chunk.fault)
+    });
+    shown.collect()
+}
+
+fn check_chunks(format: CopyFormat, pieces: &[&str], expected: &[(&str, u64)]) {
+    let expected: Vec<_> =
+        expected.iter().map(|(text, n)| ((*text).to_owned(), *n, None)).collect();
+    assert_eq!(chunks(format, pieces), expected, "{pieces:?}");
+}
+
 #[test]
 fn chunks_of_whole_lines() {
-    let check = |format: CopyFormat, pieces: &[&str], expected: &[(&str, u64)]| {
-        let mut chunker = Chunker::new(&options(format), 1);
-        let mut found: Vec<_> = pieces.iter().filter_map(|p| chunker.push(p.as_bytes())).collect();
-        found.extend(chunker.finish());
-        let shown: Vec<_> = found
-            .iter()
-            .map(|chunk| (String::from_utf8_lossy(&chunk.bytes).into_owned(), chunk.n_lines_before))
-            .collect();
-        let expected: Vec<_> = expected.iter().map(|(text, n)| ((*text).to_owned(), *n)).collect();
-        assert_eq!(shown, expected, "{pieces:?}");
-    };
-    check(CopyFormat::Text, &["a\nb", "c\r\n", "d"], &[("a\n", 0), ("bc\r\n", 1), ("d", 2)]);
+    let check = check_chunks;
+    check(CopyFormat::Text, &["a\nb", "c\n", "d"], &[("a\n", 0), ("bc\n", 1), ("d", 2)]);
     check(CopyFormat::Text, &["a\\", "\nb\n"], &[("a\\\nb\n", 0)]);
     check(CopyFormat::Text, &["x\n\\.\n", "y\n"], &[("x\n", 0)]);
-    check(CopyFormat::Text, &["x\n\\", ".\r\ny\n"], &[("x\n", 0)]);
+    check(CopyFormat::Text, &["x\r\n\\", ".\r\ny\r\n"], &[("x\r\n", 0)]);
     check(CopyFormat::Csv, &["\"a\n", "b\",c\nd\n"], &[("\"a\nb\",c\nd\n", 0)]);
     check(CopyFormat::Csv, &["\"a\"\"\n\"\nb"], &[("\"a\"\"\n\"\n", 0), ("b", 2)]);
     check(CopyFormat::Csv, &["a,b\n\\."], &[("a,b\n", 0)]);
+}
+
+#[test]
+fn the_first_line_says_how_lines_end() {
+    let check = check_chunks;
+    // A carriage return at the end of a piece waits for the next one.
+    check(CopyFormat::Text, &["a\r", "\nb\r", "\n"], &[("a\r\n", 0), ("b\r\n", 1)]);
+    check(CopyFormat::Text, &["a\r", "b\rc"], &[("a\nb\n", 0), ("c", 2)]);
+    check(CopyFormat::Text, &["a\rb\r"], &[("a\nb\n", 0)]);
+    check(CopyFormat::Text, &["a\r"], &[("a\n", 0)]);
+    check(CopyFormat::Text, &["a\r\\.\r", "b\r"], &[("a\n", 0)]);
+    check(CopyFormat::Csv, &["b,c\r1,2\r", "3,4\r"], &[("b,c\n1,2\n", 0), ("3,4\n", 2)]);
+    check(CopyFormat::Csv, &["\"a\rb\",\"\n\"\rc\r"], &[("\"a\rb\",\"\n\"\nc\n", 0)]);
+    // What is escaped or in quotes ends no line, whatever the others end with.
+    check(CopyFormat::Text, &["a\nb\\\rc\n"], &[("a\nb\\\rc\n", 0)]);
+    check(CopyFormat::Csv, &["a\n\"b\r\nc\"\n"], &[("a\n\"b\r\nc\"\n", 0)]);
+}
+
+#[test]
+fn lines_that_end_otherwise_are_faults() {
+    use CopyFormat::{Csv, Text};
+    let cases = [
+        (Text, "a\nb\r\n", "a\n", 2, "literal carriage return found in data"),
+        (Text, "a\nb\rc\n", "a\n", 2, "literal carriage return found in data"),
+        (Text, "a\nb\r", "a\n", 2, "literal carriage return found in data"),
+        (Text, "a\r\nb\rc\r\n", "a\r\n", 2, "literal carriage return found in data"),
+        (Text, "a\r\nb\r\nc\n", "a\r\nb\r\n", 3, "literal newline found in data"),
+        (Text, "a\rb\n", "a\n", 2, "literal newline found in data"),
+        (Csv, "\"x\ny\"\nb\rc\n", "\"x\ny\"\n", 3, "unquoted carriage return found in data"),
+        (Csv, "a\r\nb\n", "a\r\n", 2, "unquoted newline found in data"),
+        (Csv, "a\rb\n", "a\n", 2, "unquoted newline found in data"),
+        (Text, "x\n\\.\r\n", "x\n", 2, "end-of-copy marker does not match previous newline style"),
+        (Csv, "x\r\\.\n", "x\n", 2, "end-of-copy marker does not match previous newline style"),
+    ];
+    for (format, text, before, n_line, message) in cases {
+        let found = chunks(format, &[text]);
+        let fault = LineFault { message, n_line };
+        assert_eq!(found, [(before.to_owned(), 0, Some(fault))], "{text:?}");
+    }
+    // Only the end of the data tells that nothing follows.
+    let fault = LineFault { message: "literal carriage return found in data", n_line: 2 };
+    let expected = [("a\r\n".to_owned(), 0, None), (String::new(), 1, Some(fault))];
+    assert_eq!(chunks(Text, &["a\r\nb\r"]), expected);
+}
+
+#[test]
+fn an_escaped_return_is_no_end() {
+    let mut fields = Fields::new(&options(CopyFormat::Text));
+    let bytes = b"x\ta\\\r\n";
+    assert_eq!(fields.read(bytes, 0), Some(bytes.len()));
+    assert_eq!(fields.get(1, bytes).map(|value| value.bytes), Some(b"a\r".as_slice()));
 }
 
 #[test]

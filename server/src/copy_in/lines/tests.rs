@@ -30,7 +30,7 @@ fn reader(errors: CopyErrors) -> LineReader {
 }
 
 fn chunk(text: String) -> Chunk {
-    Chunk { bytes: Bytes::from(text), n_lines_before: 0, is_first: true }
+    Chunk { bytes: Bytes::from(text), n_lines_before: 0, is_first: true, fault: None }
 }
 
 /// A line: all forms in turn, one of which only PostgreSQL's own reader takes.
@@ -73,4 +73,20 @@ fn the_first_error_is_told() {
         let context = error.context().unwrap_or_default();
         assert_eq!(context, format!("COPY t, {expected}"));
     }
+}
+
+#[test]
+fn a_line_that_ends_otherwise_is_told_behind_the_errors_before_it() {
+    let fault = |text: &str| Chunk {
+        fault: Some(LineFault { message: "unquoted newline found in data", n_line: 7 }),
+        n_lines_before: 5,
+        ..chunk(text.to_owned())
+    };
+    let context = |text: &str| {
+        let error = reader(CopyErrors::default()).read(&fault(text)).expect_err(text);
+        (error.sqlstate().to_owned(), error.context().unwrap_or_default().to_owned())
+    };
+    assert_eq!(context("1,1,,,1,a\n"), ("22P04".to_owned(), "COPY t, line 7".to_owned()));
+    let first = ("22P02".to_owned(), "COPY t, line 6, column n: \"x\"".to_owned());
+    assert_eq!(context("x,1,,,1,a\n"), first);
 }

@@ -31,5 +31,6 @@ fn keeps_secrets_out_of_logs() {
 
 #[test]
 fn digests_tell_user_and_password_apart() {
-    assert_ne!(digest("ab", "c"), digest("a", "bc"));
+    assert_ne!(digest("ab", "c", "v"), digest("a", "bc", "v"));
+    assert_ne!(digest("a", "bc", "v"), digest("a", "bc", "w"));
 }

@@ -14,52 +14,25 @@ use tarn_planner::write::{Action, Replace, WriteQuery};
 use crate::error::Result;
 use crate::modify::gate::Gated;
 use crate::modify::internal;
-use crate::query::unsupported;
 use crate::session::Session;
 
 /// The column that says what has become of a row.
 const CHANGE_TYPE: &str = "_change_type";
 
-fn is_fed(snapshot: &DeltaSnapshot) -> bool {
+/// Whether the table has a change data feed.
+pub(super) fn is_fed(snapshot: &DeltaSnapshot) -> bool {
     snapshot.metadata().is_on("delta.enableChangeDataFeed")
 }
 
 /// Whether a statement has to write change files.
-///
-/// # Errors
-/// `Unsupported` for statements whose changes cannot be listed.
-pub(super) fn needed(
-    session: &Session,
-    snapshot: &DeltaSnapshot,
-    write: &WriteQuery,
-) -> Result<bool> {
+pub(super) fn needed(session: &Session, snapshot: &DeltaSnapshot, write: &WriteQuery) -> bool {
     use tarn_planner::write::Effect;
-    if !is_fed(snapshot) {
-        return Ok(false);
-    }
-    match &write.replaces {
-        Some(Replace::All) => check_whole_files(session, snapshot, "INSERT OVERWRITE")?,
-        Some(Replace::Where { .. }) => {
-            let what = "INSERT with PARTITION or REPLACE WHERE on a table with a change data feed";
-            return Err(unsupported(what));
-        }
-        None => {}
-    }
-    // A pure append is read from the new files.
-    Ok(write.effect != Effect::Append || session.in_block())
-}
-
-/// Sees that changes of whole files are all that the commit has.
-pub(super) fn check_whole_files(
-    session: &Session,
-    snapshot: &DeltaSnapshot,
-    what: &str,
-) -> Result<()> {
-    if is_fed(snapshot) && session.in_block() {
-        let place = "in a transaction on a table with a change data feed";
-        return Err(unsupported(format!("{what} {place}")));
-    }
-    Ok(())
+    // A pure append is read from the new files, and so is one that replaces all the others.
+    let is_listed = match &write.replaces {
+        Some(Replace::Where { .. }) => true,
+        Some(Replace::All) | None => write.effect != Effect::Append || session.in_block(),
+    };
+    is_fed(snapshot) && is_listed
 }
 
 /// The rows of the change files.

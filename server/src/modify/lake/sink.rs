@@ -105,7 +105,7 @@ impl WrittenRows {
         let gated = self.gate.pass(batch)?;
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         self.n_rows.fetch_add(count(gated.n_rows), Ordering::Relaxed);
-        if let (Some(n_bytes_max), Some(values)) = (self.kept_bytes_max, &gated.values) {
+        if let (Some(n_bytes_max), Some(values)) = (self.kept_bytes_max, gated.touched()) {
             let mut taken = self.taken.lock();
             taken.n_touched_bytes += values.get_array_memory_size();
             if taken.n_touched_bytes > n_bytes_max {
@@ -154,12 +154,6 @@ impl Files {
         }
         Ok(())
     }
-
-    /// Deletes what was written.
-    async fn abort(self) {
-        self.data.abort().await;
-        self.changes.abort().await;
-    }
 }
 
 impl WrittenRows {
@@ -174,15 +168,7 @@ impl WrittenRows {
             changes: FileWriter::new(Arc::clone(target), feed),
         };
         while let Some(batch) = rows.next().await {
-            let accepted = batch.and_then(|batch| self.accept_or_fail(&batch));
-            let written = match accepted {
-                Ok(accepted) => files.write(accepted).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = written {
-                files.abort().await;
-                return Err(error);
-            }
+            files.write(self.accept_or_fail(&batch?)?).await?;
         }
         let data = files.data.finish().await?;
         let changes = files.changes.finish().await?;

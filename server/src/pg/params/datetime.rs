@@ -1,7 +1,9 @@
-//! Dates and times in ISO 8601 and what comes close to it.
+//! Dates and times in ISO 8601 and what comes close to it; those with names of months and the like
+//! are left to the reader of casts.
 
 use tarn_planner::calendar::{
-    Civil, MICROS_PER_DAY, MICROS_PER_SECOND, Zone, date_in_range, timestamp_in_range,
+    Civil, MICROS_PER_DAY, MICROS_PER_SECOND, NamedMoment, NamedTrouble, Zone, date_in_range,
+    read_named, timestamp_in_range,
 };
 
 use super::{ParamError, trim};
@@ -33,6 +35,15 @@ impl Fault {
     }
 }
 
+impl From<NamedTrouble> for Fault {
+    fn from(trouble: NamedTrouble) -> Self {
+        match trouble {
+            NamedTrouble::Syntax => Self::Syntax,
+            NamedTrouble::Field => Self::Field,
+        }
+    }
+}
+
 /// Reads a date as days since 1970; a time behind it is passed over.
 pub(super) fn parse_date(text: &str) -> Result<i32, ParamError> {
     if let Some(later) = infinity(text) {
@@ -40,7 +51,7 @@ pub(super) fn parse_date(text: &str) -> Result<i32, ParamError> {
     }
     let parse = || {
         let parts = Parts::read(trim(text))?;
-        date_in_range(parts.civil.to_days()).ok_or(Fault::Range)
+        date_in_range(parts.days).ok_or(Fault::Range)
     };
     parse().map_err(|fault| fault.into_error("date", text))
 }
@@ -52,7 +63,11 @@ pub(super) fn parse_time(text: &str) -> Result<i64, ParamError> {
         // A date may stand before: `2024-01-05 10:00`.
         match Parts::read(trimmed) {
             Ok(parts) if trimmed.contains(':') => Ok(parts.micros),
-            _ => read_time(trimmed).map(|(micros, _)| micros),
+            _ => match read_time(trimmed) {
+                Ok((micros, _)) => Ok(micros),
+                Err(Fault::Syntax) => Ok(read_named(trimmed, true)?.micros),
+                Err(fault) => Err(fault),
+            },
         }
     };
     parse().map_err(|fault: Fault| fault.into_error("time", text))
@@ -95,16 +110,26 @@ fn infinity(text: &str) -> Option<bool> {
 
 /// A date with or without time and zone.
 struct Parts {
-    civil: Civil,
+    /// The day, counted from 1970 on.
+    days: i64,
     micros: i64,
     zone: Option<Zone>,
 }
 
 impl Parts {
     fn read(text: &str) -> Result<Self, Fault> {
+        match Self::read_usual(text) {
+            Err(Fault::Syntax) => {
+                let NamedMoment { days, micros, zone } = read_named(text, false)?;
+                Ok(Self { days: days.ok_or(Fault::Syntax)?, micros, zone })
+            }
+            read => read,
+        }
+    }
+
+    fn read_usual(text: &str) -> Result<Self, Fault> {
         if text.eq_ignore_ascii_case("epoch") {
-            let civil = Civil { year: 1970, month: 1, day: 1 };
-            return Ok(Self { civil, micros: 0, zone: Some(Zone::UTC) });
+            return Ok(Self { days: 0, micros: 0, zone: Some(Zone::UTC) });
         }
         let (text, before_christ) = strip_era(text);
         let date_length =
@@ -123,8 +148,9 @@ impl Parts {
         if !civil.valid() {
             return Err(Fault::Field);
         }
+        let days = civil.to_days();
         let time = match rest.as_bytes() {
-            [] => return Ok(Self { civil, micros: 0, zone: None }),
+            [] => return Ok(Self { days, micros: 0, zone: None }),
             [b'T' | b't', ..] => rest.get(1..).unwrap_or_default(),
             [first, ..] if first.is_ascii_whitespace() => trim(rest),
             [b'Z' | b'z' | b'+', ..] => rest,
@@ -133,14 +159,14 @@ impl Parts {
         if !time.starts_with(|c: char| c.is_ascii_digit()) {
             // A date in a zone: `2024-01-05 +02`.
             let zone = Zone::by_name(time).ok_or(Fault::Syntax)?;
-            return Ok(Self { civil, micros: 0, zone: Some(zone) });
+            return Ok(Self { days, micros: 0, zone: Some(zone) });
         }
         let (micros, zone) = read_time(time)?;
-        Ok(Self { civil, micros, zone })
+        Ok(Self { days, micros, zone })
     }
 
     fn micros_since_1970(&self) -> Result<i64, Fault> {
-        let days = self.civil.to_days().checked_mul(MICROS_PER_DAY);
+        let days = self.days.checked_mul(MICROS_PER_DAY);
         let micros = days.and_then(|days| days.checked_add(self.micros));
         micros.and_then(timestamp_in_range).ok_or(Fault::Range)
     }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
 use bytes::Bytes;
@@ -68,4 +68,24 @@ fn values_that_hardly_repeat_are_packed_by_differences() {
     let read: Vec<RecordBatch> =
         reader.build().expect("a reader").collect::<Result<_, _>>().expect("rows");
     assert_eq!(arrow::compute::concat_batches(&schema, &read).expect("one batch"), rows);
+}
+
+#[test]
+fn columns_that_begin_with_nan_have_no_bounds() {
+    let columns: [(&str, ArrayRef); 3] = [
+        ("whole", Arc::new(Float64Array::from(vec![1.0, 2.0]))),
+        ("hole", Arc::new(Float64Array::from(vec![1.0, f64::NAN]))),
+        ("key", Arc::new(Int64Array::from(vec![1, 2]))),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).expect("rows");
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), rows.schema(), Some(writer_properties(&rows, 8192)))
+            .expect("a writer");
+    writer.write(&rows).expect("written");
+    let file = Bytes::from(writer.into_inner().expect("a file"));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a file");
+    for column in reader.metadata().row_group(0).columns() {
+        let path = column.column_path().string();
+        assert_eq!(column.statistics().is_some(), path != "hole", "{path}");
+    }
 }
