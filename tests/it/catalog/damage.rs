@@ -41,13 +41,14 @@ const DAMAGES: [(Damage, &str, &str); 13] = [
     (CheckpointCut, "checkpoint", "remove it"),
     (CheckpointLies, "says something else", "remove it"),
     (PointerAstray, "checkpoint 999 is missing", "remove it"),
-    (NoFolder, "tarn.public.kept", "DROP TABLE"),
+    (NoFolder, "table tarn.kept", "DROP TABLE"),
     (OtherKey, "key", "TARN_SECRET_KEY"),
 ];
 
-/// A catalog with all kinds of things in it, and how many records it has.
-async fn filled(data_dir: &Path, place: &Place) -> Result<u64> {
-    let server = start(data_dir, Some(&place.url)).await?;
+/// A catalog with all kinds of things in it, and how many records it has; a server makes it in the
+/// folder `first`.
+async fn filled(data_dir: &Path, first: &Place, place: &Place) -> Result<u64> {
+    let server = start(data_dir, Some(&first.url)).await?;
     let client = server.connect().await?;
     for sql in [
         "CREATE TABLE kept (a int) USING delta; INSERT INTO kept VALUES (1); CREATE ROLE ann",
@@ -58,6 +59,9 @@ async fn filled(data_dir: &Path, place: &Place) -> Result<u64> {
     }
     drop(client);
     server.stop().await;
+    if first.url != place.url {
+        place.copy_from(first).await?;
+    }
     let log = place.log().await?;
     let (state, _) = log::load(log.as_ref(), "tarn").await?;
     for version in state.version + 1..=84 {
@@ -171,7 +175,12 @@ async fn every_damage_is_named_with_a_next_step() -> Result<()> {
             }
             let data_dir = tempfile::tempdir()?;
             let place = places.place(driver, &format!("damage_{at}")).await?;
-            let last = filled(data_dir.path(), &place).await?;
+            let first = match driver {
+                Driver::Folder => None,
+                _ => Some(places.place(Driver::Folder, &format!("{driver:?}_{at}")).await?),
+            };
+            let first = first.as_ref().unwrap_or(&place);
+            let last = filled(data_dir.path(), first, &place).await?;
             let Some((code, out)) = place.check(data_dir.path()).await? else { return Ok(()) };
             ensure!(code == Some(0) && !out.contains("broken"), "{driver:?}: {code:?}: {out}");
             if !damage(what, &place, last, data_dir.path()).await? {
